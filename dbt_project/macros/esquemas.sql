@@ -1,0 +1,42 @@
+{#- Where relations are built and how tables are created. Nothing about the data belongs here. -#}
+
+{#- The custom schema is the schema: one per domain, the same in every environment. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ target.schema if custom_schema_name is none else custom_schema_name | trim }}
+{%- endmacro %}
+
+
+{#-
+    Tables with an enforced contract are created with CREATE TABLE AS. dbt-postgres would create the
+    table first and then run INSERT … SELECT, which PostgreSQL never plans in parallel. Names and
+    types are checked all the same; constraints, which only the other route could carry, are refused
+    instead of ignored.
+-#}
+{% macro postgres__create_table_as(temporary, relation, sql) -%}
+    {%- set contrato = config.get('contract') -%}
+    {%- set cabecera = config.get('sql_header', none) -%}
+    {%- if contrato.enforced and not temporary -%}
+        {%- for columna in (model.get('columns') or {}).values() if columna.get('constraints') -%}
+            {%- do exceptions.raise_compiler_error(
+                relation ~ '.' ~ columna.name ~ ': use tests and indexes instead of constraints'
+            ) -%}
+        {%- endfor -%}
+    {%- endif -%}
+    {{ cabecera if cabecera is not none }}
+    {%- if contrato.enforced %}
+        {{ get_assert_columns_equivalent(sql) }}
+        {%- if not temporary -%}{%- set sql = get_select_subquery(sql) -%}{%- endif -%}
+    {%- endif %}
+    create
+    {%- if temporary %} temporary
+    {%- elif config.get('unlogged', default=false) %} unlogged
+    {%- endif %} table {{ relation }} as (
+        {{ sql }}
+    );
+{%- endmacro %}
+
+
+{#- More memory for one model's sort. `set local` ends with the model's own transaction. -#}
+{% macro memoria_de_trabajo(memoria) -%}
+    set local work_mem = '{{ memoria }}'
+{%- endmacro %}

@@ -1,0 +1,186 @@
+{#-
+    Corrections of single values, as SQL expressions that cannot raise. Each takes column names and
+    gives the corrected value; which rule changed it is answered in macros/correcciones.sql.
+-#}
+
+{#- Characters of Spanish text that turn into two or three others when UTF-8 is read as one byte each. -#}
+{% macro caracteres_reparables() -%}
+    {{ return('áéíóúüñÁÉÍÓÚÜÑàèìòùçÇ¿¡ºª°·«»–—‘’“”…€') }}
+{%- endmacro %}
+
+
+{#- Marks that only appear in text that went through the wrong encoding. -#}
+{% macro tiene_mojibake(columna) -%}
+    {{ columna }} ~ 'Ã[^A-Za-z ]|Ã |Â[^A-Za-z ]|Â |â€'
+{%- endmacro %}
+
+
+{#-
+    Repairs UTF-8 that was read as Latin-1 or Windows-1252 ("RevisiÃ³n" → "Revisión"). A chain of
+    replacements and not convert_from: a string that mixes damaged and sound text is repaired too, and
+    nothing in it can raise. Text without the marks is passed through untouched.
+-#}
+{% macro reparar_codificacion(columna) -%}
+    {%- set ns = namespace(sql=columna) -%}
+    {%- for letra in caracteres_reparables() -%}
+        {%- set utf8 = letra.encode('utf-8') -%}
+        {%- set formas = [utf8.decode('latin-1'), utf8.decode('cp1252', 'ignore')] -%}
+        {%- for forma in formas | unique if forma | length == utf8 | length -%}
+            {%- set ns.sql = "replace(" ~ ns.sql ~ ", '" ~ forma ~ "', '" ~ letra ~ "')" -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    case when {{ tiene_mojibake(columna) }} then {{ ns.sql }} else {{ columna }} end
+{%- endmacro %}
+
+
+{#- Encoding, outer and repeated blanks, and the marks people write for "no data" (→ null). -#}
+{% macro limpiar_texto(columna) -%}
+    nullif(
+        regexp_replace(
+            btrim(regexp_replace({{ reparar_codificacion(columna) }}, '[\s\u00a0]+', ' ', 'g')),
+            '^(s/d|s\.d\.|n/a|n/d|null|none|nan|sin dato|sin datos|-+|\.+|\?+)$', '', 'i'
+        ),
+        ''
+    )
+{%- endmacro %}
+
+
+{#- Form in which codes are compared: repaired, lower case, without accents, words joined by '_'. -#}
+{% macro normalizar_codigo(columna) -%}
+    nullif(
+        btrim(
+            regexp_replace(
+                translate(lower({{ reparar_codificacion(columna) }}), 'áéíóúüñàèìòù', 'aeiouunaeiou'),
+                '[^a-z0-9%+]+', '_', 'g'
+            ),
+            '_'
+        ),
+        ''
+    )
+{%- endmacro %}
+
+
+{#-
+    Value of a closed list. `valores` maps the normalised form to the value of the list, or is a list
+    of values that are their own normalised form. Not recognised → null: unknown is unknown.
+-#}
+{% macro valor_de_lista(columna, valores) -%}
+    case {{ normalizar_codigo(columna) }}
+        {%- if valores is mapping %}
+        {%- for origen, valor in valores.items() %}
+        when '{{ origen }}' then '{{ valor }}'
+        {%- endfor %}
+        {%- else %}
+        {%- for valor in valores %}
+        when '{{ valor }}' then '{{ valor }}'
+        {%- endfor %}
+        {%- endif %}
+    end
+{%- endmacro %}
+
+
+{#- 'Sí', 'si', 'S', 'x', '1', 'true' → true; 'no', 'n', '0', 'false' → false; anything else → null. -#}
+{% macro si_no(columna) -%}
+    case
+        when {{ normalizar_codigo(columna) }} in ('si', 's', 'x', '1', 'true', 'verdadero', 'yes') then true
+        when {{ normalizar_codigo(columna) }} in ('no', 'n', '0', 'false', 'falso') then false
+    end
+{%- endmacro %}
+
+
+{#- '1.234,5', '1234,5', '1234.5', '12 %' → numeric; anything else → null. -#}
+{% macro numero_de_texto(columna) -%}
+    {%- set texto = "btrim(regexp_replace(" ~ columna ~ ", '[\\s\\u00a0%$]', '', 'g'))" -%}
+    case
+        when {{ texto }} ~ '^-?\d{1,3}(\.\d{3})+,\d+$' then replace(replace({{ texto }}, '.', ''), ',', '.')::numeric
+        when {{ texto }} ~ '^-?\d{1,3}(\.\d{3}){2,}$' then replace({{ texto }}, '.', '')::numeric
+        when {{ texto }} ~ '^-?\d{1,15},\d{1,10}$' then replace({{ texto }}, ',', '.')::numeric
+        when {{ texto }} ~ '^-?\d{1,15}(\.\d{1,10})?$' then {{ texto }}::numeric
+    end
+{%- endmacro %}
+
+
+{#-
+    Identity document without blanks and dots, in capitals. Fewer than 6 or more than 15 characters
+    cannot identify anybody → null. Foreign documents carry letters, so letters are kept.
+-#}
+{% macro documento(columna) -%}
+    case
+        when length(regexp_replace({{ columna }}, '[\s.]', '', 'g')) between 6 and 15
+            then upper(regexp_replace({{ columna }}, '[\s.]', '', 'g'))
+    end
+{%- endmacro %}
+
+
+{#-
+    Coordinates inside the department's bounding box (IGN-derived: -70.094, -33.392, -68.619, -32.619).
+    Swapped pairs and lost minus signs are put right; what still falls outside gives null.
+-#}
+{% macro en_departamento(latitud, longitud) -%}
+    {{ latitud }} between -33.392 and -32.619 and {{ longitud }} between -70.094 and -68.619
+{%- endmacro %}
+
+{% macro latitud_corregida(latitud, longitud) -%}
+    case
+        when {{ en_departamento(latitud, longitud) }} then {{ latitud }}
+        when {{ en_departamento("-abs(" ~ latitud ~ ")", "-abs(" ~ longitud ~ ")") }} then -abs({{ latitud }})
+        when {{ en_departamento("-abs(" ~ longitud ~ ")", "-abs(" ~ latitud ~ ")") }} then -abs({{ longitud }})
+    end
+{%- endmacro %}
+
+{% macro longitud_corregida(latitud, longitud) -%}
+    case
+        when {{ en_departamento(latitud, longitud) }} then {{ longitud }}
+        when {{ en_departamento("-abs(" ~ latitud ~ ")", "-abs(" ~ longitud ~ ")") }} then -abs({{ longitud }})
+        when {{ en_departamento("-abs(" ~ longitud ~ ")", "-abs(" ~ latitud ~ ")") }} then -abs({{ latitud }})
+    end
+{%- endmacro %}
+
+
+{#-
+    Washington Group short set: with disability when any domain is "mucha dificultad" or "no puede";
+    without when all six are answered and none is; unknown otherwise.
+    Source: Washington Group on Disability Statistics, recommended cut-off.
+-#}
+{% macro dominios_wg() -%}
+    {{ return(['wg_ver', 'wg_oir', 'wg_caminar', 'wg_recordar', 'wg_cuidado_personal', 'wg_comunicarse']) }}
+{%- endmacro %}
+
+{% macro con_discapacidad() -%}
+    case
+        when
+            {%- for dominio in dominios_wg() %}
+            {{ 'or ' if not loop.first }}{{ dominio }} in ('mucha dificultad', 'no puede')
+            {%- endfor %}
+            then true
+        when
+            {%- for dominio in dominios_wg() %}
+            {{ 'and ' if not loop.first }}{{ dominio }} is not null
+            {%- endfor %}
+            then false
+    end
+{%- endmacro %}
+
+
+{#- The value when it lies between the two bounds (either may be none), null otherwise. -#}
+{% macro en_rango(columna, minimo, maximo) -%}
+    case
+        when {{ columna }} is not null
+            {%- if minimo is not none %} and {{ columna }} >= {{ minimo }}{% endif %}
+            {%- if maximo is not none %} and {{ columna }} <= {{ maximo }}{% endif %}
+            then {{ columna }}
+    end
+{%- endmacro %}
+
+
+{#- 'ODS 11, 6,18' → '6,11': numbers from 1 to 17, once each, in order; none left → null. -#}
+{% macro lista_ods(columna) -%}
+    (
+        select string_agg(numero::text, ',' order by numero)
+        from (
+            select distinct pieza[1]::integer as numero
+            from regexp_matches({{ columna }}, '\d{1,4}', 'g') as piezas (pieza)
+        ) as numeros
+        where numero between 1 and 17
+    )
+{%- endmacro %}

@@ -1,0 +1,63 @@
+with
+origen as (
+    select
+        medidor_id,
+        cuenta_id,
+        zona_id,
+        marca,
+        modelo,
+        digitos,
+        multiplicador,
+        unidad,
+        tipo_telemetria,
+        fecha_instalacion,
+        fecha_retiro,
+        estado,
+        _load_id
+    from {{ source('aguas', 'medidores') }}
+),
+
+limpio as (
+    select
+        btrim(medidor_id) as medidor_id,
+        cuenta_id,
+        zona_id,
+        {{ limpiar_texto('marca') }} as marca,
+        marca as marca_original,
+        {{ limpiar_texto('modelo') }} as modelo,
+        modelo as modelo_original,
+        digitos,
+        multiplicador,
+        {{ valor_de_lista('unidad', {'m3': 'm3', 'l': 'L', 'litros': 'L'}) }} as unidad,
+        unidad as unidad_original,
+        {{ valor_de_lista('tipo_telemetria', ['csv', 'lorawan', 'manual']) }} as tipo_telemetria,
+        tipo_telemetria as tipo_telemetria_original,
+        fecha_instalacion,
+        fecha_retiro,
+        {{ valor_de_lista('estado', ['activo', 'retirado', 'en_reparacion']) }} as estado,
+        estado as estado_original,
+        _load_id
+    from origen
+)
+
+select
+    medidor_id,
+    cuenta_id,
+    zona_id,
+    marca,
+    marca_original,
+    modelo,
+    modelo_original,
+    digitos,
+    multiplicador,
+    unidad,
+    unidad_original,
+    tipo_telemetria,
+    tipo_telemetria_original,
+    fecha_instalacion,
+    fecha_retiro,
+    estado,
+    estado_original,
+    _load_id,
+    {{ correcciones('stg_aguas__medidores') }} as correcciones
+from limpio

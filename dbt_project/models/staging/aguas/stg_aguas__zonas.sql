@@ -1,0 +1,37 @@
+with
+origen as (
+    select
+        zona_id,
+        nombre,
+        cuenca,
+        distrito,
+        _load_id
+    from {{ source('aguas', 'zonas') }}
+),
+
+limpio as (
+    select
+        origen.zona_id,
+        {{ limpiar_texto('origen.nombre') }} as nombre,
+        origen.nombre as nombre_original,
+        {{ valor_de_lista('origen.cuenca', {'vistalba': 'Vistalba', 'ciudad': 'Ciudad', 'drummond': 'Drummond', 'carrodilla': 'Carrodilla'}) }} as cuenca,
+        origen.cuenca as cuenca_original,
+        distritos.distrito_nombre as distrito,
+        origen.distrito as distrito_original,
+        origen._load_id
+    from origen
+    left join {{ ref('distritos') }} as distritos
+        on distritos.distrito_codigo = {{ normalizar_codigo('origen.distrito') }}
+)
+
+select
+    zona_id,
+    nombre,
+    nombre_original,
+    cuenca,
+    cuenca_original,
+    distrito,
+    distrito_original,
+    _load_id,
+    {{ correcciones('stg_aguas__zonas') }} as correcciones
+from limpio

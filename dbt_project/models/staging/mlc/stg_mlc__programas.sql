@@ -1,0 +1,41 @@
+with
+origen as (
+    select
+        programa_id,
+        eje_id,
+        secretaria_id,
+        nombre,
+        descripcion,
+        gestion,
+        _load_id
+    from {{ source('mlc', 'programas') }}
+),
+
+limpio as (
+    select
+        programa_id,
+        eje_id,
+        secretaria_id,
+        {{ limpiar_texto('nombre') }} as nombre,
+        nombre as nombre_original,
+        {{ limpiar_texto('descripcion') }} as descripcion,
+        descripcion as descripcion_original,
+        {{ valor_de_lista('gestion', {'2019_2023': '2019-2023', '2023_2027': '2023-2027'}) }} as gestion,
+        gestion as gestion_original,
+        _load_id
+    from origen
+)
+
+select
+    programa_id,
+    eje_id,
+    secretaria_id,
+    nombre,
+    nombre_original,
+    descripcion,
+    descripcion_original,
+    gestion,
+    gestion_original,
+    _load_id,
+    {{ correcciones('stg_mlc__programas') }} as correcciones
+from limpio

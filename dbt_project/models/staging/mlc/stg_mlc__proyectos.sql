@@ -1,0 +1,94 @@
+with
+origen as (
+    select
+        proyecto_id,
+        codigo,
+        programa_id,
+        secretaria_id,
+        nombre,
+        descripcion,
+        estado,
+        avance_pct,
+        presupuesto_ars,
+        fecha_inicio,
+        fecha_fin_prevista,
+        fecha_fin_real,
+        gestion,
+        ods,
+        plan_climatico,
+        participacion_ciudadana,
+        distrito,
+        creado_en,
+        actualizado_en,
+        _load_id
+    from {{ source('mlc', 'proyectos') }}
+),
+
+limpio as (
+    select
+        origen.proyecto_id,
+        {{ limpiar_texto('origen.codigo') }} as codigo,
+        origen.codigo as codigo_original,
+        origen.programa_id,
+        origen.secretaria_id,
+        {{ limpiar_texto('origen.nombre') }} as nombre,
+        origen.nombre as nombre_original,
+        {{ limpiar_texto('origen.descripcion') }} as descripcion,
+        origen.descripcion as descripcion_original,
+        estados.estado as estado,
+        origen.estado as estado_original,
+        {{ en_rango('origen.avance_pct', 0, 100) }} as avance_pct,
+        origen.avance_pct as avance_pct_original,
+        origen.presupuesto_ars,
+        origen.fecha_inicio,
+        origen.fecha_fin_prevista,
+        origen.fecha_fin_real,
+        {{ valor_de_lista('origen.gestion', {'2019_2023': '2019-2023', '2023_2027': '2023-2027'}) }} as gestion,
+        origen.gestion as gestion_original,
+        {{ lista_ods('origen.ods') }} as ods,
+        origen.ods as ods_original,
+        origen.plan_climatico,
+        origen.participacion_ciudadana,
+        distritos.distrito_nombre as distrito,
+        origen.distrito as distrito_original,
+        origen.creado_en,
+        origen.actualizado_en,
+        origen._load_id
+    from origen
+    left join {{ ref('estados_proyecto') }} as estados
+        on estados.origen_codigo = {{ normalizar_codigo('origen.estado') }}
+    left join {{ ref('distritos') }} as distritos
+        on distritos.distrito_codigo = {{ normalizar_codigo('origen.distrito') }}
+)
+
+select
+    proyecto_id,
+    codigo,
+    codigo_original,
+    programa_id,
+    secretaria_id,
+    nombre,
+    nombre_original,
+    descripcion,
+    descripcion_original,
+    estado,
+    estado_original,
+    avance_pct,
+    avance_pct_original,
+    presupuesto_ars,
+    fecha_inicio,
+    fecha_fin_prevista,
+    fecha_fin_real,
+    gestion,
+    gestion_original,
+    ods,
+    ods_original,
+    plan_climatico,
+    participacion_ciudadana,
+    distrito,
+    distrito_original,
+    creado_en,
+    actualizado_en,
+    _load_id,
+    {{ correcciones('stg_mlc__proyectos') }} as correcciones
+from limpio

@@ -1,0 +1,42 @@
+with
+origen as (
+    select
+        kpi_codigo,
+        periodo,
+        valor,
+        fuente,
+        cargado_por,
+        fecha_carga,
+        _load_id,
+        _source_row
+    from {{ source('planillas', 'kpi_manuales') }}
+),
+
+limpio as (
+    select
+        btrim(kpi_codigo) as kpi_codigo,
+        periodo,
+        {{ numero_de_texto('valor') }} as valor,
+        valor as valor_original,
+        {{ limpiar_texto('fuente') }} as fuente,
+        fuente as fuente_original,
+        btrim(cargado_por) as cargado_por,
+        fecha_carga,
+        _load_id,
+        _source_row
+    from origen
+)
+
+select
+    kpi_codigo,
+    periodo,
+    valor,
+    valor_original,
+    fuente,
+    fuente_original,
+    cargado_por,
+    fecha_carga,
+    _load_id,
+    _source_row,
+    {{ correcciones('stg_planillas__kpi_manuales') }} as correcciones
+from limpio

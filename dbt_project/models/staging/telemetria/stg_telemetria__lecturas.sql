@@ -1,0 +1,61 @@
+{#-
+    The one staging view over a large table. No joins, and no expression that its readers do not use
+    is ever computed: PostgreSQL drops unused columns of a view.
+-#}
+with
+origen as (
+    select
+        medidor_id,
+        fecha_hora,
+        lectura,
+        unidad,
+        consumo_intervalo,
+        estimada,
+        bateria_v,
+        rssi_dbm,
+        _load_id,
+        _source_row,
+        _source_file
+    from {{ source('telemetria', 'lecturas') }}
+),
+
+limpio as (
+    select
+        btrim(medidor_id) as medidor_id,
+        medidor_id as medidor_id_original,
+        fecha_hora,
+        case when unidad in ('L', 'l') then lectura::bigint else (lectura * 1000)::bigint end as lectura_l,
+        lectura as lectura_original,
+        unidad as unidad_original,
+        case
+            when unidad in ('L', 'l') then consumo_intervalo::bigint else (consumo_intervalo * 1000)::bigint
+        end as consumo_intervalo_l,
+        consumo_intervalo as consumo_intervalo_original,
+        coalesce(estimada, false) as estimada,
+        (bateria_v * 1000)::integer as bateria_mv,
+        rssi_dbm,
+        _load_id,
+        _source_row,
+        _source_file
+    from origen
+)
+
+select
+    medidor_id,
+    medidor_id_original,
+    fecha_hora,
+    lectura_l,
+    lectura_original,
+    unidad_original,
+    consumo_intervalo_l,
+    consumo_intervalo_original,
+    estimada,
+    bateria_mv,
+    rssi_dbm,
+    _load_id,
+    _source_row,
+    _source_file,
+    array_remove(
+        array[case when medidor_id is distinct from medidor_id_original then 'R-TEXTO-02' end]::text[], null
+    ) as correcciones
+from limpio

@@ -1,0 +1,410 @@
+"""Portal datasets as city staff write them: `exports/datasets/<name>.yaml`, checked hard.
+
+Belongs here: the shape of a definition, its defaults, and errors that name file, field and next
+step. Does not belong here: what the marts hold (`manifest.py`), or anything that reads data.
+
+The keys are Spanish because the people who edit these files are. A definition names the columns
+that may leave, one by one: what is not listed stays inside.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from exports.errors import DefinitionError
+
+DATASETS_DIR = Path(__file__).parent / "datasets"
+
+# National profile: the only frequencies an aggregator understands (facts of the profile page).
+FREQUENCIES = (
+    "R/P10Y", "R/P4Y", "R/P3Y", "R/P2Y", "R/P1Y", "R/P6M", "R/P4M", "R/P3M", "R/P2M", "R/P1M",
+    "R/P0.5M", "R/P0.33M", "R/P1W", "R/P0.5W", "R/P0.33W", "R/P1D", "R/PT1H", "R/PT1S", "eventual",
+)  # fmt: skip
+SUPER_THEMES: Mapping[str, str] = {
+    "AGRI": "Agroganadería, pesca y forestación",
+    "ECON": "Economía y finanzas",
+    "EDUC": "Educación, cultura y deportes",
+    "ENER": "Energía",
+    "ENVI": "Medio ambiente",
+    "GOVE": "Gobierno y sector público",
+    "HEAL": "Salud",
+    "INTR": "Asuntos internacionales",
+    "JUST": "Justicia, seguridad y legales",
+    "REGI": "Regiones y ciudades",
+    "SOCI": "Población y sociedad",
+    "TECH": "Ciencia y tecnología",
+    "TRAN": "Transporte",
+}
+LICENCES: Mapping[str, tuple[str, str]] = {
+    "CC-BY-4.0": (
+        "Creative Commons Attribution 4.0",
+        "https://creativecommons.org/licenses/by/4.0/deed.es",
+    ),
+    "CC0-1.0": (
+        "Creative Commons Zero 1.0",
+        "https://creativecommons.org/publicdomain/zero/1.0/deed.es",
+    ),
+}
+# Below three a count gives back persons or accounts; five is the usual floor (OECD: "at least
+# five, others three"). Going under five takes a written reason, which the approval then covers.
+THRESHOLD_FLOOR = 3
+THRESHOLD_USUAL = 5
+
+INTERNAL_SCHEMAS = ("raw", "quarantine", "meta", "staging", "intermediate")
+
+_SLUG = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
+_COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,59}$")
+_MART = re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
+
+
+def _slug(value: str) -> str:
+    if not _SLUG.match(value) or len(value) > 90:
+        raise ValueError("use minúsculas sin acentos, números y guiones: 'consumo-de-agua'")
+    return value
+
+
+def _column(value: str) -> str:
+    if not _COLUMN.match(value):
+        raise ValueError(
+            "no es un nombre de columna publicable: minúsculas, números y guion bajo, hasta 60"
+        )
+    return value
+
+
+def _mart(value: str) -> str:
+    if not _MART.match(value):
+        raise ValueError("escríbalo como 'esquema.tabla', p. ej. 'proyectos.fct_proyecto'")
+    if (schema := value.partition(".")[0]) in INTERNAL_SCHEMAS:
+        raise ValueError(f"'{schema}' es un esquema interno: solo se publica desde los marts")
+    return value
+
+
+def _keyword(value: str) -> str:
+    if "," in value or "/" in value:
+        raise ValueError("una etiqueta no lleva comas ni barras: escriba dos etiquetas")
+    return value
+
+
+def _theme(value: str) -> str:
+    return _listed(value, SUPER_THEMES)
+
+
+def _licence(value: str) -> str:
+    return _listed(value, LICENCES)
+
+
+def _frequency(value: str) -> str:
+    return _listed(value, FREQUENCIES)
+
+
+def _listed(value: str, allowed: Iterable[str]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{value!r} no es uno de: {', '.join(allowed)}")
+    return value
+
+
+def check_email(value: str) -> str:
+    """The address as given; ValueError when it cannot be one."""
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
+        raise ValueError("no es una dirección de correo")
+    return value
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+ColumnName = Annotated[str, AfterValidator(_column)]
+Format = Literal["csv", "json", "parquet"]
+Operator = Literal[
+    "igual", "distinto", "mayor", "mayor_o_igual", "menor", "menor_o_igual", "en", "vacio",
+    "no_vacio",
+]  # fmt: skip
+FilterValue = bool | int | Decimal | dt.date | str
+
+
+class _Document(BaseModel):
+    """Base of every part: an unknown key is a mistake, never ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Contact(_Document):
+    """Who answers questions about the dataset; without an address, the portal's is shown."""
+
+    nombre: Text
+    correo: Annotated[str, AfterValidator(check_email)] | None = None
+
+
+class Filter(_Document):
+    """A condition on the rows of the mart. Several conditions must all hold."""
+
+    columna: ColumnName
+    operador: Operator = "igual"
+    valor: FilterValue | list[FilterValue] | None = None
+
+    @model_validator(mode="after")
+    def _value_fits(self) -> Filter:
+        if self.operador in ("vacio", "no_vacio"):
+            if self.valor is not None:
+                raise ValueError(f"el operador '{self.operador}' no lleva `valor`")
+        elif self.valor is None:
+            raise ValueError(f"el operador '{self.operador}' necesita `valor`")
+        elif (self.operador == "en") != isinstance(self.valor, list):
+            raise ValueError(
+                "el operador 'en' lleva una lista en `valor`; los demás, un solo valor"
+            )
+        elif isinstance(self.valor, list) and not self.valor:
+            raise ValueError("la lista de `valor` está vacía")
+        return self
+
+
+class Disclosure(_Document):
+    """What must hold before the rows of a resource leave; see `disclosure.py`.
+
+    `medidas` are the columns that say something about the counted group and must be empty where
+    the count is. `margenes` lists groups of columns whose total is published: none of them may
+    have exactly one suppressed row, because the total would give it back.
+    """
+
+    umbral_minimo: Annotated[int, Field(ge=THRESHOLD_FLOOR)] = THRESHOLD_USUAL
+    columna_conteo: ColumnName
+    medidas: tuple[ColumnName, ...] = ()
+    margenes: tuple[tuple[ColumnName, ...], ...] = ()
+    justificacion: Text | None = None
+
+    @model_validator(mode="after")
+    def _never_lowered_silently(self) -> Disclosure:
+        if self.umbral_minimo < THRESHOLD_USUAL and not self.justificacion:
+            raise ValueError(
+                f"un `umbral_minimo` menor que {THRESHOLD_USUAL} necesita `justificacion`"
+            )
+        return self
+
+
+class Resource(_Document):
+    """One table of the dataset: rows of one mart, published as one file per format."""
+
+    nombre: Annotated[str, AfterValidator(_slug)]
+    titulo: Text
+    descripcion: Text | None = None
+    mart: Annotated[str, AfterValidator(_mart)]
+    columnas: Annotated[tuple[ColumnName, ...], Field(min_length=1)]
+    orden: tuple[ColumnName, ...] = ()
+    filtros: tuple[Filter, ...] = ()
+    formatos: Annotated[tuple[Format, ...], Field(min_length=1)] = ("csv", "json")
+    columna_fecha: ColumnName | None = None
+    divulgacion: Disclosure | None = None
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Resource:
+        for field_name, values in (("columnas", self.columnas), ("formatos", self.formatos)):
+            if repeated := sorted({value for value in values if values.count(value) > 1}):
+                raise ValueError(f"`{field_name}` repite: {', '.join(repeated)}")
+        named: dict[str, tuple[str, ...]] = {
+            "orden": self.orden,
+            "columna_fecha": (self.columna_fecha,) if self.columna_fecha else (),
+        }
+        if self.divulgacion:
+            named["divulgacion.columna_conteo"] = (self.divulgacion.columna_conteo,)
+            named["divulgacion.medidas"] = self.divulgacion.medidas
+            named["divulgacion.margenes"] = tuple(
+                name for margin in self.divulgacion.margenes for name in margin
+            )
+        for field_name, values in named.items():
+            absent = [value for value in values if value not in self.columnas]
+            if absent:
+                raise ValueError(
+                    f"`{field_name}` nombra columnas que no están en `columnas`: "
+                    f"{', '.join(absent)}"
+                )
+        return self
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Names of the files of this resource, in the order of `formatos`."""
+        return tuple(f"{self.nombre}.{extension}" for extension in self.formatos)
+
+
+class DatasetDefinition(_Document):
+    """A portal dataset. `nombre`, `ruta` and `sha256` come from the file, not from its text."""
+
+    nombre: Annotated[str, AfterValidator(_slug)]
+    ruta: Path
+    sha256: str
+    titulo: Text
+    descripcion: Text
+    tema: Annotated[str, AfterValidator(_theme)]
+    etiquetas: Annotated[tuple[Annotated[Text, AfterValidator(_keyword)], ...], Field(min_length=1)]
+    licencia: Annotated[str, AfterValidator(_licence)] = "CC-BY-4.0"
+    frecuencia: Annotated[str, AfterValidator(_frequency)]
+    secretaria: Text
+    contacto: Contact
+    fuentes: Annotated[tuple[Text, ...], Field(min_length=1)]
+    advertencias: tuple[Text, ...] = ()
+    recursos: Annotated[tuple[Resource, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> DatasetDefinition:
+        names = [resource.nombre for resource in self.recursos]
+        if repeated := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"`recursos` repite el nombre: {', '.join(repeated)}")
+        if self.dictionary_name.removesuffix(".csv") in names:
+            raise ValueError(f"el nombre {self.dictionary_name} queda para el diccionario de datos")
+        return self
+
+    @property
+    def marts(self) -> tuple[str, ...]:
+        """The marts the dataset is made from, each once, as `schema.table`."""
+        return tuple(dict.fromkeys(resource.mart for resource in self.recursos))
+
+    @property
+    def dictionary_name(self) -> str:
+        """File name of the dataset's data dictionary."""
+        return f"{self.nombre}-diccionario.csv"
+
+
+class LoadedDefinitions(NamedTuple):
+    """Every definition that can be used, and the errors of those that cannot."""
+
+    definitions: dict[str, DatasetDefinition]
+    errors: tuple[DefinitionError, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all documents found, also of the broken ones: their last good files stay."""
+        return tuple(sorted({*self.definitions, *(error.dataset for error in self.errors)}))
+
+
+def load_definitions(directory: Path = DATASETS_DIR) -> LoadedDefinitions:
+    """Read every `*.yaml` of `directory`, in alphabetical order.
+
+    Never raises for a bad document: one mistake must not stop the other datasets.
+    """
+    definitions: dict[str, DatasetDefinition] = {}
+    errors: list[DefinitionError] = []
+    if not directory.is_dir():
+        errors.append(
+            DefinitionError(
+                f"no existe la carpeta de definiciones {directory}",
+                next_step="revise la ruta indicada.",
+            )
+        )
+    for path in sorted(directory.glob("*.y*ml")):
+        try:
+            definitions[path.stem] = load_definition(path)
+        except DefinitionError as error:
+            errors.append(error)
+    return LoadedDefinitions(definitions, tuple(errors))
+
+
+def load_definition(path: Path) -> DatasetDefinition:
+    """Read and check one document; DefinitionError names the file and the field."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        loaded = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise _problem(path, f"no se puede leer: {error}") from error
+    except yaml.YAMLError as error:
+        raise _problem(path, f"no es YAML válido: {' '.join(str(error).split())}") from error
+    if not isinstance(loaded, dict):
+        raise _problem(path, "está vacío o no es una definición (claves y valores)")
+    if path.suffix != ".yaml":
+        raise _problem(path, "el archivo debe terminar en .yaml")
+    own = {"nombre", "ruta", "sha256"} & loaded.keys()
+    if own:
+        raise _problem(path, f"`{sorted(own)[0]}` no se escribe: sale del archivo mismo")
+    try:
+        return DatasetDefinition.model_validate(
+            {
+                **loaded,
+                "nombre": path.stem,
+                "ruta": path,
+                "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            }
+        )
+    except ValidationError as error:
+        problems = "; ".join(_in_spanish(item) for item in error.errors())
+        raise _problem(path, problems, owner=_owner(loaded)) from error
+
+
+def columns_fingerprint(definition: DatasetDefinition) -> str:
+    """Hash of what the approval covers: which columns of which rows leave, and how protected.
+
+    Texts, formats, file names' order and column order do not change it; a column, mart, filter or
+    disclosure rule does.
+    """
+    covered = [
+        {
+            "recurso": resource.nombre,
+            "mart": resource.mart,
+            "columnas": sorted(resource.columnas),
+            "filtros": sorted(
+                json.dumps(item.model_dump(mode="json"), sort_keys=True)
+                for item in resource.filtros
+            ),
+            "divulgacion": resource.divulgacion and resource.divulgacion.model_dump(mode="json"),
+        }
+        for resource in sorted(definition.recursos, key=lambda resource: resource.nombre)
+    ]
+    text = json.dumps(covered, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _owner(loaded: Mapping[str, Any]) -> str | None:
+    owner = loaded.get("secretaria")
+    return owner if isinstance(owner, str) else None
+
+
+_MESSAGES: Mapping[str, str] = {
+    "missing": "falta",
+    "extra_forbidden": "no es una clave conocida (¿está bien escrita?)",
+    "string_type": "debe ser un texto (póngalo entre comillas)",
+    "string_too_short": "está vacío",
+    "int_type": "debe ser un número entero",
+    "int_parsing": "debe ser un número entero",
+    "tuple_type": "debe ser una lista",
+    "list_type": "debe ser una lista",
+    "too_short": "la lista está vacía",
+    "model_type": "debe tener claves y valores",
+}
+
+
+def _in_spanish(item: Any) -> str:
+    """One Pydantic error as staff read it: `recursos.0.mart: …`."""
+    place = ".".join(str(part) for part in item["loc"])
+    kind, context = item["type"], item.get("ctx", {})
+    if kind == "value_error":
+        message = str(context["error"])
+    elif kind == "literal_error":
+        message = f"{item['input']!r} no es uno de {context['expected'].replace(' or ', ' o ')}"
+    elif kind == "greater_than_equal":
+        message = f"debe ser al menos {context['ge']}"
+    else:
+        message = _MESSAGES.get(kind, f"no es válido ({item['msg']})")
+    return f"`{place}`: {message}" if place else message
+
+
+def _problem(path: Path, what: str, owner: str | None = None) -> DefinitionError:
+    return DefinitionError(
+        f"definición {path.name}: {what}.",
+        dataset=path.stem,
+        owner=owner,
+        next_step=f"corrija {path.name} (guía: docs/publicar-un-conjunto.md); los demás conjuntos "
+        "se siguen publicando y la última versión buena de este queda como está.",
+    )

@@ -1,0 +1,223 @@
+"""The last guard before anything leaves: what must not be told is refused here, whoever asks.
+
+Belongs here: checks on what a definition asks for and on the rows it would publish. Does not
+belong here: suppression itself. Aggregating, hiding small cells and hiding further cells so that
+totals do not give them back is the marts' work; this module refuses when that was not done.
+
+Thresholds: OECD, "at least five, others three"; ten where ethnicity, disability or gender cross
+anything else. A lower one takes a written reason in the definition, which the approval covers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from exports.definition import DatasetDefinition, Disclosure, Resource
+from exports.errors import DisclosureError, ExportError
+from exports.files import Connection, row_condition, source_table
+from exports.manifest import Manifest, Mart, MartColumn, check_definition
+
+THRESHOLD_SENSITIVE_CROSSING = 10
+
+# Columns that point at one person, account or meter. A mart that has one of them holds a row for
+# each, so nothing of it is published, whatever its classification says. Zones' and mains' meters
+# (`macromedidor_id`) are infrastructure, not people.
+INDIVIDUAL_COLUMNS = frozenset(
+    {
+        "beneficiario_id", "respuesta_id", "persona_id", "documento", "dni", "cuil", "apellido",
+        "fecha_nacimiento", "titular_nombre", "titular_documento", "domicilio", "cuenta_id",
+        "numero_cuenta", "medidor_id", "factura_id", "latitud_cuenta", "longitud_cuenta",
+    }
+)  # fmt: skip
+_INDIVIDUAL_LEVELS = ("persona", "cuenta", "medidor", "hogar")
+# Protocol fields whose crossing with anything else needs the higher threshold.
+_SENSITIVE_FIELDS = ("genero", "etnia", "discapacidad")
+_PERSONAL_FIELDS = (*_SENSITIVE_FIELDS, "ingreso", "educacion", "acceso_tecnologia",
+                    "alfabetizacion_digital", "edad", "grupo_edad", "rango_edad",
+                    "tramo_edad", "nivel_educativo", "nivel_ingreso")  # fmt: skip
+
+
+def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
+    """Refuse what the definition may not ask for, without looking at a row.
+
+    Raises the one error found, or one DisclosureError or ExportError listing them all.
+    """
+    errors = check_definition(definition, manifest)
+    if not errors:
+        for resource in definition.recursos:
+            mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
+            errors.extend(_individuals(definition, resource, mart))
+            errors.extend(_personal_data(definition, resource, mart, columns))
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        refused = any(isinstance(error, DisclosureError) for error in errors)
+        raise (DisclosureError if refused else ExportError)(
+            " ".join(f"({number}) {error.what}" for number, error in enumerate(errors, 1)),
+            dataset=definition.nombre,
+            owner=definition.secretaria,
+            next_step=" ".join(dict.fromkeys(error.next_step for error in errors)),
+        )
+
+
+def check_rows(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:
+    """Refuse when the rows about to leave tell too much; call inside `files.snapshot`."""
+    for resource in definition.recursos:
+        rule, mart = resource.divulgacion, manifest.mart(resource.mart)
+        if rule is None:
+            continue
+        small = _count(connection, resource, mart, _below(rule))
+        if small:
+            raise _refused(
+                definition,
+                resource,
+                f"{small} filas publican {rule.columna_conteo} menor que {rule.umbral_minimo} "
+                "(regla: umbral mínimo)",
+                "suprima esas celdas en el mart (conteo y medidas vacíos) o agrupe más.",
+            )
+        for measure in rule.medidas:
+            telling = _count(connection, resource, mart, _told_anyway(rule, measure))
+            if telling:
+                raise _refused(
+                    definition,
+                    resource,
+                    f"{telling} filas suprimidas todavía muestran {measure} "
+                    "(regla: medidas de celdas suprimidas)",
+                    f"deje vacía {measure} en el mart donde {rule.columna_conteo} está vacía.",
+                )
+        for margin in rule.margenes:
+            alone = _lonely_cells(connection, resource, mart, rule, margin)
+            if alone:
+                raise _refused(
+                    definition,
+                    resource,
+                    f"{alone} grupos de ({', '.join(margin)}) tienen una sola celda suprimida, que "
+                    "se obtiene restando al total (regla: supresión complementaria)",
+                    "suprima en el mart al menos otra celda de cada uno de esos grupos.",
+                )
+
+
+def _individuals(
+    definition: DatasetDefinition, resource: Resource, mart: Mart
+) -> list[DisclosureError]:
+    found = sorted(INDIVIDUAL_COLUMNS & mart.raw_columns.keys())
+    level = mart.meta.get("nivel")
+    if not found and level not in _INDIVIDUAL_LEVELS:
+        return []
+    why = f"tiene {', '.join(found)}" if found else f"su `meta.nivel` es '{level}'"
+    return [
+        _refused(
+            definition,
+            resource,
+            f"{mart.name} tiene una fila por persona, cuenta o medidor ({why}) "
+            "(regla: nada individual sale)",
+            "publique un mart agregado (por zona, distrito, período) en lugar de este.",
+        )
+    ]
+
+
+def _personal_data(
+    definition: DatasetDefinition, resource: Resource, mart: Mart, columns: Sequence[MartColumn]
+) -> list[DisclosureError]:
+    about_people = bool(mart.meta.get("contiene_personas")) or any(
+        _field_of(column) in _PERSONAL_FIELDS for column in columns
+    )
+    rule = resource.divulgacion
+    if rule is None:
+        if not about_people:
+            return []
+        return [
+            _refused(
+                definition,
+                resource,
+                "describe a personas y no declara `divulgacion` (regla: umbral mínimo)",
+                "agregue `divulgacion` con `columna_conteo` y `umbral_minimo` al recurso.",
+            )
+        ]
+    measures = {rule.columna_conteo, *rule.medidas}
+    dimensions = [column for column in columns if column.name not in measures]
+    sensitive = [column.name for column in dimensions if _field_of(column) in _SENSITIVE_FIELDS]
+    crossed = bool(sensitive) and len(dimensions) > 1
+    if crossed and rule.umbral_minimo < THRESHOLD_SENSITIVE_CROSSING and not rule.justificacion:
+        return [
+            _refused(
+                definition,
+                resource,
+                f"cruza {', '.join(sensitive)} con otras columnas y su `umbral_minimo` es "
+                f"{rule.umbral_minimo} (regla: al menos {THRESHOLD_SENSITIVE_CROSSING} en cruces "
+                "de género, etnia o discapacidad)",
+                f"suba `umbral_minimo` a {THRESHOLD_SENSITIVE_CROSSING} o escriba la "
+                "`justificacion` que la aprobación debe cubrir.",
+            )
+        ]
+    return []
+
+
+def _field_of(column: MartColumn) -> str:
+    """The protocol field a column answers to: as classified, or by the name it has here."""
+    return column.protocol_field or column.name.removesuffix("_nombre").removesuffix("_id")
+
+
+def _below(rule: Disclosure) -> sql.Composable:
+    return sql.SQL("{} < {}").format(
+        sql.Identifier("t", rule.columna_conteo), sql.Literal(rule.umbral_minimo)
+    )
+
+
+def _told_anyway(rule: Disclosure, measure: str) -> sql.Composable:
+    return sql.SQL("{} is null and {} is not null").format(
+        sql.Identifier("t", rule.columna_conteo), sql.Identifier("t", measure)
+    )
+
+
+def _count(
+    connection: Connection, resource: Resource, mart: Mart, condition: sql.Composable
+) -> int:
+    query = sql.SQL("select count(*) filter (where {}) from {}{}").format(
+        condition, source_table(mart), row_condition(resource.filtros)
+    )
+    return _single(connection, query)
+
+
+def _lonely_cells(
+    connection: Connection,
+    resource: Resource,
+    mart: Mart,
+    rule: Disclosure,
+    margin: Sequence[str],
+) -> int:
+    """Groups in which one cell is hidden and others are not: the total gives it back."""
+    query = sql.SQL(
+        "select count(*) from (select 1 from {}{} group by {} "
+        "having count(*) filter (where {} is null) = 1) as g"
+    ).format(
+        source_table(mart),
+        row_condition(resource.filtros),
+        # An empty margin is the grand total: one group.
+        sql.SQL(", ").join(sql.Identifier("t", name) for name in margin)
+        if margin
+        else sql.SQL("()"),
+        sql.Identifier("t", rule.columna_conteo),
+    )
+    return _single(connection, query)
+
+
+def _single(connection: Connection, query: sql.Composed) -> int:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row: Any = cursor.execute(query).fetchone()
+    return int(row[0])
+
+
+def _refused(
+    definition: DatasetDefinition, resource: Resource, what: str, next_step: str
+) -> DisclosureError:
+    return DisclosureError(
+        f"recurso {resource.nombre}: no sale: {what}.",
+        dataset=definition.nombre,
+        owner=definition.secretaria,
+        next_step=next_step,
+    )

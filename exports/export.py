@@ -1,0 +1,473 @@
+"""One portal dataset from its marts to its place: prepared, guarded, approved, installed, told.
+
+Belongs here: the order of the steps and their record in `meta.publicacion`, approvals, and the
+catalogue of what is published. Does not belong here: how a file is written (`files.py`), what may
+leave (`disclosure.py`), how a portal is spoken to (`portal.py`), or whether a failed check
+withholds the dataset (the caller asks `record_withheld`).
+
+In `output_dir`: `<dataset>/` holds the last good files and their `datapackage.json`,
+`pendientes/<dataset>/` what waits for an approval, `data.json` the catalogue. Files are replaced
+one by one in one step each, data first and `datapackage.json` last; its hashes tell a reader
+whether a set is whole. Whatever goes wrong, the last good version stays.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from exports.definition import DatasetDefinition, columns_fingerprint
+from exports.disclosure import check_request, check_rows
+from exports.errors import ExportError, PortalError
+from exports.files import (
+    MAX_ROWS,
+    Connection,
+    ExportedFile,
+    date_range,
+    describe,
+    install,
+    remove_others,
+    snapshot,
+    write_bytes,
+    write_dataset,
+)
+from exports.manifest import Manifest
+from exports.metadata import (
+    PACKAGE_NAME,
+    Addresses,
+    CatalogFacts,
+    catalog,
+    data_package,
+    dictionary_csv,
+    dump,
+    load_catalog_facts,
+    validate_catalog,
+)
+from exports.portal import Publisher
+
+PENDING_FOLDER = "pendientes"
+CATALOG_NAME = "data.json"
+_STAGING_FOLDER = ".preparacion"
+
+State = Literal["exportada", "sin_cambios", "retenida", "publicada", "pendiente_aprobacion"]
+Approvals = Mapping[str, Collection[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportResult:
+    """What became of one dataset. `error` is set when it was withheld because of a mistake."""
+
+    dataset: str
+    estado: State
+    files: tuple[ExportedFile, ...] = ()
+    rows: int = 0
+    reason: str = ""
+    address: str | None = None
+    error: ExportError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogResult:
+    """The catalogue as written, and whether its bytes changed."""
+
+    path: Path
+    document: Mapping[str, Any]
+    changed: bool
+
+
+def export_dataset(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    output_dir: Path,
+    run_id: str,
+    publisher: Publisher | None = None,
+    approvals: Approvals | None = None,
+    *,
+    facts: CatalogFacts | None = None,
+    now: dt.datetime | None = None,
+    max_rows: int = MAX_ROWS,
+) -> ExportResult:
+    """Export one dataset and record it; the connection must not be inside a transaction.
+
+    A dataset that may not leave comes back as `retenida` with the error in the result, so that
+    one mistake never stops the others; the caller shows it. PortalError is raised after the files
+    were installed and recorded: the next run sends what the portal lacks. `approvals` are read
+    from `meta.aprobacion` unless given (dataset → approved fingerprints).
+    """
+    facts = facts or load_catalog_facts()
+    staging = output_dir / _STAGING_FOLDER / definition.nombre
+    with _turn(connection, definition.nombre):
+        _empty(staging)
+        try:
+            try:
+                check_request(definition, manifest)
+                prepared = _prepare(connection, definition, manifest, staging, max_rows)
+            except ExportError as error:
+                _record(connection, definition, run_id, "retenida", reason=str(error), now=now)
+                return ExportResult(definition.nombre, "retenida", reason=str(error), error=error)
+            known = load_approvals(connection) if approvals is None else approvals
+            if columns_fingerprint(definition) not in known.get(definition.nombre, ()):
+                return _hold_for_approval(
+                    connection, definition, manifest, output_dir, run_id, prepared, facts, now
+                )
+            return _release(
+                connection, definition, manifest, output_dir, run_id, prepared, facts, now,
+                publisher,
+            )  # fmt: skip
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def record_withheld(
+    connection: Connection, definition: DatasetDefinition, run_id: str, reason: str
+) -> ExportResult:
+    """Record that the dataset was not exported, e.g. because a check of its marts failed.
+
+    Touches no file: what was published before stays where it is.
+    """
+    _record(connection, definition, run_id, "retenida", reason=reason)
+    return ExportResult(definition.nombre, "retenida", reason=reason)
+
+
+def approve(connection: Connection, definition: DatasetDefinition, by: str, reason: str) -> str:
+    """Record that a person approved publishing these columns; the approved fingerprint.
+
+    Repeating an approval that stands changes nothing. ExportError without a name or a reason.
+    """
+    if not by.strip() or not reason.strip():
+        raise ExportError(
+            "la aprobación necesita el nombre de quien aprueba y el motivo.",
+            dataset=definition.nombre,
+            owner=definition.secretaria,
+            next_step="repita la aprobación con ambos datos.",
+        )
+    fingerprint = columns_fingerprint(definition)
+    with connection.transaction():
+        connection.execute(
+            "insert into meta.aprobacion (conjunto, columnas_sha256, aprobado_por, motivo) "
+            "select %(name)s, %(hash)s, %(by)s, %(reason)s where not exists ("
+            "select 1 from meta.aprobacion where conjunto = %(name)s "
+            "and columnas_sha256 = %(hash)s)",
+            {
+                "name": definition.nombre,
+                "hash": fingerprint,
+                "by": by.strip(),
+                "reason": reason.strip(),
+            },
+        )
+    return fingerprint
+
+
+def load_approvals(connection: Connection) -> dict[str, frozenset[str]]:
+    """Approved fingerprints by dataset, as `meta.aprobacion` has them."""
+    found: dict[str, set[str]] = {}
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute("select conjunto, columnas_sha256 from meta.aprobacion")
+        for name, fingerprint in cursor:
+            found.setdefault(name, set()).add(fingerprint)
+    return {name: frozenset(values) for name, values in found.items()}
+
+
+def build_catalog(
+    connection: Connection,
+    names: Iterable[str],
+    output_dir: Path,
+    addresses: Addresses,
+    *,
+    facts: CatalogFacts | None = None,
+) -> CatalogResult:
+    """Write `data.json` with the datasets that were approved and exported, as they stand.
+
+    `names` are the datasets the city defines today (`LoadedDefinitions.names`: also those whose
+    document is broken, because their last good files are still published). A dataset whose files
+    do not match their record is refused. Raises ExportError, and leaves the old catalogue, when
+    the new one breaks the national profile.
+    """
+    facts = facts or load_catalog_facts()
+    published = _last_good(connection)
+    packages = []
+    for name in sorted(set(names) & published.keys()):
+        path = output_dir / name / PACKAGE_NAME
+        try:
+            packages.append(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
+            raise ExportError(
+                f"figura como publicado, pero no se puede leer {path}: {error}.",
+                dataset=name,
+                next_step="exporte de nuevo el conjunto; el catálogo anterior queda como está.",
+            ) from error
+        _check_recorded(name, output_dir, published[name])
+    document = catalog(facts, packages, addresses)
+    if problems := validate_catalog(document):
+        raise ExportError(
+            f"data.json no cumple el perfil nacional: {'; '.join(problems)}.",
+            next_step="corrija las definiciones o catalogo.yaml; el catálogo anterior queda como "
+            "está.",
+        )
+    output_dir.mkdir(parents=True, exist_ok=True)
+    staging = output_dir / _STAGING_FOLDER
+    staging.mkdir(exist_ok=True)
+    write_bytes(staging / CATALOG_NAME, dump(document))
+    changed = install(staging / CATALOG_NAME, output_dir / CATALOG_NAME)
+    (staging / CATALOG_NAME).unlink()
+    return CatalogResult(output_dir / CATALOG_NAME, document, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Files in the staging folder, all from one view of the warehouse."""
+
+    folder: Path
+    files: tuple[ExportedFile, ...]
+    temporal: tuple[dt.date, dt.date] | None
+    build_id: int | None
+
+    @property
+    def rows(self) -> int:
+        """Rows of the dataset: each resource once, whatever its formats."""
+        by_resource = {item.resource: item.rows or 0 for item in self.files if item.resource}
+        return sum(by_resource.values())
+
+
+def _prepare(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    staging: Path,
+    max_rows: int,
+) -> _Prepared:
+    with snapshot(connection):
+        check_rows(connection, definition, manifest)
+        files = write_dataset(connection, definition, manifest, staging, max_rows)
+        ranges = [
+            found
+            for resource in definition.recursos
+            if (found := date_range(connection, resource, manifest.mart(resource.mart)))
+        ]
+        build_id = _newest_build(connection, definition.marts)
+    content, rows = dictionary_csv(definition, manifest)
+    write_bytes(staging / definition.dictionary_name, content)
+    files.append(describe(staging / definition.dictionary_name, rows=rows))
+    temporal = None
+    if ranges:
+        temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))
+    return _Prepared(staging, tuple(files), temporal, build_id)
+
+
+def _hold_for_approval(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    output_dir: Path,
+    run_id: str,
+    prepared: _Prepared,
+    facts: CatalogFacts,
+    now: dt.datetime | None,
+) -> ExportResult:
+    package = data_package(definition, manifest, facts, prepared.files, temporal=prepared.temporal)
+    folder = f"{PENDING_FOLDER}/{definition.nombre}"
+    files, _ = _install(prepared, package, output_dir / folder)
+    reason = (
+        "falta la aprobación de la primera publicación o de un cambio en sus columnas "
+        f"(huella {columns_fingerprint(definition)[:12]}); los archivos esperan en {folder}."
+    )
+    _record(
+        connection, definition, run_id, "pendiente_aprobacion", reason=reason, now=now,
+        prepared=prepared, archives=[item.record(folder) for item in files],
+    )  # fmt: skip
+    return ExportResult(
+        definition.nombre, "pendiente_aprobacion", files, prepared.rows, reason=reason
+    )
+
+
+def _release(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    output_dir: Path,
+    run_id: str,
+    prepared: _Prepared,
+    facts: CatalogFacts,
+    now: dt.datetime | None,
+    publisher: Publisher | None,
+) -> ExportResult:
+    name = definition.nombre
+    moment = now or _clock(connection)
+    past = _history(connection, name)
+    issued = past[0][0] if past else moment
+    modified = _last_changes(past, name, prepared.files, moment)
+    package = data_package(
+        definition, manifest, facts, prepared.files,
+        issued=issued, modified=modified, temporal=prepared.temporal,
+    )  # fmt: skip
+    files, _ = _install(prepared, package, output_dir / name)
+    shutil.rmtree(output_dir / PENDING_FOLDER / name, ignore_errors=True)
+    archives = [item.record(name) for item in files]
+    changed = not past or _hashes(past[-1][1]) != _hashes(archives)
+    state: State = "exportada" if changed else "sin_cambios"
+    destination, reason = str(output_dir / name), ""
+    if publisher is not None:
+        try:
+            published = publisher.publish(output_dir / name, package)
+        except PortalError as error:
+            _record(
+                connection, definition, run_id, state, reason=str(error), now=moment,
+                prepared=prepared, archives=archives, destination=destination,
+            )  # fmt: skip
+            raise
+        destination = published.address
+        if published.sent:
+            state, reason = "publicada", f"se enviaron: {', '.join(published.sent)}"
+    _record(
+        connection, definition, run_id, state, reason=reason, now=moment, prepared=prepared,
+        archives=archives, destination=destination,
+    )  # fmt: skip
+    return ExportResult(name, state, files, prepared.rows, reason=reason, address=destination)
+
+
+def _install(
+    prepared: _Prepared, package: Mapping[str, Any], folder: Path
+) -> tuple[tuple[ExportedFile, ...], bool]:
+    """Put the prepared files and their description in `folder`, the description last."""
+    write_bytes(prepared.folder / PACKAGE_NAME, dump(package))
+    files = (*prepared.files, describe(prepared.folder / PACKAGE_NAME, rows=None))
+    changed = [install(prepared.folder / item.path, folder / item.path) for item in files]
+    removed = remove_others(folder, (item.path for item in files))
+    return files, any(changed) or bool(removed)
+
+
+@contextmanager
+def _turn(connection: Connection, name: str) -> Iterator[None]:
+    """One export of a dataset at a time, whichever process or machine it runs on."""
+    key = f"exports:{name}"
+    with connection.transaction():
+        connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (key,))
+    try:
+        yield
+    finally:
+        # A lost connection has already given the lock back.
+        if not connection.closed:
+            with connection.transaction():
+                connection.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", (key,))
+
+
+def _record(
+    connection: Connection,
+    definition: DatasetDefinition,
+    run_id: str,
+    state: State,
+    *,
+    reason: str = "",
+    now: dt.datetime | None = None,
+    prepared: _Prepared | None = None,
+    archives: Sequence[Mapping[str, Any]] = (),
+    destination: str | None = None,
+) -> None:
+    with connection.transaction():
+        connection.execute(
+            "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256, "
+            "construccion_id, filas, archivos, destino, motivo, fin) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, coalesce(%s, clock_timestamp()))",
+            (
+                run_id,
+                definition.nombre,
+                state,
+                definition.sha256,
+                prepared.build_id if prepared else None,
+                prepared.rows if prepared else None,
+                Jsonb(list(archives)),
+                destination,
+                reason or None,
+                now,
+            ),
+        )
+
+
+_History = list[tuple[dt.datetime, list[dict[str, Any]]]]
+
+
+def _history(connection: Connection, name: str) -> _History:
+    """Moment and files of every export that changed something, oldest first."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(
+            "select fin, archivos from meta.publicacion where conjunto = %s "
+            "and estado in ('exportada', 'publicada') order by publicacion_id",
+            (name,),
+        ).fetchall()
+
+
+def _last_good(connection: Connection) -> dict[str, list[dict[str, Any]]]:
+    """Files of the last good export of every dataset."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        return dict(
+            cursor.execute(
+                "select distinct on (conjunto) conjunto, archivos from meta.publicacion "
+                "where estado in ('exportada', 'publicada') "
+                "order by conjunto, publicacion_id desc"
+            ).fetchall()
+        )
+
+
+def _check_recorded(name: str, output_dir: Path, archives: Sequence[Mapping[str, Any]]) -> None:
+    """ExportError when the files on disk are not those of the last good export."""
+    for item in archives:
+        path = output_dir / item["path"]
+        if not path.is_file() or describe(path, rows=None).sha256 != item["sha256"]:
+            raise ExportError(
+                f"el archivo {path} no es el que se exportó.",
+                dataset=name,
+                next_step="exporte de nuevo el conjunto; el catálogo anterior queda como está.",
+            )
+
+
+def _last_changes(
+    past: _History, folder: str, files: Sequence[ExportedFile], moment: dt.datetime
+) -> dict[str, dt.datetime]:
+    """When the bytes of every file last changed; `moment` for those that change now."""
+    changes: dict[str, dt.datetime] = {}
+    for item in files:
+        since = moment
+        for then, archives in reversed(past):
+            if _hashes(archives).get(f"{folder}/{item.path}") != item.sha256:
+                break
+            since = then
+        changes[item.path] = since
+    return changes
+
+
+def _hashes(archives: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {item["path"]: item["sha256"] for item in archives}
+
+
+def _newest_build(connection: Connection, marts: Sequence[str]) -> int | None:
+    """The newest successful build of these marts that the snapshot sees; None when unknown."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "select max(construccion_id) from meta.construccion "
+            "where objeto = any(%s) and estado = 'ok'",
+            (list(marts),),
+        ).fetchone()
+    return row[0] if row else None
+
+
+def _clock(connection: Connection) -> dt.datetime:
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row: Any = cursor.execute("select clock_timestamp()").fetchone()
+    moment: dt.datetime = row[0]
+    return moment
+
+
+def _empty(folder: Path) -> None:
+    """A clean staging folder: a killed run may have left half a file."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)

@@ -1,0 +1,111 @@
+"""Great Expectations suites of the marts as blocking asset checks.
+
+Belongs here: running a mart's suite in Dagster and storing its verdicts. Does not belong here: an
+expectation (`expectations/suites/`), or importing Great Expectations before a check runs: its
+import alone costs seconds.
+
+One check per mart: a blocking check that fails keeps Dagster from starting the exports of that
+mart in this run, and those only; `meta.resultado_control` keeps them withheld in later ones.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    MetadataValue,
+    asset_check,
+)
+
+from exports.definition import load_definitions
+from expectations.marts import Suite
+from expectations.results import CheckResult, record
+from orchestration.assets.naming import relation_key
+from orchestration.progress import observer
+from orchestration.settings import settings
+from orchestration.warehouse.connection import export_environment, locate
+
+if TYPE_CHECKING:
+    from expectations.marts import MartValidator
+
+CHECK_NAME = "great_expectations"
+
+
+def mart_checks(suites: Iterable[Suite]) -> list[AssetChecksDefinition]:
+    """One blocking asset check per suite."""
+    return [_mart_check(suite) for suite in suites]
+
+
+@functools.lru_cache(maxsize=1)
+def _validator(url: str) -> MartValidator:
+    from expectations.marts import MartValidator
+
+    return MartValidator(url, settings().quality_docs_dir)
+
+
+def build_data_docs() -> str | None:
+    """Write Data Docs for what this process validated; the index page, or None for nothing."""
+    if not _validator.cache_info().currsize:
+        return None
+    return str(_validator(locate().sqlalchemy_url("psycopg2")).build_docs())
+
+
+def _mart_check(suite: Suite) -> AssetChecksDefinition:
+    @asset_check(
+        asset=relation_key(*suite.mart.split(".", 1)),
+        name=CHECK_NAME,
+        blocking=True,
+        description=f"Suite de Great Expectations de {suite.mart}.",
+        pool="great_expectations",
+    )
+    def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
+        watch = observer()
+        watch.started("controles", suite.mart)
+        warehouse = locate()
+        export_environment(warehouse)
+        results = _validator(warehouse.sqlalchemy_url("psycopg2")).run(suite)
+        with warehouse.connect() as connection:
+            record(connection, context.run.run_id, results)
+        for result in results:
+            watch.finished("controles", result.control, "ok" if result.paso else "falla")
+        return _verdict(suite.mart, results)
+
+    return check
+
+
+def _verdict(mart: str, results: list[CheckResult]) -> AssetCheckResult:
+    red = [r for r in results if r.severidad == "bloqueante" and r.paso is not True]
+    failed = [r for r in results if r.paso is not True]
+    lines = [
+        f"| {r.regla} | {r.columna or ''} | {r.severidad} | {r.filas_fallidas} | {r.explicacion} |"
+        for r in failed
+    ]
+    table = "\n".join(
+        ["| regla | columna | severidad | fallan | explicación |", "|---|---|---|---|---|", *lines]
+    )
+    withheld = _withheld_by(mart) if red else []
+    metadata: dict[str, Any] = {"expectativas": len(results), "fallidas": len(failed)}
+    if failed:
+        metadata["detalle"] = MetadataValue.md(table)
+    if withheld:
+        metadata["retenidos"] = withheld
+    words = f"{len(failed)} de {len(results)} expectativas no se cumplen."
+    if withheld:
+        words += f" Retenidos: {', '.join(withheld)}."
+    return AssetCheckResult(
+        passed=not failed,
+        severity=AssetCheckSeverity.ERROR if red else AssetCheckSeverity.WARN,
+        description=words,
+        metadata=metadata,
+    )
+
+
+def _withheld_by(mart: str) -> list[str]:
+    definitions, _ = load_definitions()
+    return [name for name, definition in definitions.items() if mart in definition.marts]

@@ -1,0 +1,163 @@
+"""dbt as Dagster assets: one definition for the whole project, with a translator.
+
+Belongs here: how dbt nodes look in Dagster, and running `dbt build` so that everything it found
+is stored for the gate. Does not belong here: deciding what to build (`build_plan.py`), or a model.
+
+dbt's own failure does not fail the step: it would skip every export, also of the marts that are
+well. A model that failed yields nothing, so what hangs on it is skipped; a test that failed is a
+red check, and the gate withholds the exports that depend on it, in this run and in later ones.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, AssetSpec, Output
+from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+
+from expectations.results import record
+from orchestration.assets.naming import (
+    INTERMEDIATE_GROUP,
+    MARTS_GROUP,
+    RAW_GROUP,
+    REFERENCE_GROUP,
+    STAGING_GROUP,
+    owners,
+    raw_key,
+    relation_key,
+)
+from orchestration.build_plan import plan_build, record_builds, test_results
+from orchestration.dbt_project import MANIFEST, dbt_executable
+from orchestration.progress import observer
+from orchestration.settings import DBT_PROJECT_DIR
+from orchestration.warehouse.connection import export_environment, locate
+
+_GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
+# Any fixed number: two builds at once would collide on dbt's temporary names.
+_LOCK_KEY = 50_063_002
+
+
+class Translator(DagsterDbtTranslator):
+    """dbt nodes under the names of the warehouse: `<schema>/<table>`, sources as raw assets."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> Any:
+        schema = dbt_resource_props["schema"]
+        if dbt_resource_props["resource_type"] == "source":
+            table = dbt_resource_props["identifier"]
+            return raw_key(table) if schema == "raw" else relation_key(schema, table)
+        return relation_key(schema, dbt_resource_props.get("alias") or dbt_resource_props["name"])
+
+    def get_asset_spec(
+        self, manifest: Mapping[str, Any], unique_id: str, project: Any
+    ) -> AssetSpec:
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
+        meta = (node.get("config") or {}).get("meta") or {}
+        return spec.replace_attributes(
+            group_name=_group(node),
+            owners=owners(meta.get("owner")),
+            description=str(node.get("description") or ""),
+        )
+
+
+def _group(node: Mapping[str, Any]) -> str:
+    if node["resource_type"] == "seed":
+        return REFERENCE_GROUP
+    if node["resource_type"] == "source":
+        return RAW_GROUP
+    if node["resource_type"] == "snapshot":
+        return INTERMEDIATE_GROUP
+    return _GROUPS.get(node["fqn"][1], MARTS_GROUP)
+
+
+def dbt_resource() -> DbtCliResource:
+    """The dbt command line of this environment; runs nothing."""
+    return DbtCliResource(
+        project_dir=str(DBT_PROJECT_DIR),
+        profiles_dir=str(DBT_PROJECT_DIR),
+        dbt_executable=dbt_executable(),
+    )
+
+
+def dbt_models() -> AssetsDefinition:
+    """Every model, seed and snapshot of the project, with its tests as asset checks."""
+
+    @dbt_assets(
+        manifest=MANIFEST,
+        dagster_dbt_translator=Translator(),
+        name="dbt",
+        exclude="resource_type:unit_test",
+        pool="dbt",
+    )
+    def build(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
+        warehouse = locate()
+        export_environment(warehouse)
+        with warehouse.connect(autocommit=True) as lock:
+            lock.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
+            with warehouse.connect() as connection:
+                plan = plan_build(connection, _exports_behind(connection))
+            chosen = () if context.is_subset else plan.selectors
+            if plan.nothing and not context.is_subset:
+                context.log.info(f"Nada que construir: {plan.reason}.")
+                observer().finished("dbt", "dbt", "sin_cambios")
+                return
+            yield from _run(context, dbt, chosen, plan.newest_load)
+
+    return build
+
+
+def _run(
+    context: AssetExecutionContext, dbt: DbtCliResource, selectors: Sequence[str], newest_load: int
+) -> Iterator[Any]:
+    watch = observer()
+    warehouse = locate()
+    arguments = ["build"]
+    if selectors:
+        arguments += ["--select", " ".join(selectors)]
+    invocation = dbt.cli(arguments, context=context, raise_on_error=False)
+    watch.started("dbt", "dbt")
+    try:
+        for event in invocation.stream():
+            if isinstance(event, Output):
+                watch.finished("dbt", str(event.output_name), "ok")
+            elif isinstance(event, AssetCheckResult):
+                watch.finished("controles", str(event.check_name), "ok" if event.passed else "falla")
+            yield event
+        results = _run_results(invocation.target_path)
+        if results is None:
+            error = invocation.get_error()
+            raise error or RuntimeError("dbt terminó sin resultados")
+        with warehouse.connect() as connection:
+            record_builds(connection, context.run_id, results, newest_load)
+            record(connection, context.run_id, test_results(results))
+    finally:
+        _keep_artifacts(invocation.target_path)
+
+
+def _run_results(target: Path) -> Mapping[str, Any] | None:
+    import orjson
+
+    path = target / "run_results.json"
+    if not path.exists():
+        return None
+    loaded: Mapping[str, Any] = orjson.loads(path.read_bytes())
+    return loaded
+
+
+def _keep_artifacts(target: Path) -> None:
+    """Keep the last run's artifacts in one known place, and not one folder per run for ever."""
+    last = DBT_PROJECT_DIR / "target"
+    for name in ("run_results.json", "partial_parse.msgpack", "dbt.log"):
+        if (target / name).exists():
+            shutil.copy(target / name, last / name)
+    if target != last:
+        shutil.rmtree(target, ignore_errors=True)
+
+
+def _exports_behind(connection: Any) -> set[str]:
+    from orchestration.assets.exports import marts_not_exported
+
+    return marts_not_exported(connection)

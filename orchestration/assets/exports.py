@@ -1,0 +1,153 @@
+"""Export assets: one per portal dataset, behind the gate.
+
+Belongs here: asking the gate, exporting or withholding, and saying so. Does not belong here: how
+a file or a portal page is made (`exports/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
+
+from exports.definition import Definition, load_definitions
+from exports.export import build_catalog, export_dataset, record_withheld
+from exports.manifest import Manifest
+from exports.portal import LocalPublisher, Publisher
+from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
+from orchestration.dbt_project import MANIFEST, ensure_manifest
+from orchestration.gate import Obstacle, obstacles
+from orchestration.progress import observer
+from orchestration.settings import settings
+from orchestration.warehouse.connection import locate
+from sources.raw_table import Connection
+
+_CATALOG_LOCK = 50_063_003
+# States after which nothing of a dataset is waiting to leave.
+_SETTLED = ("exportada", "publicada", "sin_cambios", "pendiente_aprobacion")
+
+
+class Withheld(Failure):
+    """A portal dataset that must not leave now; the run shows it red."""
+
+    def __init__(self, definition: Definition, found: Sequence[Obstacle]) -> None:
+        reasons = "\n".join(f"- {item}" for item in found)
+        super().__init__(
+            description=(
+                f"Retenido: {definition.titulo} ({definition.name}). Sigue disponible la última "
+                f"versión buena.\n{reasons}\nQué hacer: corrija la causa y vuelva a ejecutar; se "
+                "publica solo cuando el control vuelva a pasar."
+            ),
+            allow_retries=False,
+        )
+
+
+def export_assets(definitions: Mapping[str, Definition]) -> list[AssetsDefinition]:
+    """One asset per definition, downstream of every mart it publishes."""
+    return [_export_asset(definition) for definition in definitions.values()]
+
+
+def marts_not_exported(connection: Connection) -> set[str]:
+    """Marts built since their portal datasets last left, or whose definition changed since."""
+    definitions, _ = load_definitions()
+    last = {
+        str(row[0]): (str(row[1]), str(row[2]), row[3])
+        for row in connection.execute(
+            "select distinct on (conjunto) conjunto, estado, definicion_sha256, construccion_id "
+            "from meta.publicacion order by conjunto, publicacion_id desc"
+        )
+    }
+    built = {
+        str(row[0]): int(row[1])
+        for row in connection.execute(
+            "select objeto, max(construccion_id) from meta.construccion "
+            "where estado = 'ok' group by objeto"
+        )
+    }
+    behind: set[str] = set()
+    for name, definition in definitions.items():
+        state, sha, build = last.get(name, ("", "", None))
+        newest = max((built.get(mart, 0) for mart in definition.marts), default=0)
+        settled = state in _SETTLED and sha == definition.sha256 and (build or 0) >= newest
+        if not settled or not _files_stand(definition):
+            behind |= set(definition.marts)
+    return behind
+
+
+def _files_stand(definition: Definition) -> bool:
+    """Whether the dataset's folder is still there; a deleted one is made again."""
+    base = settings().exports_dir
+    return any((base / place / definition.name).exists() for place in ("portal", "pendientes"))
+
+
+def publisher() -> Publisher:
+    """The portal when `CKAN_URL` is set, otherwise the same tree on disk."""
+    config = settings()
+    if config.ckan_url:
+        from exports.portal import CkanPublisher
+
+        token = config.ckan_token.get_secret_value() if config.ckan_token else ""
+        return CkanPublisher(config.ckan_url, token)
+    return LocalPublisher(config.exports_dir / "portal")
+
+
+def _export_asset(definition: Definition) -> AssetsDefinition:
+    @asset(
+        key=export_key(definition.name),
+        deps=[relation_key(*mart.split(".", 1)) for mart in definition.marts],
+        group_name=EXPORTS_GROUP,
+        description=f"**{definition.titulo}**. {definition.descripcion}",
+        owners=owners(definition.secretaria),
+        kinds={"csv", "json"},
+        metadata={"frecuencia": definition.frecuencia, "marts": list(definition.marts)},
+        pool=f"export_{definition.name.replace('-', '_')}",
+    )
+    def export(context: AssetExecutionContext) -> MaterializeResult:
+        return _export(context, definition)
+
+    return export
+
+
+def _export(context: AssetExecutionContext, definition: Definition) -> MaterializeResult:
+    watch = observer()
+    watch.started("exports", definition.name)
+    warehouse = locate()
+    ensure_manifest()
+    with warehouse.connect() as connection:
+        found = obstacles(connection, definition.marts)
+        if found:
+            record_withheld(
+                connection, definition, context.run_id, "; ".join(str(item) for item in found)
+            )
+    if found:
+        watch.finished("exports", definition.name, "retenida")
+        raise Withheld(definition, found)
+    manifest = Manifest.load(MANIFEST)
+    with warehouse.connect() as connection:
+        result = export_dataset(
+            connection,
+            definition,
+            manifest,
+            settings().exports_dir,
+            context.run_id,
+            publisher(),
+        )
+    _refresh_catalog(manifest)
+    watch.finished("exports", definition.name, result.estado, result.filas)
+    metadata: dict[str, Any] = {
+        "estado": result.estado,
+        "dagster/row_count": result.filas or 0,
+        "archivos": [str(file.path) for file in result.archivos],
+    }
+    if result.motivo:
+        metadata["motivo"] = result.motivo
+    return MaterializeResult(metadata=metadata)
+
+
+def _refresh_catalog(manifest: Manifest) -> None:
+    """Write `data.json` anew; one at a time, so that the last one has seen every dataset."""
+    definitions, _ = load_definitions()
+    with locate().connect() as connection:
+        connection.execute("select pg_advisory_xact_lock(%s)", [_CATALOG_LOCK])
+        build_catalog(connection, definitions, manifest, settings().exports_dir)

@@ -1,0 +1,89 @@
+"""When the pipeline runs by itself: the daily schedule and the sensor on the feed folder.
+
+Belongs here: jobs, schedules and sensors. Does not belong here: what a run does (`assets/`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from dagster import (
+    AssetSelection,
+    DefaultScheduleStatus,
+    DefaultSensorStatus,
+    RunRequest,
+    ScheduleDefinition,
+    SensorEvaluationContext,
+    SkipReason,
+    define_asset_job,
+    sensor,
+)
+
+from orchestration.assets.naming import raw_key
+from orchestration.connections import connections
+from orchestration.settings import CITY_TIMEZONE, settings
+from sources.contract import CONTRACTS_DIR, load_catalogue
+from sources.errors import PipelineError
+
+FEED_SYSTEM = "telemetria"
+FEED_TABLE = "telemetria__lecturas"
+_FEED_INTERVAL_S = 300
+
+daily_job = define_asset_job(
+    "diaria",
+    selection=AssetSelection.all(),
+    description="Todo el recorrido: fuentes, modelos, controles y exportaciones.",
+)
+
+# 03:00: after the systems' nightly batches and before people arrive.
+daily_schedule = ScheduleDefinition(
+    name="diaria_03_00",
+    job=daily_job,
+    cron_schedule="0 3 * * *",
+    execution_timezone=CITY_TIMEZONE.key,
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Todos los días a las 03:00 de Mendoza.",
+)
+
+feed_job = define_asset_job(
+    "lecturas_nuevas",
+    selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream(),
+    description="Carga las lecturas que llegaron y actualiza lo que depende de ellas.",
+)
+
+
+@sensor(
+    name="carpeta_de_telemetria",
+    job=feed_job,
+    minimum_interval_seconds=_FEED_INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Mira la carpeta de lecturas y pide una corrida cuando hay archivos sin cargar.",
+)
+def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
+    """Ask for a run when the folder holds files that were never loaded.
+
+    Compared by content with `meta.archivo`, so that a copied or touched file asks for nothing.
+    """
+    from orchestration.warehouse.connection import locate
+    from sources.readers import list_files
+
+    url = connections().urls.get(FEED_SYSTEM)
+    if url is None:
+        return SkipReason("El sistema telemetria no está configurado.")
+    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    feeds = [c for c in catalogue.contracts.values() if c.system == FEED_SYSTEM]
+    try:
+        with locate(start=False).connect() as connection:
+            known = {
+                str(row[0]) for row in connection.execute("select sha256 from meta.archivo")
+            }
+        waiting = sorted(
+            file.sha256 for feed in feeds for file in list_files(feed, url)
+            if file.sha256 not in known
+        )  # fmt: skip
+    except PipelineError as error:
+        return SkipReason(str(error))
+    if not waiting:
+        return SkipReason("No hay archivos nuevos.")
+    # The same set of files asks once: a file that cannot be loaded must not start runs for ever.
+    return RunRequest(run_key=hashlib.sha256("".join(waiting).encode()).hexdigest())

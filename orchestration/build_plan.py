@@ -1,0 +1,205 @@
+"""What dbt has to build this time, and the record of what it built.
+
+Belongs here: comparing what was loaded, what was built and what left, as stored in `meta`; and
+turning dbt's run results into rows of `meta`. Does not belong here: starting dbt.
+
+The comparison is with what was *completed*, so a run killed between two steps is caught up by the
+next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from expectations.results import CheckResult
+from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
+from sources.raw_table import Connection
+
+_STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """What to select: everything, some selectors, or nothing at all.
+
+    `reason` is for people; `newest_load` is the newest load the build will have seen.
+    """
+
+    everything: bool
+    selectors: tuple[str, ...]
+    reason: str
+    newest_load: int
+
+    @property
+    def nothing(self) -> bool:
+        return not self.everything and not self.selectors
+
+
+def plan_build(connection: Connection, exports_behind: Collection[str] = ()) -> BuildPlan:
+    """Compare raw with the last builds.
+
+    `exports_behind` are marts ('<schema>.<table>') whose portal datasets have not left since the
+    mart was last built: they are built (and so checked) again.
+    """
+    newest = _scalar(connection, "select coalesce(max(carga_id), 0) from meta.carga")
+    fingerprint = project_sha256()
+    built = _built(connection)
+    missing = [name for name in relations() if name not in built]
+    if missing or any(sha != fingerprint for _, sha, _ in built.values()):
+        why = "primera construcción" if not built else "cambió el proyecto dbt"
+        return BuildPlan(True, (), why, newest)
+    selectors = [f"{unique_id}+" for unique_id in _changed_sources(connection, built)]
+    selectors += [
+        f"{_selector(name)}+" for name, (state, _, _) in sorted(built.items()) if state != "ok"
+    ]
+    selectors += [_selector(mart) for mart in sorted(exports_behind)]
+    reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
+    return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest)
+
+
+def record_builds(
+    connection: Connection, run_id: str, run_results: Mapping[str, Any], newest_load: int
+) -> None:
+    """Store the state of every relation that dbt built, failed or left out."""
+    fingerprint = project_sha256()
+    nodes = manifest()["nodes"]
+    rows = [
+        (
+            run_id,
+            relation_of(nodes[result["unique_id"]]),
+            result["unique_id"],
+            _STATES.get(str(result["status"]), "error"),
+            result.get("execution_time"),
+            _message(result),
+            fingerprint,
+            newest_load,
+        )
+        for result in run_results["results"]
+        if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "
+            "proyecto_sha256, ultima_carga_id) values (%s, %s, %s, %s, %s, %s, %s, %s)",
+            rows,
+        )
+
+
+def test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
+    """dbt test results as check results, one per relation that the test speaks of.
+
+    A test that could not run has no verdict (`paso` None); a skipped one keeps its last verdict.
+    """
+    nodes = manifest()["nodes"]
+    found: list[CheckResult] = []
+    for result in run_results["results"]:
+        node = nodes.get(result["unique_id"])
+        if node is None or node["resource_type"] != "test" or result["status"] == "skipped":
+            continue
+        found.extend(_test_result(node, relation, result) for relation in tested_relations(node))
+    return found
+
+
+def tested_relations(test: Mapping[str, Any]) -> list[str]:
+    """Relations a dbt test speaks of: the one it is attached to, or every one it reads."""
+    both = manifest()["nodes"] | manifest()["sources"]
+    attached = test.get("attached_node")
+    names = [attached] if attached else test.get("depends_on", {}).get("nodes", [])
+    return [relation_of(both[name]) for name in names if name in both]
+
+
+def _test_result(
+    node: Mapping[str, Any], relation: str, result: Mapping[str, Any]
+) -> CheckResult:
+    severity = str(node["config"].get("severity", "error")).lower()
+    status = str(result["status"])
+    meta = node["config"].get("meta") or node.get("meta") or {}
+    failures = result.get("failures")
+    words = str(node.get("description") or "").strip() or f"prueba dbt {node['name']}"
+    return CheckResult(
+        control=str(node["name"]),
+        motor="dbt",
+        objeto=relation,
+        columna=node.get("column_name"),
+        dimension=meta.get("dimension") or _dimension(node),
+        regla=str((node.get("test_metadata") or {}).get("name") or node["name"]),
+        severidad="bloqueante" if severity == "error" else "advertencia",
+        paso=None if status == "error" else status == "pass",
+        filas_fallidas=failures,
+        explicacion=words if status == "pass" else f"{words}: {_message(result) or status}",
+        responsable=_owner(relation),
+    )
+
+
+def _owner(relation: str) -> str | None:
+    node = relations().get(relation)
+    owner = ((node or {}).get("config", {}).get("meta") or {}).get("owner")
+    return str(owner) if owner else None
+
+
+def _dimension(node: Mapping[str, Any]) -> str:
+    name = str((node.get("test_metadata") or {}).get("name") or "")
+    if "unique" in name or "unica" in name:
+        return "unicidad"
+    if name == "not_null":
+        return "completitud"
+    if name == "accepted_values":
+        return "validez"
+    return "consistencia"
+
+
+def _built(connection: Connection) -> dict[str, tuple[str, str, int]]:
+    """Last build by relation, of relations the project still has: state, fingerprint, newest load."""
+    known = relations()
+    return {
+        str(row[0]): (str(row[1]), str(row[2]), int(row[3]))
+        for row in connection.execute(
+            "select distinct on (objeto) objeto, estado, proyecto_sha256, ultima_carga_id "
+            "from meta.construccion order by objeto, construccion_id desc"
+        )
+        if str(row[0]) in known
+    }
+
+
+def _changed_sources(
+    connection: Connection, built: Mapping[str, tuple[str, str, int]]
+) -> list[str]:
+    """dbt source selectors whose raw table changed after something made from it was last built."""
+    changed_at = {
+        str(row[0]): int(row[1])
+        for row in connection.execute(
+            "select c.tabla_raw, max(l.carga_id) from meta.carga l "
+            "join meta.contrato c using (dataset) "
+            "where l.estado = 'cargada' "
+            "and (l.filas_cargadas > 0 or l.filas_eliminadas > 0 or l.filas_cuarentena > 0) "
+            "group by c.tabla_raw"
+        )
+    }
+    selectors = []
+    for unique_id, source in sorted(manifest()["sources"].items()):
+        loaded = changed_at.get(relation_of(source), 0)
+        readers = [
+            relation_of(manifest()["nodes"][child])
+            for child in manifest()["child_map"].get(unique_id, [])
+            if child in manifest()["nodes"]
+            and manifest()["nodes"][child]["resource_type"] in ("model", "snapshot")
+        ]
+        if any(built[name][2] < loaded for name in readers if name in built):
+            selectors.append(f"source:{source['source_name']}.{source['name']}")
+    return selectors
+
+
+def _selector(relation: str) -> str:
+    return ".".join(relations()[relation]["fqn"])
+
+
+def _message(result: Mapping[str, Any]) -> str | None:
+    text = str(result.get("message") or "").strip()
+    return text[:2000] if result["status"] not in ("success", "pass") and text else None
+
+
+def _scalar(connection: Connection, query: str) -> int:
+    row = connection.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0

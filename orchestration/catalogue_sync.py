@@ -1,0 +1,93 @@
+"""The contracts as rows of `meta`, which the inventory models read.
+
+Belongs here: writing what contracts say, and whether their system is connected. Does not belong
+here: reading contracts (`sources.contract`), or the inventory itself (dbt).
+"""
+
+from __future__ import annotations
+
+from orchestration.connections import Connections
+from sources.contract import Catalogue, Contract
+from sources.errors import ContractError
+from sources.raw_table import Connection, ensure_raw_tables
+
+
+def synchronise(
+    connection: Connection, catalogue: Catalogue, linked: Connections
+) -> list[ContractError]:
+    """Store every contract, mark those that are gone, and make the raw tables.
+
+    Returns the contracts whose raw table cannot be made, each with its reason; the others stand.
+    """
+    errors: list[ContractError] = []
+    for contract in catalogue.contracts.values():
+        _store(connection, contract, linked.is_connected(contract.system))
+        try:
+            with connection.transaction():
+                ensure_raw_tables(connection, [contract])
+        except ContractError as error:
+            errors.append(error)
+    connection.execute(
+        "update meta.contrato set vigente = false, actualizado_en = now() "
+        "where vigente and not dataset = any(%s)",
+        [list(catalogue.contracts)],
+    )
+    return errors
+
+
+def _store(connection: Connection, contract: Contract, connected: bool) -> None:
+    fact = {
+        "dataset": contract.id,
+        "sistema": contract.system,
+        "nombre": contract.title,
+        "descripcion": contract.description,
+        "tabla_raw": contract.raw_name,
+        "version": contract.version,
+        "contrato_sha256": contract.sha256,
+        "secretaria": contract.owner,
+        "responsable": contract.responsible,
+        "referente": contract.champion,
+        "frecuencia": contract.frequency,
+        "formato": contract.kind,
+        "motor": contract.kind,
+        "clasificacion": contract.classification,
+        "prioridad": contract.priority,
+        "contiene_personas": contract.has_people,
+        "modo_carga": contract.load_mode,
+        "configurado": connected,
+        "vigente": True,
+    }
+    known = connection.execute(
+        "select contrato_sha256, configurado, vigente from meta.contrato where dataset = %s",
+        [contract.id],
+    ).fetchone()
+    if known == (contract.sha256, connected, True):
+        return
+    from psycopg import sql
+
+    names = list(fact)
+    connection.execute(
+        sql.SQL(
+            "insert into meta.contrato ({columns}) values ({values}) "
+            "on conflict (dataset) do update set {updates}, actualizado_en = now()"
+        ).format(
+            columns=sql.SQL(", ").join(map(sql.Identifier, names)),
+            values=sql.SQL(", ").join(map(sql.Placeholder, names)),
+            updates=sql.SQL(", ").join(
+                sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in names[1:]
+            ),
+        ),
+        fact,
+    )
+    connection.execute("delete from meta.contrato_campo where dataset = %s", [contract.id])
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into meta.contrato_campo (dataset, orden, campo, campo_origen, tipo_logico, "
+            "tipo_fisico, descripcion, obligatorio, es_clave, clasificacion, campo_protocolo) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [
+                (contract.id, order, c.name, c.source_name, c.logical_type, c.pg_type,
+                 c.description, c.required, c.primary_key, c.classification, c.protocol_field)
+                for order, c in enumerate(contract.columns, start=1)
+            ],
+        )  # fmt: skip

@@ -1,0 +1,380 @@
+"""Commands of `lujan`.
+
+Belongs here: arguments, options, help and exit codes. Does not belong here: any work; each
+command calls one function of another module. Heavy libraries are imported inside the commands
+that need them, so `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from sources.errors import PipelineError
+
+app = typer.Typer(
+    name="lujan",
+    no_args_is_help=True,
+    add_completion=False,
+    help="Almacén de datos de la ciudad: de los sistemas municipales al portal de datos abiertos.",
+    epilog="Las direcciones de los sistemas se leen del entorno o de .env (vea .env.example).",
+)
+warehouse_app = typer.Typer(no_args_is_help=True, help="El almacén PostgreSQL.")
+sample_app = typer.Typer(no_args_is_help=True, help="El municipio de muestra (sintético).")
+contracts_app = typer.Typer(no_args_is_help=True, help="Los contratos de datos.")
+quarantine_app = typer.Typer(no_args_is_help=True, help="Filas que no se cargaron, y por qué.")
+app.add_typer(warehouse_app, name="warehouse")
+app.add_typer(sample_app, name="sample")
+app.add_typer(contracts_app, name="contracts")
+app.add_typer(quarantine_app, name="quarantine")
+
+console = Console()
+errors = Console(stderr=True)
+
+
+def run() -> None:
+    """Entry point: known errors are one message, never a trace."""
+    try:
+        app()
+    except PipelineError as error:
+        errors.print(f"[red]Error:[/red] {error}", highlight=False)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
+        sys.exit(130)
+
+
+@app.command("run")
+def run_pipeline(
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="sistema=dirección, p. ej. telemetria=/ruta. Repetible."),
+    ] = None,
+    contracts: Annotated[
+        list[Path] | None,
+        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Muestra qué se haría, sin cargar nada.")
+    ] = False,
+) -> None:
+    """Recorre todo: fuentes → raw → modelos → controles → exportaciones.
+
+    Sin ningún sistema configurado usa el municipio de muestra (sintético). La segunda vez hace
+    solo lo que cambió. Código de salida: 0 bien, 1 un control bloqueante no pasa, 2 alguna fuente
+    no se pudo cargar, 3 se interrumpió un paso.
+    """
+    from orchestration.cli import report
+    from orchestration.cli.live import LiveView
+    from orchestration.run import execute, prepare
+
+    _apply(source, contracts)
+    if dry_run:
+        _show_plan()
+        return
+    with LiveView(console) as view:
+        summary = execute(prepare(view), view)
+    report.show(summary, console)
+    raise typer.Exit(summary.exit_code)
+
+
+@app.command()
+def status() -> None:
+    """Muestra sistemas, últimas cargas, cuarentena y exportaciones."""
+    from orchestration.cli.status import show_status
+
+    show_status(console)
+
+
+@app.command()
+def prepare() -> None:
+    """Deja listo el almacén (esquemas, roles, tablas) y el manifiesto dbt, sin cargar nada."""
+    from orchestration.cli.live import LiveView
+    from orchestration.run import prepare as prepare_run
+
+    with LiveView(console) as view:
+        prepared = prepare_run(view, sample=False)
+    for warning in prepared.warnings:
+        console.print(f"[red]Atención:[/red] {warning}", highlight=False)
+
+
+@app.command()
+def approve(
+    dataset: Annotated[str, typer.Argument(help="Nombre del conjunto del portal.")],
+    by: Annotated[str, typer.Option("--by", help="Quién aprueba (persona o comité).")],
+    reason: Annotated[str, typer.Option("--reason", help="Acta o motivo.")],
+) -> None:
+    """Registra la aprobación de una primera publicación o de un cambio de columnas."""
+    from exports.definition import load_definitions
+    from exports.export import approve as record_approval
+    from orchestration.warehouse.connection import locate
+
+    definitions, _ = load_definitions()
+    if dataset not in definitions:
+        raise PipelineError(
+            f"no existe el conjunto {dataset!r}.",
+            next_step=f"elija uno de: {', '.join(definitions)}.",
+        )
+    with locate().connect() as connection:
+        record_approval(connection, definitions[dataset], by, reason)
+    console.print(f"Aprobado: {dataset}. Se publica en la próxima corrida.")
+
+
+@app.command()
+def ui() -> None:
+    """Abre Dagster en http://127.0.0.1:3000 (Ctrl+C para salir)."""
+    from orchestration.instance import prepare_instance
+    from orchestration.settings import PROJECT_ROOT, settings
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.migrate import migrate
+
+    warehouse = locate()
+    migrate(warehouse)
+    prepare_instance(warehouse)
+    port = str(settings().ui_port)
+    console.print(f"Dagster: http://127.0.0.1:{port}")
+    program = str(Path(sys.executable).with_name("dagster"))
+    os.chdir(PROJECT_ROOT)
+    os.execv(program, [program, "dev", "-h", "127.0.0.1", "-p", port, "-w", "workspace.yaml"])
+
+
+@app.command()
+def docs(
+    serve: Annotated[bool, typer.Option(help="Servir además de generar.")] = True,
+) -> None:
+    """Genera la documentación dbt y la sirve en http://127.0.0.1:8081."""
+    from orchestration.docs_site import generate, serve_forever
+    from orchestration.settings import settings
+
+    folder = generate()
+    console.print(f"Documentación: {folder / 'index.html'}", highlight=False)
+    if serve:
+        port = settings().docs_port
+        console.print(f"http://127.0.0.1:{port} (Ctrl+C para salir)")
+        serve_forever(folder, port)
+
+
+@app.command()
+def dbt(
+    arguments: Annotated[list[str], typer.Argument(help="Lo que se le pasa a dbt.")],
+) -> None:
+    """Ejecuta dbt contra este almacén, p. ej. `lujan dbt -- build -s fct_proyecto`."""
+    from orchestration.dbt_project import dbt_executable
+    from orchestration.settings import DBT_PROJECT_DIR
+    from orchestration.warehouse.connection import export_environment, locate
+
+    export_environment(locate())
+    folder = str(DBT_PROJECT_DIR)
+    done = subprocess.run(
+        [dbt_executable(), *arguments, "--project-dir", folder, "--profiles-dir", folder],
+        check=False,
+    )
+    raise typer.Exit(done.returncode)
+
+
+@app.command()
+def stop() -> None:
+    """Detiene el almacén embebido."""
+    warehouse_stop()
+
+
+@app.command()
+def clean(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="No preguntar.")] = False,
+) -> None:
+    """Detiene el almacén embebido y borra la carpeta de datos (no toca WAREHOUSE_URL)."""
+    import shutil
+
+    from orchestration.settings import settings
+    from orchestration.warehouse.embedded import EmbeddedServer
+
+    folder = settings().data_dir
+    if not folder.exists():
+        console.print("No hay nada que borrar.")
+        return
+    if not yes:
+        typer.confirm(f"¿Borrar {folder} con todo su contenido?", abort=True)
+    EmbeddedServer(settings().embedded_dir).destroy()
+    shutil.rmtree(folder)
+    console.print(f"Borrado: {folder}", highlight=False)
+
+
+@warehouse_app.command("start")
+def warehouse_start() -> None:
+    """Arranca el almacén (o comprueba el de WAREHOUSE_URL) y lo pone al día."""
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.migrate import migrate
+
+    warehouse = locate()
+    result = migrate(warehouse)
+    console.print(f"Almacén en {warehouse.label}, versión {result.after}.", highlight=False)
+    for warning in result.warnings:
+        console.print(f"[yellow]Atención:[/yellow] {warning}", highlight=False)
+
+
+@warehouse_app.command("stop")
+def warehouse_stop() -> None:
+    """Detiene el almacén embebido."""
+    from orchestration.settings import settings
+    from orchestration.warehouse.embedded import EmbeddedServer
+
+    stopped = EmbeddedServer(settings().embedded_dir).stop()
+    console.print("Almacén detenido." if stopped else "El almacén ya estaba detenido.")
+
+
+@warehouse_app.command(
+    "psql", context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+)
+def warehouse_psql(context: typer.Context) -> None:
+    """Abre psql en el almacén; los argumentos que sobren pasan a psql."""
+    from urllib.parse import unquote, urlsplit
+
+    from orchestration.settings import settings
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.embedded import program_path
+
+    warehouse = locate()
+    parts = urlsplit(warehouse.url)
+    # By environment: an argument would show the password in the process list.
+    os.environ.update(
+        PGHOST=parts.hostname or "127.0.0.1",
+        PGPORT=str(parts.port or 5432),
+        PGUSER=unquote(parts.username or ""),
+        PGPASSWORD=unquote(parts.password or ""),
+        PGDATABASE=warehouse.database,
+    )
+    program = str(program_path(settings().embedded_dir, "psql"))
+    os.execv(program, [program, *context.args])
+
+
+@warehouse_app.command("url")
+def warehouse_url(
+    password: Annotated[
+        bool, typer.Option("--password", help="Incluir la contraseña (para conectar Power BI).")
+    ] = False,
+) -> None:
+    """Muestra dónde está el almacén; con --password, la dirección completa."""
+    from orchestration.warehouse.connection import locate
+
+    warehouse = locate()
+    print(warehouse.url if password else warehouse.label)
+
+
+@sample_app.command("build")
+def sample_build() -> None:
+    """Genera el municipio sintético y su verdad conocida (ground_truth.json)."""
+    from orchestration.cli.live import LiveView
+    from orchestration.run import build_sample
+    from orchestration.settings import settings
+
+    with LiveView(console) as view:
+        build_sample(view)
+    console.print(f"Muestra en {settings().sample_dir}", highlight=False)
+
+
+@contracts_app.command("check")
+def contracts_check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Carpetas o archivos; por defecto, los de la ciudad.")
+    ] = None,
+) -> None:
+    """Revisa contratos sin conectarse a nada."""
+    from sources.contract import CONTRACTS_DIR, load_catalogue
+
+    catalogue = load_catalogue(paths or [CONTRACTS_DIR])
+    for error in catalogue.errors:
+        errors.print(f"[red]✗[/red] {error}", highlight=False)
+    console.print(f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error.")
+    raise typer.Exit(1 if catalogue.errors else 0)
+
+
+@contracts_app.command("list")
+def contracts_list() -> None:
+    """Lista los conjuntos de datos con su responsable y su frecuencia."""
+    from sources.contract import load_catalogue
+
+    table = Table(box=None, padding=(0, 2))
+    for title in ("Conjunto", "Título", "Secretaría", "Frecuencia", "Clasificación"):
+        table.add_column(title)
+    for contract in load_catalogue().contracts.values():
+        table.add_row(
+            contract.id, contract.title, contract.owner or "sin dato",
+            contract.frequency or "sin dato", contract.classification,
+        )  # fmt: skip
+    console.print(table)
+
+
+@quarantine_app.command("list")
+def quarantine_list() -> None:
+    """Cuenta las filas pendientes por conjunto y motivo."""
+    from orchestration.warehouse.connection import locate
+
+    table = Table(box=None, padding=(0, 2))
+    for title in ("Conjunto", "Regla", "Columna", "Filas", "Desde"):
+        table.add_column(title)
+    with locate().connect() as connection:
+        for row in connection.execute(
+            "select dataset, regla, coalesce(columna, ''), count(*), min(primera_vez)::date "
+            "from quarantine.fila where estado = 'pendiente' group by 1, 2, 3 order by 4 desc"
+        ):
+            table.add_row(*(str(value) for value in row))
+    console.print(table)
+
+
+@quarantine_app.command("show")
+def quarantine_show(
+    dataset: Annotated[str, typer.Argument(help="Conjunto, p. ej. citymis.beneficiarios.")],
+    limit: Annotated[int, typer.Option(help="Filas como máximo.")] = 20,
+) -> None:
+    """Muestra filas en cuarentena, textuales. Pueden contener datos personales."""
+    from orchestration.warehouse.connection import locate
+
+    with locate().connect() as connection:
+        rows = connection.execute(
+            "select coalesce(archivo || ':', '') || coalesce(numero_fila::text, '?'), regla, motivo, "
+            "fila::text from quarantine.fila where dataset = %s and estado = 'pendiente' "
+            "order by fila_id limit %s", [dataset, limit],
+        ).fetchall()  # fmt: skip
+    for place, rule, reason, values in rows:
+        console.print(f"[bold]{place}[/bold] {rule}: {reason}", highlight=False)
+        console.print(f"    {values}", highlight=False, style="dim", markup=False)
+    console.print(f"{len(rows)} filas." if rows else f"No hay filas pendientes de {dataset}.")
+
+
+def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:
+    """Options of the command line become settings of this process."""
+    from orchestration.run import set_sources
+    from orchestration.settings import settings
+
+    try:
+        set_sources(source or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if contracts:
+        paths = [str(path.resolve()) for path in contracts]
+        known = os.environ.get("LUJAN_CONTRACTS")
+        os.environ["LUJAN_CONTRACTS"] = os.pathsep.join([*paths, *([known] if known else [])])
+        settings.cache_clear()
+
+
+def _show_plan() -> None:
+    from orchestration.connections import connections
+    from orchestration.settings import settings
+    from sources.contract import CONTRACTS_DIR, load_catalogue
+
+    linked = connections()
+    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    if not linked.urls:
+        console.print("Ningún sistema configurado: se usaría el municipio de muestra (sintético).")
+    for system, contracts in catalogue.systems().items():
+        state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
+        console.print(f"{system}: {state} ({len(contracts)} conjuntos)")
+    for error in catalogue.errors:
+        console.print(f"[red]Atención:[/red] {error}", highlight=False)

@@ -1,0 +1,160 @@
+"""The closing report of a run, for a person who does not know the program.
+
+Belongs here: words and layout. Does not belong here: finding anything out (`summary.py`).
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.summary import LoadLine, RunSummary
+
+_STATES = {
+    "cargada": "[green]cargado[/green]",
+    "sin_cambios": "[dim]sin cambios[/dim]",
+    "fallida": "[red]falló[/red]",
+}
+_REASONS = {
+    "tipo_invalido": "valor que no corresponde al tipo",
+    "clave_repetida": "clave repetida",
+    "fila_malformada": "línea incompleta o mal formada",
+}
+_SHOWN = 12
+
+
+def show(summary: RunSummary, console: Console) -> None:
+    """Print the report."""
+    console.print()
+    if summary.sample:
+        console.print(
+            "[yellow]Datos de muestra: el municipio es sintético.[/yellow] Para usar datos reales, "
+            "defina SOURCE_<SISTEMA>_URL (vea .env.example)."
+        )
+    if summary.nothing_new:
+        console.print(
+            f"[green]Sin novedades:[/green] {len(summary.loads)} conjuntos revisados, nada que "
+            f"cargar ni construir ({summary.seconds:.0f} s)."
+        )
+    else:
+        _loads(summary, console)
+    _quarantine(summary, console)
+    _checks(summary, console)
+    _exports(summary, console)
+    for warning in summary.warnings:
+        console.print(f"[red]Atención:[/red] {warning}")
+    for step in summary.crashed:
+        console.print(f"[red]Paso interrumpido:[/red] {step}")
+    if summary.unconfigured:
+        console.print(f"Sistemas sin configurar (omitidos): {', '.join(summary.unconfigured)}.")
+    console.print()
+    console.print("Ver el recorrido:  [bold]make ui[/bold]    (Dagster, http://127.0.0.1:3000)")
+    console.print("Ver los modelos:   [bold]make docs[/bold]  (documentación dbt)")
+    console.print(_verdict(summary))
+
+
+def number(value: int) -> str:
+    """A whole number as it is written here: 2.160.000."""
+    return f"{value:,}".replace(",", ".")
+
+
+def _loads(summary: RunSummary, console: Console) -> None:
+    table = Table(title="Conjuntos de datos", title_justify="left", box=None, padding=(0, 2))
+    for title, justify in (
+        ("Conjunto", "left"), ("Estado", "left"), ("Leídas", "right"),
+        ("Cargadas", "right"), ("Cuarentena", "right"),
+    ):  # fmt: skip
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    for line in summary.loads:
+        table.add_row(
+            line.dataset, _STATES[line.state], number(line.read), number(line.loaded),
+            number(line.quarantined) if line.quarantined else "",
+        )  # fmt: skip
+    total = [sum(getattr(line, name) for line in summary.loads) for name in _FIGURES]
+    table.add_section()
+    table.add_row("Total", "", *(number(value) for value in total), style="bold")
+    console.print(table)
+    for line in summary.loads:
+        _load_error(line, console)
+
+
+_FIGURES = ("read", "loaded", "quarantined")
+
+
+def _load_error(line: LoadLine, console: Console) -> None:
+    if line.error:
+        console.print(f"[red]Falló {line.dataset}:[/red] {line.error}", highlight=False)
+
+
+def _quarantine(summary: RunSummary, console: Console) -> None:
+    if not summary.quarantine:
+        return
+    total = sum(count for _, _, count in summary.quarantine)
+    console.print(f"\n[bold]Cuarentena:[/bold] {number(total)} filas esperan corrección")
+    for dataset, rule, count in summary.quarantine[:_SHOWN]:
+        console.print(f"  {number(count):>7}  {dataset}: {_REASONS.get(rule, rule)}")
+    rest = len(summary.quarantine) - _SHOWN
+    if rest > 0:
+        console.print(f"           y {rest} motivos más")
+    console.print("  Ver filas: [bold]lujan quarantine show CONJUNTO[/bold]")
+
+
+def _checks(summary: RunSummary, console: Console) -> None:
+    failed = len(summary.blocking)
+    if summary.checks_passed or summary.checks_warned or failed:
+        console.print(
+            f"\n[bold]Controles:[/bold] {number(summary.checks_passed)} pasan, "
+            f"{number(summary.checks_warned)} con advertencia, "
+            + (f"[red]{failed} bloqueantes[/red]" if failed else "0 bloqueantes")
+        )
+    for text in summary.blocking:
+        console.print(f"  [red]✗[/red] {text}", highlight=False)
+    for text in summary.build_failures:
+        console.print(f"  [red]✗ modelo[/red] {text}", highlight=False)
+    if summary.findings:
+        total = sum(count for _, count in summary.findings)
+        kinds = len(summary.findings)
+        console.print(
+            f"[bold]Hallazgos:[/bold] {number(total)} de {kinds} clases, con responsable, en "
+            "calidad.fct_hallazgo"
+        )
+
+
+def _exports(summary: RunSummary, console: Console) -> None:
+    if not summary.exports and summary.exports_total:
+        console.print(f"\n[bold]Exportaciones:[/bold] al día en {summary.exports_dir / 'portal'}")
+        return
+    states: dict[str, int] = {}
+    for _, state, _, _ in summary.exports:
+        states[state] = states.get(state, 0) + 1
+    words = ", ".join(f"{count} {_EXPORT_STATES[state]}" for state, count in states.items())
+    console.print(f"\n[bold]Exportaciones:[/bold] {words or 'ninguna'}")
+    for name, state, _, reason in summary.exports:
+        if state == "retenida":
+            console.print(f"  [red]retenida[/red] {name}: {reason}", highlight=False)
+        elif state == "pendiente_aprobacion":
+            console.print(f"  pendiente de aprobación: {name} (lujan approve {name})")
+    place = summary.portal or str(summary.exports_dir / "portal")
+    console.print(f"  Archivos: {place}", highlight=False)
+    if not summary.portal:
+        console.print("  Sin CKAN_URL: se escribió el árbol del portal en disco.")
+
+
+_EXPORT_STATES = {
+    "exportada": "exportadas",
+    "publicada": "publicadas",
+    "sin_cambios": "sin cambios",
+    "retenida": "retenidas",
+    "pendiente_aprobacion": "pendientes de aprobación",
+}
+
+
+def _verdict(summary: RunSummary) -> str:
+    seconds = f"({summary.seconds:.0f} s)"
+    words = {
+        0: f"[bold green]Terminó bien[/bold green] {seconds}",
+        1: f"[bold red]Un control bloqueante no pasa: hay datos retenidos[/bold red] {seconds}",
+        2: f"[bold yellow]Terminó, pero alguna fuente no se pudo cargar[/bold yellow] {seconds}",
+        3: f"[bold red]Se interrumpió un paso; vuelva a ejecutar[/bold red] {seconds}",
+    }
+    return words[summary.exit_code]

@@ -1,0 +1,62 @@
+"""`lujan status`: where things stand, from `meta`.
+
+Belongs here: one screen for the person on duty. Does not belong here: changing anything.
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.connections import connections
+from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.warehouse.connection import locate
+from sources.contract import CONTRACTS_DIR, load_catalogue
+
+
+def show_status(console: Console) -> None:
+    """Print systems, last loads, pending quarantine and portal datasets.
+
+    Starts nothing: an embedded warehouse that is stopped is reported as such.
+    """
+    linked = connections()
+    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    warehouse = locate(start=False)
+    console.print(f"Almacén: {warehouse.label}", highlight=False)
+    if linked.sample:
+        console.print("[yellow]Fuentes: municipio de muestra (sintético)[/yellow]")
+    with warehouse.connect() as connection:
+        last = {
+            str(row[0]): row[1:]
+            for row in connection.execute(
+                "select distinct on (dataset) dataset, estado, fin, error from meta.carga "
+                "order by dataset, carga_id desc"
+            )
+        }
+        pending = dict(
+            connection.execute(
+                "select dataset, count(*) from quarantine.fila where estado = 'pendiente' "
+                "group by dataset"
+            ).fetchall()
+        )
+        exports = connection.execute(
+            "select distinct on (conjunto) conjunto, estado, fin from meta.publicacion "
+            "order by conjunto, publicacion_id desc"
+        ).fetchall()
+    table = Table(box=None, padding=(0, 2))
+    for title in ("Conjunto", "Último intento", "Cuándo", "Cuarentena"):
+        table.add_column(title)
+    for system, contracts in catalogue.systems().items():
+        for contract in contracts:
+            if not linked.is_connected(system):
+                table.add_row(contract.id, "[dim]sin configurar[/dim]", "", "")
+                continue
+            state, when, _ = last.get(contract.id, ("nunca", None, None))
+            moment = when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M") if when else ""
+            table.add_row(contract.id, str(state), moment, str(pending.get(contract.id, "")))
+    console.print(table)
+    for name, state, when in exports:
+        moment = when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")
+        console.print(f"Portal: {name}: {state} ({moment})", highlight=False)
+    for error in catalogue.errors:
+        console.print(f"[red]Atención:[/red] {error}", highlight=False)

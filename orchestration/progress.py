@@ -1,0 +1,45 @@
+"""What a run tells while it works.
+
+Belongs here: the small interface by which steps report, and the no-op used under Dagster's own
+UI. Does not belong here: how it is drawn (`cli/live.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Observer(Protocol):
+    """Hears of work as it is done. `stage` is one of `STAGES`."""
+
+    def started(self, stage: str, item: str) -> None: ...
+    def advanced(self, stage: str, item: str, rows: int) -> None: ...
+    def finished(self, stage: str, item: str, outcome: str, rows: int | None = None) -> None: ...
+
+
+STAGES = {
+    "raw": "Carga de fuentes",
+    "dbt": "Modelos",
+    "controles": "Controles",
+    "exports": "Exportaciones",
+}
+
+
+class _Silent:
+    def started(self, stage: str, item: str) -> None: ...
+    def advanced(self, stage: str, item: str, rows: int) -> None: ...
+    def finished(self, stage: str, item: str, outcome: str, rows: int | None = None) -> None: ...
+
+
+_observer: Observer = _Silent()
+
+
+def observer() -> Observer:
+    """Whoever listens in this process."""
+    return _observer
+
+
+def observe(listener: Observer | None) -> None:
+    """Let `listener` hear from now on; None for nobody."""
+    global _observer  # noqa: PLW0603 - one run per process has one listener
+    _observer = listener or _Silent()

@@ -1,0 +1,183 @@
+"""One whole run: warehouse, sample if nothing is connected, load, models, controls, exports.
+
+Belongs here: the order of things for the command line. Does not belong here: drawing
+(`cli/live.py`), words of the summary (`summary.py`), or any step's own work.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.catalogue_sync import synchronise
+from orchestration.connections import SAMPLE_DATABASE, Connections, connections
+from orchestration.dbt_project import ensure_manifest
+from orchestration.instance import prepare_instance
+from orchestration.progress import Observer, observe
+from orchestration.settings import settings
+from orchestration.summary import RunSummary, summarise
+from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.warehouse.embedded import EmbeddedServer
+from orchestration.warehouse.migrate import migrate
+from sources.contract import CONTRACTS_DIR, Catalogue, load_catalogue
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+SAMPLE_APPROVER = "Comité de Datos (muestra sintética)"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything a run needs before its first step."""
+
+    warehouse: Warehouse
+    catalogue: Catalogue
+    linked: Connections
+    warnings: tuple[str, ...]
+
+
+def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
+    """Start or find the warehouse, bring it up to date, connect systems or build the sample.
+
+    `sample`: True forces the sample's refresh, None builds it when no system is connected, False
+    never builds it. Raises PipelineError when the warehouse cannot be used.
+    """
+    config = settings()
+    watch.started("warehouse", "almacén")
+    warehouse = locate(config)
+    migration = migrate(warehouse)
+    prepare_instance(warehouse)
+    watch.finished("warehouse", "almacén", "ok")
+    warnings = list(migration.warnings)
+    linked = connections(config)
+    if sample is not False and (linked.sample or not linked.urls):
+        build_sample(watch)
+        linked = connections(config)
+    catalogue = load_catalogue([CONTRACTS_DIR, *config.extra_contracts])
+    with warehouse.connect() as connection:
+        problems = synchronise(connection, catalogue, linked)
+        if linked.sample:
+            _approve_sample(connection)
+    warnings += [str(error) for error in (*catalogue.errors, *problems)]
+    watch.started("models", "manifiesto")
+    ensure_manifest()
+    watch.finished("models", "manifiesto", "ok")
+    return Prepared(warehouse, catalogue, linked, tuple(warnings))
+
+
+def build_sample(watch: Observer) -> None:
+    """Build the synthetic municipality; returns at once when the one on disk is current."""
+    from seeds.sample.build import build
+
+    config = settings()
+    server = EmbeddedServer(config.embedded_dir)
+    server.start()
+    watch.started("sample", "municipio sintético")
+    config.sample_dir.parent.mkdir(parents=True, exist_ok=True)
+    build(
+        config.sample_dir,
+        mlc_url=server.ensure_database(SAMPLE_DATABASE),
+        on_progress=lambda item, rows: watch.advanced("sample", item, rows),
+    )
+    watch.finished("sample", "municipio sintético", "ok")
+
+
+def execute(prepared: Prepared, watch: Observer) -> RunSummary:
+    """Run the daily job in this process and sum it up.
+
+    The pipeline's own failures are in the summary; only what no step can handle is raised.
+    """
+    import warnings
+
+    started = time.monotonic()
+    with _quiet(settings().data_dir / "logs"):
+        warnings.simplefilter("ignore")
+        from dagster import DagsterInstance
+
+        from orchestration.assets.controls import build_data_docs
+        from orchestration.definitions import defs
+
+        job = defs.resolve_job_def("diaria")
+        run_id = str(uuid.uuid4())
+        observe(watch)
+        try:
+            with DagsterInstance.get() as instance:
+                result = job.execute_in_process(
+                    instance=instance,
+                    run_id=run_id,
+                    raise_on_error=False,
+                    run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+                    tags={"lujan/origen": "lujan run"},
+                )
+                crashed = _crashed_steps(instance, run_id)
+            build_data_docs()
+        finally:
+            observe(None)
+    return summarise(
+        prepared.warehouse,
+        run_id=run_id,
+        catalogue=prepared.catalogue,
+        linked=prepared.linked,
+        warnings=prepared.warnings,
+        crashed=crashed if not result.success else (),
+        seconds=time.monotonic() - started,
+    )
+
+
+def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
+    """Steps that ended in an error of the program, not in a withheld export or a red check."""
+    from dagster import DagsterEventType
+
+    found = []
+    for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records:
+        event = record.event_log_entry.dagster_event
+        if event is None or event.step_failure_data.error is None:
+            continue
+        error = event.step_failure_data.error
+        names = {error.cls_name, error.cause.cls_name if error.cause else None}
+        if not names & {"Withheld", "DagsterAssetCheckFailedError"}:
+            message = (error.cause or error).message.strip().splitlines()[0]
+            found.append(f"{event.step_key}: {message}")
+    return tuple(found)
+
+
+def _approve_sample(connection: object) -> None:
+    """The sample approves its own synthetic datasets, so that the whole way can be seen."""
+    from exports.definition import load_definitions
+    from exports.export import approve, needs_approval
+
+    definitions, _ = load_definitions()
+    for definition in definitions.values():
+        if needs_approval(connection, definition):  # type: ignore[arg-type]
+            approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _quiet(folder: Path) -> Iterator[None]:
+    """Send what libraries print to a log file; the terminal belongs to the live view."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "run.log"
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with path.open("w", encoding="utf-8") as log:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+
+
+def set_sources(assignments: Sequence[str]) -> None:
+    """Apply `system=address` pairs of the command line to this process.
+
+    Raises ValueError naming the pair that is not one.
+    """
+    for assignment in assignments:
+        system, separator, address = assignment.partition("=")
+        if not separator or not system.isidentifier() or not address:
+            raise ValueError(f"se esperaba sistema=dirección, no {assignment!r}")
+        os.environ[f"SOURCE_{system.upper()}_URL"] = address

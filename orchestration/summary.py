@@ -1,0 +1,185 @@
+"""What happened in a run, in figures a city employee understands.
+
+Belongs here: reading `meta` after a run and giving one plain value. Does not belong here: how it
+is shown (`cli/report.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from orchestration.connections import Connections
+from orchestration.settings import settings
+from orchestration.warehouse.connection import Warehouse
+from sources.contract import Catalogue
+
+EXIT_OK, EXIT_BLOCKED, EXIT_SOURCE_FAILED, EXIT_CRASHED = 0, 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLine:
+    """The loads of one dataset in this run, added up."""
+
+    dataset: str
+    title: str
+    state: str
+    read: int
+    loaded: int
+    quarantined: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """Everything the closing report shows, and the exit code."""
+
+    run_id: str
+    sample: bool
+    seconds: float
+    loads: tuple[LoadLine, ...]
+    unconfigured: tuple[str, ...]
+    quarantine: tuple[tuple[str, str, int], ...]  # dataset, rule, rows pending
+    built: int
+    build_failures: tuple[str, ...]
+    checks_passed: int
+    checks_warned: int
+    blocking: tuple[str, ...]
+    findings: tuple[tuple[str, int], ...]
+    exports: tuple[tuple[str, str, int | None, str | None], ...]  # name, state, rows, reason
+    exports_total: int
+    exports_dir: Path
+    portal: str | None
+    warnings: tuple[str, ...] = ()
+    crashed: tuple[str, ...] = ()
+    extra: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def nothing_new(self) -> bool:
+        """Whether the run found nothing to do."""
+        return (
+            not self.built
+            and not self.crashed
+            and all(line.state == "sin_cambios" for line in self.loads)
+        )
+
+    @property
+    def exit_code(self) -> int:
+        if self.crashed:
+            return EXIT_CRASHED
+        if self.blocking or self.build_failures:
+            return EXIT_BLOCKED
+        if self.warnings or any(line.state == "fallida" for line in self.loads):
+            return EXIT_SOURCE_FAILED
+        return EXIT_OK
+
+
+def summarise(
+    warehouse: Warehouse,
+    *,
+    run_id: str,
+    catalogue: Catalogue,
+    linked: Connections,
+    warnings: Sequence[str],
+    crashed: Sequence[str],
+    seconds: float,
+) -> RunSummary:
+    """Read back from `meta` what the run wrote."""
+    with warehouse.connect() as connection:
+        loads = {
+            str(row[0]): row
+            for row in connection.execute(
+                "select dataset, bool_or(estado = 'fallida'), bool_or(estado = 'cargada'), "
+                "sum(filas_leidas), sum(filas_cargadas), sum(filas_cuarentena), "
+                "string_agg(error, ' | ') from meta.carga where corrida_id = %s group by dataset",
+                [run_id],
+            )
+        }
+        quarantine = tuple(
+            (str(d), str(r), int(n))
+            for d, r, n in connection.execute(
+                "select dataset, regla, count(*) from quarantine.fila where estado = 'pendiente' "
+                "and dataset = any(%s) group by dataset, regla order by count(*) desc",
+                [list(catalogue.contracts)],
+            )
+        )
+        builds = connection.execute(
+            "select objeto, estado, mensaje from meta.construccion where corrida_id = %s", [run_id]
+        ).fetchall()
+        checks = connection.execute(
+            "select count(*) filter (where paso), "
+            "count(*) filter (where paso is not true and severidad = 'advertencia') "
+            "from meta.resultado_control where corrida_id = %s", [run_id],
+        ).fetchone() or (0, 0)  # fmt: skip
+        blocking = tuple(
+            f"{o}: {e}" + (f" Responsable: {w}." if w else "")
+            for o, e, w in connection.execute(
+                "select distinct objeto, explicacion, responsable from meta.control_vigente "
+                "where severidad = 'bloqueante' and paso is not true "
+                "and (corrida_id = %s or objeto in (select unnest(%s::text[]))) order by 1",
+                [run_id, []],
+            )
+        )
+        exports = tuple(
+            (str(n), str(s), r, m)
+            for n, s, r, m in connection.execute(
+                "select distinct on (conjunto) conjunto, estado, filas, motivo "
+                "from meta.publicacion where corrida_id = %s "
+                "order by conjunto, publicacion_id desc", [run_id],
+            )
+        )  # fmt: skip
+        total = connection.execute("select count(distinct conjunto) from meta.publicacion").fetchone()
+        findings = _findings(connection)
+    lines = []
+    unconfigured = []
+    for identifier, contract in catalogue.contracts.items():
+        if not linked.is_connected(contract.system):
+            unconfigured.append(contract.system)
+            continue
+        row = loads.get(identifier)
+        if row is None:
+            lines.append(LoadLine(identifier, contract.title, "sin_cambios", 0, 0, 0, None))
+            continue
+        state = "fallida" if row[1] else "cargada" if row[2] else "sin_cambios"
+        lines.append(
+            LoadLine(identifier, contract.title, state, int(row[3]), int(row[4]), int(row[5]), row[6])
+        )
+    return RunSummary(
+        run_id=run_id,
+        sample=linked.sample,
+        seconds=seconds,
+        loads=tuple(lines),
+        unconfigured=tuple(sorted(set(unconfigured))),
+        quarantine=quarantine,
+        built=sum(1 for row in builds if row[1] == "ok"),
+        build_failures=tuple(
+            f"{name}: {message or 'error'}" for name, state, message in builds if state == "error"
+        ),
+        checks_passed=int(checks[0]),
+        checks_warned=int(checks[1]),
+        blocking=blocking,
+        findings=findings,
+        exports=exports,
+        exports_total=int(total[0]) if total else 0,
+        exports_dir=settings().exports_dir,
+        portal=settings().ckan_url,
+        warnings=tuple(warnings),
+        crashed=tuple(crashed),
+    )
+
+
+def _findings(connection: object) -> tuple[tuple[str, int], ...]:
+    """Findings by kind, from the mart when it has been built."""
+    from sources.raw_table import Connection
+
+    assert isinstance(connection, Connection.__origin__)  # type: ignore[attr-defined]
+    exists = connection.execute("select to_regclass('calidad.fct_hallazgo')").fetchone()
+    if exists is None or exists[0] is None:
+        return ()
+    return tuple(
+        (str(name), int(count))
+        for name, count in connection.execute(
+            "select regla_id, count(*) from calidad.fct_hallazgo group by 1 order by 2 desc"
+        )
+    )

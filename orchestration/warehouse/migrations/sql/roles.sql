@@ -1,0 +1,38 @@
+-- Roles and grants; applied at every migration, so it must give the same result each time.
+-- Group roles without login: the administrator grants them to people and tools.
+--   datos_equipo    the data team: reads everything, quarantine included
+--   datos_analista  analysts: marts, reference lists and the accounting in meta
+--   datos_powerbi   Power BI and other tools: marts and reference lists
+do $$
+declare
+    wanted text;
+begin
+    foreach wanted in array array['datos_equipo', 'datos_analista', 'datos_powerbi'] loop
+        if not exists (select from pg_roles where rolname = wanted) then
+            execute format('create role %I nologin', wanted);
+        end if;
+    end loop;
+end
+$$;
+
+do $$
+declare
+    area text;
+begin
+    foreach area in array array['inventario', 'proyectos', 'agua', 'poblacion', 'calidad', 'gobernanza', 'referencia'] loop
+        execute format('grant usage on schema %I to datos_equipo, datos_analista, datos_powerbi', area);
+        execute format('grant select on all tables in schema %I to datos_equipo, datos_analista, datos_powerbi', area);
+        -- dbt replaces tables: the grant has to come with the new one.
+        execute format('alter default privileges in schema %I grant select on tables to datos_equipo, datos_analista, datos_powerbi', area);
+    end loop;
+    foreach area in array array['raw', 'quarantine', 'staging', 'intermediate'] loop
+        execute format('grant usage on schema %I to datos_equipo', area);
+        execute format('grant select on all tables in schema %I to datos_equipo', area);
+        execute format('alter default privileges in schema %I grant select on tables to datos_equipo', area);
+    end loop;
+end
+$$;
+
+grant usage on schema meta to datos_equipo, datos_analista;
+grant select on all tables in schema meta to datos_equipo, datos_analista;
+alter default privileges in schema meta grant select on tables to datos_equipo, datos_analista;

@@ -1,0 +1,644 @@
+"""From what a source gave to the types of the contract; rows that do not fit are set aside.
+
+Belongs here: the change of representation, exact or not at all. Nothing is corrected, guessed or
+rounded: a value that the declared type cannot hold exactly sends its whole row to `rejected`,
+verbatim. Does not belong here: rules about what a value may be (`expectations/`) or corrections
+(staging).
+
+What counts as exact:
+  * text is trimmed and an empty text is null in every column that is not text; text columns keep
+    their value as it is, the empty text too;
+  * numbers may be written with zeros beyond the declared scale, never with other digits there;
+  * a whole number may be written 5.0; a date may carry a time of day that is midnight;
+  * a time without zone is local to the column's `defaultTimezone` (America/Argentina/Mendoza
+    where it has none); a local time that a clock change skipped or repeated takes the earlier of
+    its two readings;
+  * times are kept to the microsecond, the resolution of PostgreSQL; finer digits are cut off.
+
+Whole columns are converted by Arrow's kernels. Only a column in which something fails is looked
+at more closely, by halves, until the bad values stand alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sources.contract import Column, Contract
+from sources.errors import ContractError, DriftError
+from sources.readers.base import (
+    Mask,
+    RawBatch,
+    RejectedRow,
+    as_text,
+    problem,
+    row_values,
+    source_columns,
+    verbatim,
+)
+
+RULE_TYPE = "tipo_invalido"
+RULE_RANGE = "fuera_de_rango"
+RULE_NUL = "texto_con_nulo"
+DEFAULT_TIMEZONE = "America/Argentina/Mendoza"
+
+_UTC = pa.timestamp("us", tz="UTC")
+_NAIVE = pa.timestamp("us")
+# Every integer type of PostgreSQL fits in it, and Arrow parses '5.00' and '1e3' into it exactly.
+_WHOLE = pa.decimal128(38, 0)
+_TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
+_FALSE = pa.array(["false", "f", "0", "0.0", "no", "n", "falso"])
+_NO_TEXT = pa.scalar(None, pa.string())
+_LONGEST_SHOWN = 60
+
+
+@dataclass(frozen=True, slots=True)
+class CastBatch:
+    """A batch in the contract's types.
+
+    `good` has exactly `contract.arrow_schema`; `rows` numbers its rows as the source does.
+    `rejected` are the rows that are not in it, those the reader had set aside included, by row
+    number: `good.num_rows + len(rejected)` is what was read.
+    """
+
+    good: pa.RecordBatch
+    rows: pa.Int64Array
+    rejected: tuple[RejectedRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Where values of a column do not fit, under which rule, and why in words."""
+
+    mask: Mask
+    rule: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Casted:
+    """A column in its type (null where it failed) and its failures; none is the usual case."""
+
+    array: pa.Array
+    failures: tuple[_Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NumberStyle:
+    """How a source writes numbers: the contract's options `decimal` and `thousands`.
+
+    Without a declared thousands sign, none is accepted: 1.234 could be either number.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+
+    @property
+    def plain(self) -> bool:
+        return self.decimal == "." and not self.thousands
+
+    @property
+    def pattern(self) -> str:
+        point, group = re.escape(self.decimal), re.escape(self.thousands)
+        whole = rf"(?:\d+|\d{{1,3}}(?:{group}\d{{3}})+)" if group else r"\d+"
+        if self.plain:
+            return r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?$"
+        return rf"^[+-]?{whole}(?:{point}\d+)?$"
+
+
+def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
+    """Give every column of `raw` the contract's type; rows with a value that does not fit leave.
+
+    Raises DriftError when `raw` lacks a column of the contract, ContractError when a format in
+    the contract cannot be understood. Never raises for a value.
+    """
+    columns = dict(zip(raw.data.schema.names, raw.data.columns, strict=True))
+    if missing := [c.source_name for c in source_columns(contract) if c.name not in columns]:
+        raise problem(
+            DriftError,
+            contract,
+            f"faltan columnas en lo leído: {', '.join(missing)}.",
+            "avise al equipo de datos.",
+        )
+    style = number_style(contract.options)
+    casted = {
+        column.name: cast_column(contract, column, columns[column.name], style)
+        for column in contract.columns
+    }
+    arrays = [casted[column.name].array for column in contract.columns]
+    good = pa.RecordBatch.from_arrays(arrays, schema=contract.arrow_schema)
+    bad = _any_failure(casted, raw.data.num_rows)
+    if bad is None:
+        return CastBatch(good, raw.rows, raw.rejected)
+    keep = pa.array(~bad)
+    rejected = [*raw.rejected, *_rejected_rows(contract, columns, casted, raw.rows, bad)]
+    return CastBatch(
+        good=good.filter(keep),
+        rows=raw.rows.filter(keep),
+        rejected=tuple(sorted(rejected, key=lambda row: row.row_number)),
+    )
+
+
+def number_style(options: Mapping[str, Any]) -> NumberStyle:
+    """The style of numbers a contract's options declare."""
+    return NumberStyle(str(options.get("decimal") or "."), str(options.get("thousands") or ""))
+
+
+def cast_column(contract: Contract, column: Column, array: pa.Array, style: NumberStyle) -> _Casted:
+    """One column in its type; see the module's docstring for what is accepted."""
+    array = _plain(array)
+    target = column.arrow_type
+    if array.type == target and column.pg_type not in ("text", "jsonb"):
+        return _Casted(array)
+    if pa.types.is_null(array.type):
+        return _Casted(pa.nulls(len(array), target))
+    match column.pg_type:
+        case "text":
+            return _to_text(contract, column, array)
+        case "jsonb":
+            return _to_json(array)
+        case "boolean":
+            return _to_boolean(array)
+        case "date":
+            return _to_date(contract, column, array)
+        case "timestamp" | "timestamptz":
+            return _to_time(contract, column, array)
+        case "double precision":
+            return _to_float(array, style)
+        case _:
+            return _to_exact_number(column, array, style)
+
+
+# --- text -----------------------------------------------------------------------------------------
+
+
+def _to_text(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+    if not pa.types.is_string(array.type):
+        array = _typed_to_text(contract, column, array)
+    return _without_nul(array)
+
+
+def _typed_to_text(contract: Contract, column: Column, array: pa.Array) -> pa.Array:
+    """A typed value as the text the contract describes: dates in the declared format."""
+    kind = array.type
+    if column.format and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
+        if pa.types.is_timestamp(kind) and kind.tz:
+            array = _local(array, column)
+        written = jdk_format(contract, column.format).strftime
+        return pc.strftime(pc.cast(array, pa.timestamp("s"), safe=False), format=written)
+    return pa.array(verbatim(array), pa.string()) if _is_nested(kind) else _as_strings(array)
+
+
+def _to_json(array: pa.Array) -> _Casted:
+    texts = array if pa.types.is_string(array.type) else pa.array(verbatim(array), pa.string())
+    texts = _empty_to_null(texts)
+    bad = np.array([value is not None and not _is_json(value) for value in texts.to_pylist()], bool)
+    return _failed(texts, bad, RULE_TYPE, "no es JSON válido")
+
+
+def _is_json(text: str) -> bool:
+    # PostgreSQL's jsonb cannot hold the character zero, escaped or not.
+    if "\\u0000" in text:
+        return False
+    try:
+        orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
+def _without_nul(array: pa.Array) -> _Casted:
+    """PostgreSQL cannot store the character zero in a text."""
+    held = pc.match_substring(array, "\x00")
+    if not pc.any(held).as_py():
+        return _Casted(array)
+    return _failed(array, _mask(held), RULE_NUL, "el texto contiene el carácter nulo")
+
+
+# --- numbers and booleans -------------------------------------------------------------------------
+
+
+def _to_exact_number(column: Column, array: pa.Array, style: NumberStyle) -> _Casted:
+    """Integers and numerics: exact, or the row is rejected."""
+    target, kind = column.arrow_type, array.type
+    whole = pa.types.is_integer(target)
+    why = f"no cabe sin redondear en {column.pg_type}"
+
+    def convert(values: pa.Array) -> pa.Array:
+        if whole and not pa.types.is_integer(values.type):
+            values = pc.cast(values, _WHOLE)
+        return pc.cast(values, target)
+
+    if pa.types.is_decimal(kind) or (whole and pa.types.is_integer(kind)):
+        return _convert(array, convert, RULE_RANGE, why)
+    if not pa.types.is_string(kind):
+        # A float is read as its shortest decimal text: 0.1 is 0.1, not 0.1000000000000000055.
+        array, style = _as_strings(array), NumberStyle()
+    array = _empty_to_null(array)
+    if style.plain:
+        try:
+            return _Casted(convert(array))
+        except pa.ArrowInvalid:
+            pass  # some value does not convert: looked at more closely below
+    not_a_number = "no es un número entero" if whole else "no es un número"
+    return _parse(array, style, convert, not_a_number, why)
+
+
+def _to_float(array: pa.Array, style: NumberStyle) -> _Casted:
+    def convert(values: pa.Array) -> pa.Array:
+        return pc.cast(values, pa.float64())
+
+    kind, why = array.type, "no cabe en double precision"
+    if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
+        return _convert(array, convert, RULE_RANGE, why)
+    return _parse(_empty_to_null(_as_strings(array)), style, convert, "no es un número", why)
+
+
+def _parse(
+    texts: pa.Array,
+    style: NumberStyle,
+    convert: Callable[[pa.Array], pa.Array],
+    not_a_number: str,
+    does_not_fit: str,
+) -> _Casted:
+    """Numbers written as text: those of another shape are told apart from those that do not fit."""
+    shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), True)
+    parseable = pc.if_else(shaped, texts, _NO_TEXT)
+    if style.thousands:
+        parseable = pc.replace_substring(parseable, style.thousands, "")
+    if style.decimal != ".":
+        parseable = pc.replace_substring(parseable, style.decimal, ".")
+    result = _convert(parseable, convert, RULE_RANGE, does_not_fit)
+    return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
+
+
+def _to_boolean(array: pa.Array) -> _Casted:
+    texts = pc.utf8_lower(_empty_to_null(_as_strings(array)))
+    true, false = pc.is_in(texts, value_set=_TRUE), pc.is_in(texts, value_set=_FALSE)
+    known = pc.or_(true, false)
+    values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+    bad = _mask(pc.and_not(pc.is_valid(texts), known))
+    return _failed(values, bad, RULE_TYPE, "no es un valor sí/no")
+
+
+# --- dates and times ------------------------------------------------------------------------------
+
+
+def _to_date(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+    kind = array.type
+    if pa.types.is_date(kind):
+        return _Casted(pc.cast(array, pa.date32()))
+    if pa.types.is_timestamp(kind):
+        times = _to_microseconds(array)
+    else:
+        times = _parse_times(contract, column, _as_strings(array), "no es una fecha válida")
+    if times.array.type.tz:
+        times = _Casted(_local(times.array, column), times.failures)
+    dates = pc.cast(times.array, pa.date32(), safe=False)
+    later = pc.fill_null(pc.not_equal(pc.cast(dates, _NAIVE), times.array), False)
+    why = "trae una hora y la columna es una fecha"
+    return _with_failure(_Casted(dates, times.failures), _mask(later), RULE_TYPE, why)
+
+
+def _to_time(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+    """`timestamp` keeps the local clock; `timestamptz` the instant, in UTC."""
+    kind = array.type
+    if pa.types.is_date(kind):
+        times = _Casted(pc.cast(array, _NAIVE))
+    elif pa.types.is_timestamp(kind):
+        times = _to_microseconds(array)
+    else:
+        times = _parse_times(contract, column, _as_strings(array), "no es una fecha y hora válida")
+    if column.pg_type == "timestamptz":
+        return _Casted(_instant(times.array, column), times.failures)
+    naive = _local(times.array, column) if times.array.type.tz else times.array
+    return _Casted(naive, times.failures)
+
+
+def _to_microseconds(times: pa.Array) -> _Casted:
+    def convert(values: pa.Array) -> pa.Array:
+        # Cutting off nanoseconds is wanted; an overflow of coarser units is an error.
+        cut = values.type.unit == "ns"
+        return pc.cast(values, pa.timestamp("us", tz=values.type.tz), safe=not cut)
+
+    return _convert(times, convert, RULE_RANGE, "está fuera del rango de fechas admitido")
+
+
+def _parse_times(contract: Contract, column: Column, texts: pa.Array, what: str) -> _Casted:
+    """Times written as text, in the column's format or in ISO 8601.
+
+    The result is naive when no value carries a zone, and in UTC otherwise.
+    """
+    why = f"{what} (se espera {column.format or 'AAAA-MM-DD hh:mm:ss'})"
+    texts = _empty_to_null(texts)
+    if column.format is None:
+        for target in (_UTC, _NAIVE):
+            try:
+                return _Casted(pc.cast(texts, target))
+            except pa.ArrowInvalid:
+                continue
+        return _iso_times(column, texts, why)
+    form = jdk_format(contract, column.format)
+    shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), True)
+    iso = form.to_iso(pc.if_else(shaped, texts, _NO_TEXT))
+    target = _UTC if form.zoned else _NAIVE
+    result = _convert(iso, lambda values: pc.cast(values, target), RULE_TYPE, why)
+    return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, why)
+
+
+_ISO_DATE = r"(\d{4}-\d{2}-\d{2})"
+_ISO_CLOCK = r"(\d{2}:\d{2}(?::\d{2})?)"
+_ISO_ZONE = r"(Z|[+-]\d{2}(?::?\d{2})?)"
+_ISO_NAIVE = rf"^{_ISO_DATE}(?:[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)?)?$"
+_ISO_ZONED = rf"^{_ISO_DATE}[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)? ?{_ISO_ZONE}$"
+
+
+def _iso_times(column: Column, texts: pa.Array, why: str) -> _Casted:
+    """ISO times of every spelling in one column: with zone and without, any number of decimals."""
+    zoned = pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False)
+    naive = pc.fill_null(pc.match_substring_regex(texts, _ISO_NAIVE), False)
+    instants = _convert(
+        _respell(pc.if_else(zoned, texts, _NO_TEXT), _ISO_ZONED, r"\1T\2.\3Z\4"),
+        lambda values: pc.cast(values, _UTC),
+        RULE_TYPE,
+        why,
+    )
+    local = _convert(
+        _respell(pc.if_else(naive, texts, _NO_TEXT), _ISO_NAIVE, r"\1T\2.\3Z"),
+        lambda values: pc.cast(values, _NAIVE),
+        RULE_TYPE,
+        why,
+    )
+    failures = (*instants.failures, *local.failures)
+    if pc.any(zoned).as_py():
+        merged = pc.coalesce(instants.array, _instant(local.array, column))
+    else:
+        merged = local.array
+    shapeless = _mask(pc.and_not(pc.is_valid(texts), pc.or_(zoned, naive)))
+    return _with_failure(_Casted(merged, failures), shapeless, RULE_TYPE, why)
+
+
+def _respell(texts: pa.Array, pattern: str, template: str) -> pa.Array:
+    """ISO text as Arrow reads it. Parts that were absent leave marks, which are taken away."""
+    texts = pc.replace_substring_regex(texts, pattern, template)
+    for mark, instead in ((r"T\.Z", ""), (r"\.Z", ""), (r"(\.\d+)Z", r"\1")):
+        texts = pc.replace_substring_regex(texts, mark, instead)
+    return texts
+
+
+def _zone(column: Column) -> str:
+    return column.timezone or DEFAULT_TIMEZONE
+
+
+def _instant(times: pa.Array, column: Column) -> pa.Array:
+    if times.type.tz:
+        return pc.cast(times, _UTC)
+    zoned = pc.assume_timezone(
+        times, _zone(column), ambiguous="earliest", nonexistent="earliest"
+    )
+    return pc.cast(zoned, _UTC)
+
+
+def _local(times: pa.Array, column: Column) -> pa.Array:
+    zoned = pc.cast(times, pa.timestamp("us", tz=_zone(column)), safe=False)
+    return pc.local_timestamp(zoned)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFormat:
+    """A date format in JDK letters (as ODCS writes them), ready to be applied to a column."""
+
+    pattern: str
+    template: str
+    padded: bool
+    zoned: bool
+    strftime: str
+
+    def to_iso(self, texts: pa.Array) -> pa.Array:
+        """ISO 8601 text of values that match `pattern`."""
+        iso = pc.replace_substring_regex(texts, self.pattern, self.template)
+        if self.padded:
+            return iso
+        # Parts written without a leading zero were given one after a mark: keep two digits.
+        iso = pc.replace_substring_regex(iso, r"~0(\d\d)", r"\1")
+        return pc.replace_substring(iso, "~", "")
+
+
+# Letter -> (part, expression, strftime); a part written with one letter may have one digit.
+_TOKENS: dict[str, tuple[str, str, str]] = {
+    "yyyy": ("year", r"(\d{4})", "%Y"),
+    "uuuu": ("year", r"(\d{4})", "%Y"),
+    "yy": ("short_year", r"(\d{2})", "%y"),
+    "MM": ("month", r"(\d{2})", "%m"),
+    "M": ("~month", r"(\d{1,2})", "%m"),
+    "dd": ("day", r"(\d{2})", "%d"),
+    "d": ("~day", r"(\d{1,2})", "%d"),
+    "HH": ("hour", r"(\d{2})", "%H"),
+    "H": ("~hour", r"(\d{1,2})", "%H"),
+    "mm": ("minute", r"(\d{2})", "%M"),
+    "ss": ("second", r"(\d{2})", "%S"),
+    "X": ("zone", r"(Z|[+-]\d{2}(?::?\d{2})?)", "%z"),
+    "XX": ("zone", r"(Z|[+-]\d{4})", "%z"),
+    "XXX": ("zone", r"(Z|[+-]\d{2}:\d{2})", "%z"),
+    "Z": ("zone", r"([+-]\d{4})", "%z"),
+}
+_TOKEN = re.compile(r"'(?P<literal>[^']*)'|(?P<letters>([A-Za-z])\3*)|(?P<sign>[^A-Za-z'])")
+
+
+def jdk_format(contract: Contract, text: str) -> TimeFormat:
+    """The format `text`; raises ContractError when a letter in it is not supported."""
+    try:
+        return _jdk_format(text)
+    except ValueError as error:
+        raise problem(
+            ContractError,
+            contract,
+            f"formato de fecha no admitido {text!r}: {error}.",
+            f"use {', '.join(_TOKENS)}, S y textos entre comillas simples.",
+        ) from error
+
+
+@lru_cache(maxsize=256)
+def _jdk_format(text: str) -> TimeFormat:
+    pattern, written, groups = "", "", {}
+    for token in _TOKEN.finditer(text):
+        letters = token["letters"]
+        if letters is None:
+            sign = token["sign"] or token["literal"] or "'"
+            pattern += re.escape(sign)
+            written += sign.replace("%", "%%")
+            continue
+        part, expression, directive = _token(letters)
+        name = part.removeprefix("~")
+        if name in groups:
+            raise ValueError(f"{letters!r} está repetido")
+        groups[name] = (len(groups) + 1, part.startswith("~"))
+        pattern += expression
+        written += directive
+    return TimeFormat(
+        pattern=f"^{pattern}$",
+        template=_iso_template(groups),
+        padded=not any(loose for _, loose in groups.values()),
+        zoned="zone" in groups,
+        strftime=written,
+    )
+
+
+def _token(letters: str) -> tuple[str, str, str]:
+    if set(letters) == {"S"} and len(letters) <= 6:
+        return "fraction", rf"(\d{{{len(letters)}}})", "%f"
+    if letters not in _TOKENS:
+        raise ValueError(f"{letters!r} no se entiende")
+    return _TOKENS[letters]
+
+
+def _iso_template(groups: dict[str, tuple[int, bool]]) -> str:
+    def part(name: str) -> str:
+        number, loose = groups[name]
+        return f"~0\\{number}" if loose else f"\\{number}"
+
+    if not {"month", "day"} <= groups.keys() or not {"year", "short_year"} & groups.keys():
+        raise ValueError("faltan el año, el mes o el día")
+    year = part("year") if "year" in groups else f"20{part('short_year')}"
+    iso = f"{year}-{part('month')}-{part('day')}"
+    if "hour" in groups:
+        minute = part("minute") if "minute" in groups else "00"
+        second = part("second") if "second" in groups else "00"
+        iso += f" {part('hour')}:{minute}:{second}"
+        iso += f".{part('fraction')}" if "fraction" in groups else ""
+        iso += part("zone") if "zone" in groups else ""
+    elif groups.keys() & {"minute", "second", "fraction", "zone"}:
+        raise ValueError("falta la hora (HH)")
+    return iso
+
+
+# --- shared steps ---------------------------------------------------------------------------------
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    """The array without encodings that only save space."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if pa.types.is_large_string(array.type) or pa.types.is_string_view(array.type):
+        return pc.cast(array, pa.string())
+    return array
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind))
+
+
+def _as_strings(array: pa.Array) -> pa.Array:
+    if pa.types.is_string(array.type):
+        return array
+    try:
+        return pc.cast(array, pa.string())
+    except pa.ArrowNotImplementedError:
+        return pa.array([as_text(value) for value in array.to_pylist()], pa.string())
+
+
+def _empty_to_null(texts: pa.Array) -> pa.Array:
+    trimmed = pc.utf8_trim_whitespace(texts)
+    return pc.if_else(pc.equal(trimmed, ""), _NO_TEXT, trimmed)
+
+
+def _mask(array: pa.Array) -> Mask:
+    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def _failed(array: pa.Array, bad: Mask, rule: str, why: str) -> _Casted:
+    return _with_failure(_Casted(array), bad, rule, why)
+
+
+def _with_failure(casted: _Casted, bad: Mask, rule: str, why: str) -> _Casted:
+    if not bad.any():
+        return casted
+    return _Casted(casted.array, (*casted.failures, _Failure(bad, rule, why)))
+
+
+def _convert(
+    array: pa.Array, convert: Callable[[pa.Array], pa.Array], rule: str, why: str
+) -> _Casted:
+    """`convert(array)`, with null and a failure for the values it cannot take."""
+    try:
+        return _Casted(convert(array))
+    except pa.ArrowInvalid:
+        bad = np.zeros(len(array), bool)
+        pieces = list(_by_halves(array, convert, bad))
+        return _failed(pa.concat_arrays(pieces), bad, rule, why)
+
+
+def _by_halves(
+    array: pa.Array, convert: Callable[[pa.Array], pa.Array], bad: Mask
+) -> Iterator[pa.Array]:
+    """Convert what can be; a value that cannot even alone becomes null and is marked in `bad`."""
+    try:
+        yield convert(array)
+    except pa.ArrowInvalid:
+        if len(array) == 1:
+            bad[0] = True
+            yield pa.nulls(1, convert(array.slice(0, 0)).type)
+            return
+        middle = len(array) // 2
+        yield from _by_halves(array.slice(0, middle), convert, bad[:middle])
+        yield from _by_halves(array.slice(middle), convert, bad[middle:])
+
+
+def _any_failure(casted: Mapping[str, _Casted], rows: int) -> Mask | None:
+    masks = [failure.mask for column in casted.values() for failure in column.failures]
+    if not masks:
+        return None
+    bad = np.zeros(rows, bool)
+    for mask in masks:
+        bad |= mask
+    return bad
+
+
+def _rejected_rows(
+    contract: Contract,
+    columns: Mapping[str, pa.Array],
+    casted: Mapping[str, _Casted],
+    rows: pa.Int64Array,
+    bad: Mask,
+) -> list[RejectedRow]:
+    """One entry per bad row: the rule and column of its first failure, the reasons of all."""
+    indices: npt.NDArray[np.int64] = np.flatnonzero(bad)
+    numbers = rows.to_numpy(zero_copy_only=False)
+    rejected = []
+    for index, values in zip(indices, row_values(contract, columns, indices), strict=True):
+        found = [
+            (column, failure)
+            for column in contract.columns
+            for failure in casted[column.name].failures
+            if failure.mask[index]
+        ]
+        first_column, first = found[0]
+        reasons = [_reason(column, failure, values) for column, failure in found]
+        rejected.append(
+            RejectedRow(
+                row_number=int(numbers[index]),
+                rule=first.rule,
+                column=first_column.name,
+                reason="; ".join(reasons),
+                values=values,
+            )
+        )
+    return rejected
+
+
+def _reason(column: Column, failure: _Failure, values: Mapping[str, str | None]) -> str:
+    """Why a value was refused. The value itself is only shown where anyone may see the column."""
+    value = values.get(column.name)
+    shown = "el valor"
+    if column.classification == "libre_acceso" and value is not None:
+        shown = repr(value if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]}…")
+    return f"{column.name}: {shown} {failure.why}"

@@ -1,0 +1,56 @@
+"""Errors of this room, with the facts as fields and a Spanish message for the person on duty.
+
+Only the exception types belong here; the code that raises them knows the circumstances, the code
+that shows them (`orchestration/`) decides where they appear.
+"""
+
+from __future__ import annotations
+
+
+class PipelineError(Exception):
+    """An error a person has to act upon.
+
+    `what` says what happened, `next_step` what to do; `dataset` and `owner` say whose it is.
+    The text never carries a secret: callers pass addresses through `sources.urls.redact`.
+    """
+
+    def __init__(
+        self, what: str, *, dataset: str = "", owner: str | None = None, next_step: str = ""
+    ) -> None:
+        self.what = what
+        self.dataset = dataset
+        self.owner = owner
+        self.next_step = next_step
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        parts = [f"{self.dataset}: {self.what}" if self.dataset else self.what]
+        if self.owner:
+            parts.append(f"Responsable: {self.owner}.")
+        if self.next_step:
+            parts.append(f"Qué hacer: {self.next_step}")
+        return " ".join(parts)
+
+
+class ContractError(PipelineError):
+    """A contract document that cannot be used: unreadable, incomplete or contradictory."""
+
+
+class SourceUnavailable(PipelineError):
+    """The system did not answer: network, credentials, missing folder, time-out."""
+
+
+class SourceDataError(PipelineError):
+    """The system answered with something the contract does not describe, as a whole.
+
+    An empty or truncated file, another layout, a missing column: the table keeps its last good
+    data. Single bad rows never raise; they go to quarantine.
+    """
+
+
+class DriftError(SourceDataError):
+    """A column of the contract is missing at the source or cannot be carried in its type."""
+
+
+class LoadRefused(PipelineError):
+    """The load was read but not committed, e.g. too large a share of it went to quarantine."""

@@ -1,0 +1,169 @@
+"""The raw table of a contract: made, widened, and refused when its types moved.
+
+Belongs here: DDL of `raw`, and of the quarantine view of each dataset. Does not belong here: the
+rows (`landing.py`), or anything about another schema.
+
+Statements are built with `psycopg.sql`; types come from the closed list in `contract.py`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from sources.contract import Contract
+from sources.errors import ContractError
+
+RAW = "raw"
+QUARANTINE = "quarantine"
+# Columns every raw table has beside those of its contract.
+LOAD_ID = "_load_id"
+SOURCE_ROW = "_source_row"
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+def audit_columns(contract: Contract) -> tuple[str, ...]:
+    """Names of our own columns in this contract's raw table, in order."""
+    return (LOAD_ID, SOURCE_ROW) if contract.from_files else (LOAD_ID,)
+
+
+def table_name(contract: Contract) -> sql.Identifier:
+    return sql.Identifier(RAW, contract.landing_table)
+
+
+def ensure_raw_tables(connection: Connection, contracts: Iterable[Contract]) -> None:
+    """Make the raw table and the quarantine view of every contract, once; commits nothing.
+
+    Empty tables let models and checks run while a system is not configured. Raises ContractError
+    when a column's type differs from the table's.
+    """
+    for contract in contracts:
+        ensure_raw_table(connection, contract)
+        _ensure_quarantine_view(connection, contract)
+
+
+def ensure_raw_table(connection: Connection, contract: Contract) -> None:
+    """Create the table, or add the columns a newer contract brings.
+
+    A column that left the contract stays, with its history, and is filled with NULL from then on.
+    """
+    found = _existing_columns(connection, contract.landing_table)
+    if not found:
+        _create(connection, contract)
+        return
+    for column in contract.columns:
+        known = found.get(column.name)
+        if known is None:
+            connection.execute(
+                sql.SQL("alter table {} add column if not exists {} {}").format(
+                    table_name(contract), sql.Identifier(column.name), sql.SQL(column.pg_type)
+                )
+            )
+        elif known != _catalog_type(column.pg_type):
+            raise ContractError(
+                f"{column.name} es {known} en raw.{contract.landing_table} y el contrato dice "
+                f"{column.pg_type}.",
+                dataset=contract.id,
+                owner=contract.owner,
+                next_step="cambie el tipo con una migración, o use otro nombre de columna.",
+            )
+
+
+def ensure_month_partitions(
+    connection: Connection, contract: Contract, months: Sequence[dt.date]
+) -> None:
+    """Make the monthly partitions that the rows about to be written need.
+
+    Months are those of UTC. A new partition is built apart and attached: attaching locks the
+    parent less than `create … partition of`, so readers are not stopped.
+    """
+    for month in months:
+        following = (month.replace(day=28) + dt.timedelta(days=4)).replace(day=1)
+        name = f"{contract.landing_table}_{month:%Y_%m}"
+        if connection.execute("select to_regclass(%s)", [f"{RAW}.{name}"]).fetchone() != (None,):
+            continue
+        partition = sql.Identifier(RAW, name)
+        connection.execute(
+            sql.SQL("create table {} (like {} including defaults)").format(
+                partition, table_name(contract)
+            )
+        )
+        connection.execute(
+            sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
+                table_name(contract),
+                partition,
+                sql.Literal(f"{month:%Y-%m-%d}T00:00:00Z"),
+                sql.Literal(f"{following:%Y-%m-%d}T00:00:00Z"),
+            )
+        )
+
+
+def _create(connection: Connection, contract: Contract) -> None:
+    definitions = [
+        sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.pg_type))
+        for column in contract.columns
+    ]
+    definitions.append(sql.SQL("{} bigint not null").format(sql.Identifier(LOAD_ID)))
+    if contract.from_files:
+        definitions.append(sql.SQL("{} bigint").format(sql.Identifier(SOURCE_ROW)))
+    if contract.key and contract.load_mode != "files":
+        definitions.append(
+            sql.SQL("primary key ({})").format(
+                sql.SQL(", ").join(sql.Identifier(name) for name in contract.key)
+            )
+        )
+    statement = sql.SQL("create table {} ({})").format(
+        table_name(contract), sql.SQL(", ").join(definitions)
+    )
+    if contract.partition_by:
+        statement += sql.SQL(" partition by range ({})").format(
+            sql.Identifier(contract.partition_by)
+        )
+    connection.execute(statement)
+    _comment(connection, "table", table_name(contract), f"{contract.title}. {contract.description}")
+    for column in contract.columns:
+        _comment(
+            connection,
+            "column",
+            sql.Identifier(RAW, contract.landing_table, column.name),
+            column.description,
+        )
+
+
+def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:
+    name = f"{contract.system}__{contract.dataset}"
+    connection.execute(
+        sql.SQL(
+            "create or replace view {} as select fila_id, archivo, numero_fila, regla, columna, "
+            "motivo, fila, estado, primera_vez, ultima_vez, carga_id "
+            "from quarantine.fila where dataset = {}"
+        ).format(sql.Identifier(QUARANTINE, name), sql.Literal(contract.id))
+    )
+
+
+def _comment(connection: Connection, kind: str, target: sql.Identifier, text: str) -> None:
+    connection.execute(
+        sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), target, sql.Literal(text))
+    )
+
+
+def _existing_columns(connection: Connection, table: str) -> dict[str, str]:
+    rows = connection.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
+        "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped",
+        [f"{RAW}.{table}"],
+    ).fetchall()
+    return {str(name): str(kind) for name, kind in rows}
+
+
+def _catalog_type(pg_type: str) -> str:
+    """A type as PostgreSQL's catalogue spells it."""
+    return {
+        "timestamp": "timestamp without time zone",
+        "timestamptz": "timestamp with time zone",
+    }.get(pg_type, pg_type)

@@ -1,0 +1,360 @@
+"""What every reader gives and takes: batches, rejected rows, files, options.
+
+Belongs here: the values that pass between readers and their callers, and the few steps all
+readers share (decoding text, adding constants, wording an error). Does not belong here: anything
+that knows a format or an engine, or that changes a value (`sources/casting.py` turns the source's
+text into the contract's types).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sources.contract import Column, Contract
+from sources.errors import DriftError, PipelineError
+from sources.urls import redact, variable
+
+RULE_MALFORMED = "linea_malformada"
+RULE_ENCODING = "codificacion_invalida"
+# Key under which a row that could not be taken apart is kept whole.
+WHOLE_LINE = "_linea"
+
+Mask = npt.NDArray[np.bool_]
+Error = TypeVar("Error", bound=PipelineError)
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A row that cannot be represented, verbatim, with what is wrong with it.
+
+    `values` holds every value as text under the contract's column names; a row that could not even
+    be taken apart stands whole under `_linea`. `rule` is one of: linea_malformada,
+    codificacion_invalida, tipo_invalido, fuera_de_rango, texto_con_nulo.
+    """
+
+    row_number: int
+    rule: str
+    column: str | None
+    reason: str
+    values: dict[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class RawBatch:
+    """What was read, under the contract's names, still as the source gave it.
+
+    `data` holds the contract's columns, constants included, each as text or in an Arrow type of
+    the source. `rows` numbers each row of `data` (1-based, per file for files); numbers missing
+    from it are those of `rejected`. `skipped` counts rows that are not data (totals).
+    """
+
+    data: pa.RecordBatch
+    rows: pa.Int64Array
+    file: str | None = None
+    rejected: tuple[RejectedRow, ...] = ()
+    skipped: int = 0
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first row in the batch, rejected ones included; 0 when it holds none."""
+        numbers = [row.row_number for row in self.rejected[:1]]
+        if len(self.rows):
+            numbers.append(self.rows[0].as_py())
+        return min(numbers, default=0)
+
+    @property
+    def read(self) -> int:
+        """Rows met at the source: good and rejected, without the skipped ones."""
+        return self.data.num_rows + len(self.rejected)
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderOptions:
+    """Limits and the outside world, injected so that tests need neither clock nor network."""
+
+    connect_timeout_s: int = 10
+    read_timeout_s: int = 600
+    settle_seconds: float | None = None
+    max_attempts: int = 5
+    max_wait_s: float = 60.0
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+    http_transport: Any = None
+
+
+DEFAULT_OPTIONS = ReaderOptions()
+
+
+class Reader(Protocol):
+    """One dataset being read. Connections open on entering and close on leaving."""
+
+    description: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def columns(self) -> tuple[str, ...]:
+        """Every column found at the source under the source's own names, for drift."""
+        ...
+
+    def source_count(self) -> int | None:
+        """Rows `batches` must give, counted by the source in the same snapshot; None if unknown."""
+        ...
+
+    def batches(self) -> Iterator[RawBatch]:
+        """The rows, streamed: memory does not grow with the table. Call once."""
+        ...
+
+
+@dataclass(frozen=True)
+class FeedFile:
+    """One file of a feed. Its hash is read only when somebody asks for it."""
+
+    name: str
+    path: Path
+    bytes: int
+    mtime: float = field(compare=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the content as stored, read in blocks."""
+        with self.path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def problem(
+    kind: type[Error], contract: Contract, what: str, next_step: str, *, owner: str | None = None
+) -> Error:
+    """An error of ours that names dataset and owner; secrets in `what` are hidden."""
+    return kind(
+        redact(what),
+        dataset=contract.id,
+        owner=owner or contract.owner,
+        next_step=redact(next_step),
+    )
+
+
+def check_settings_hint(contract: Contract) -> str:
+    return f"revise {variable(contract.system)} en el entorno o en `.env`."
+
+
+def source_columns(contract: Contract) -> tuple[Column, ...]:
+    """The columns a reader must bring; constants come from the contract itself."""
+    return tuple(column for column in contract.columns if column.constant is None)
+
+
+def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[str, int]:
+    """Contract column name -> position in `found`.
+
+    Names are compared trimmed; upper and lower case only matter where two columns of the source
+    differ in nothing else. Raises DriftError naming the contract's columns that are missing.
+    """
+    exact = {name.strip(): position for position, name in reversed([*enumerate(found)])}
+    folded: dict[str, list[int]] = {}
+    for position, name in enumerate(found):
+        folded.setdefault(name.strip().casefold(), []).append(position)
+    matched: dict[str, int] = {}
+    missing: list[str] = []
+    for column in source_columns(contract):
+        loose = folded.get(column.source_name.casefold(), [])
+        if column.source_name in exact:
+            matched[column.name] = exact[column.source_name]
+        elif len(loose) == 1:
+            matched[column.name] = loose[0]
+        else:
+            missing.append(column.source_name)
+    if missing:
+        raise missing_columns(contract, missing, found, where)
+    return matched
+
+
+def missing_columns(
+    contract: Contract, missing: Sequence[str], found: Sequence[str], where: str
+) -> DriftError:
+    """The error for columns of the contract that the source does not have."""
+    several = len(missing) > 1
+    seen = ", ".join(name.strip() for name in found[:40]) or "ninguna"
+    return problem(
+        DriftError,
+        contract,
+        f"{'faltan las columnas' if several else 'falta la columna'} {', '.join(missing)} en "
+        f"{where} (sistema {contract.system}). Columnas encontradas: {seen}. "
+        "La tabla conserva sus últimos datos buenos.",
+        "confirme el cambio con el área; si es definitivo, actualice el contrato "
+        f"{contract.path.name}.",
+    )
+
+
+def build_batch(
+    contract: Contract,
+    columns: Mapping[str, pa.Array],
+    rows: npt.NDArray[np.int64],
+    *,
+    file: str | None = None,
+    rejected: Iterable[RejectedRow] = (),
+    skipped: int = 0,
+) -> RawBatch:
+    """A RawBatch of these columns (by contract name, all of `len(rows)`), constants added.
+
+    Binary columns are text in UTF-8: rows whose bytes are not go to `rejected`.
+    """
+    decoded, bad = _decode(columns)
+    held = list(rejected)
+    if bad is not None:
+        held.extend(_undecodable(contract, decoded, rows, bad))
+        keep = pa.array(~bad)
+        decoded = {name: array.filter(keep) for name, array in decoded.items()}
+        rows = rows[~bad]
+    names, arrays = [], []
+    for column in contract.columns:
+        if column.constant is not None:
+            names.append(column.name)
+            arrays.append(pa.repeat(pa.scalar(column.constant, pa.string()), len(rows)))
+        elif column.name in decoded:
+            names.append(column.name)
+            arrays.append(decoded[column.name])
+    return RawBatch(
+        data=pa.RecordBatch.from_arrays(arrays, names=names),
+        rows=pa.array(rows, pa.int64()),
+        file=file,
+        rejected=tuple(sorted(held, key=lambda row: row.row_number)),
+        skipped=skipped,
+    )
+
+
+def column_from_values(values: Sequence[Any]) -> pa.Array:
+    """One column of Python values as Arrow: a type of its own where all agree, else their text.
+
+    Never raises for a value: what Arrow cannot hold is given as text, verbatim, and text that is
+    not valid Unicode as the bytes it came from, so that only its own row is rejected later.
+    """
+    kinds = set(map(type, values)) - {type(None)}
+    if not kinds:
+        return pa.nulls(len(values), pa.string())
+    if kinds == {str}:
+        return _text_array(values)
+    if len(kinds) == 1 and kinds <= {int, float, bool, bytes, Decimal, date, datetime}:
+        if kinds != {datetime} or len({v.tzinfo is None for v in values if v is not None}) == 1:
+            try:
+                return pa.array(values)
+            except (pa.ArrowException, OverflowError, ValueError):
+                return _text_array([as_text(value) for value in values])
+    return _text_array([as_text(value) for value in values])
+
+
+def as_text(value: Any) -> str | None:
+    """A single value as the text a person would recognise; structures as JSON."""
+    match value:
+        case None | str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case bytes():
+            return decode_leniently(value)
+        case dict() | list():
+            return orjson.dumps(value, default=str).decode()
+        case _:
+            return str(value)
+
+
+def decode_leniently(value: bytes) -> str:
+    """UTF-8 where it is, otherwise one character per byte so that nothing is lost."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def verbatim(array: pa.Array) -> list[str | None]:
+    """Values of any Arrow column as text."""
+    if pa.types.is_string(array.type):
+        return list(array.to_pylist())
+    try:
+        return list(pc.cast(array, pa.string()).to_pylist())
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
+        return [as_text(value) for value in array.to_pylist()]
+
+
+def row_values(
+    contract: Contract, columns: Mapping[str, pa.Array], indices: npt.NDArray[np.int64]
+) -> list[dict[str, str | None]]:
+    """The rows at `indices` as text under the contract's column names; constants left out."""
+    taken = pa.array(indices)
+    texts = {
+        column.name: verbatim(columns[column.name].take(taken))
+        for column in source_columns(contract)
+        if column.name in columns
+    }
+    return [{name: values[at] for name, values in texts.items()} for at in range(len(indices))]
+
+
+def _text_array(values: Sequence[str | None]) -> pa.Array:
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:
+        encoded = [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
+        return pa.array(encoded, pa.binary())
+
+
+def _decode(columns: Mapping[str, pa.Array]) -> tuple[dict[str, pa.Array], Mask | None]:
+    """Binary columns as text, and the rows in which some byte was not UTF-8 (None: no row)."""
+    decoded: dict[str, pa.Array] = {}
+    bad: Mask | None = None
+    for name, array in columns.items():
+        if not pa.types.is_binary(array.type):
+            decoded[name] = array
+            continue
+        try:
+            decoded[name] = pc.cast(array, pa.string())
+        except pa.ArrowInvalid:
+            values = array.to_pylist()
+            here = np.array([value is not None and not _is_utf8(value) for value in values])
+            bad = here if bad is None else bad | here
+            decoded[name] = pa.array(
+                [None if value is None else decode_leniently(value) for value in values],
+                pa.string(),
+            )
+    return decoded, bad
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _undecodable(
+    contract: Contract, columns: Mapping[str, pa.Array], rows: npt.NDArray[np.int64], bad: Mask
+) -> Iterator[RejectedRow]:
+    indices = np.flatnonzero(bad)
+    for index, values in zip(indices, row_values(contract, columns, indices), strict=True):
+        yield RejectedRow(
+            row_number=int(rows[index]),
+            rule=RULE_ENCODING,
+            column=None,
+            reason="la fila tiene bytes que no son texto válido; se guarda un carácter por byte",
+            values=values,
+        )

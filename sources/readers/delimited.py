@@ -1,0 +1,233 @@
+"""Delimited text files (CSV and its relatives), streamed through Arrow's parser.
+
+Belongs here: the header, and lines that cannot be taken apart. Does not belong here: types; every
+value leaves as the text it was.
+
+Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
+`headerRow` (1-based, default 1). Compressed files are known by their ending.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import deque
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+
+from sources.contract import Contract
+from sources.errors import SourceDataError
+from sources.readers.base import (
+    RULE_ENCODING,
+    RULE_MALFORMED,
+    WHOLE_LINE,
+    FeedFile,
+    RawBatch,
+    RejectedRow,
+    build_batch,
+    match_columns,
+    problem,
+)
+from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
+
+# Arrow keeps about two blocks in memory, and no single row may be longer than one.
+_BLOCK_BYTES = 8 << 20
+
+Rows = npt.NDArray[np.int64]
+
+
+class DelimitedReader:
+    """One delimited file."""
+
+    def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
+        self.description = str(file.path)
+        options, server = contract.options, contract.server
+        self._contract = contract
+        self._file = file
+        self._batch_rows = batch_rows
+        self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
+        self._encoding = str(options.get("encoding") or server.encoding or "utf-8")
+        self._header_row = int(options.get("headerRow", 1))
+        self._header: tuple[str, ...] = ()
+        self._positions: Mapping[str, int] = {}
+        self._text: io.BufferedReader | None = None
+        self._recoded: Utf8Stream | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file and check its header.
+
+        Raises SourceDataError when the file is empty or cannot be read, DriftError when a column
+        of the contract is missing.
+        """
+        try:
+            self._text, self._recoded = open_text(self._file.path, self._encoding)
+            self._header = self._read_header(self._text)
+        except (OSError, EOFError, LookupError) as error:
+            self._close()
+            raise self._unreadable(error) from error
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def columns(self) -> tuple[str, ...]:
+        return self._header
+
+    def source_count(self) -> int | None:
+        return None
+
+    def batches(self) -> Iterator[RawBatch]:
+        """Raises SourceDataError when the file breaks off or cannot be parsed at all."""
+        rejected: deque[RejectedRow] = deque()
+        next_row = 1
+        try:
+            for block in self._parse(rejected):
+                # A block in which no line was good still hands over the lines it set aside.
+                for start in range(0, max(block.num_rows, 1), self._batch_rows):
+                    part = block.slice(start, self._batch_rows)
+                    rows, held = number_rows(part.num_rows, next_row, rejected)
+                    next_row += len(rows) + len(held)
+                    if len(rows) or held:
+                        yield self._batch(part, rows, held)
+        except (OSError, EOFError, pa.ArrowInvalid) as error:
+            raise self._unreadable(error) from error
+
+    def _read_header(self, text: io.BufferedReader) -> tuple[str, ...]:
+        lines = [text.readline() for _ in range(self._header_row)]
+        if not lines[-1].strip():
+            raise problem(
+                SourceDataError,
+                self._contract,
+                f"el archivo {self._file.name} está vacío: no tiene encabezado.",
+                "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
+            )
+        line = unmark(lines[-1].decode("utf-8")).rstrip("\r\n")
+        header = tuple(next(csv.reader([line], delimiter=self._delimiter)))
+        self._positions = match_columns(
+            self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
+        )
+        return header
+
+    def _parse(self, rejected: deque[RejectedRow]) -> Iterator[pa.RecordBatch]:
+        """Blocks of text columns, named by position; lines that do not parse go to `rejected`."""
+        assert self._text is not None, "the reader is not open"
+        if not self._text.peek(1):
+            return iter(())
+        names = [str(position) for position in range(len(self._header))]
+        blocks: Iterator[pa.RecordBatch] = pacsv.open_csv(
+            pa.PythonFile(self._text, mode="r"),
+            read_options=pacsv.ReadOptions(
+                # Only a single thread numbers the lines it sets aside.
+                column_names=names, use_threads=False, block_size=_BLOCK_BYTES
+            ),
+            parse_options=pacsv.ParseOptions(
+                delimiter=self._delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=lambda row: _set_aside(row, rejected),
+            ),
+            convert_options=pacsv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()),
+                include_columns=[str(at) for at in sorted(set(self._positions.values()))],
+                strings_can_be_null=False,
+            ),
+        )  # fmt: skip
+        return blocks
+
+    def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
+        assert self._recoded is not None, "the reader is not open"
+        columns = {name: part.column(str(at)) for name, at in self._positions.items()}
+        if self._recoded.marked:
+            bad = _marked_rows(columns, len(rows))
+            rejected = [*rejected, *self._undecodable(columns, rows, bad)]
+            keep = pa.array(~bad)
+            columns = {name: array.filter(keep) for name, array in columns.items()}
+            rows = rows[~bad]
+        return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
+
+    def _undecodable(
+        self, columns: Mapping[str, pa.Array], rows: Rows, bad: npt.NDArray[np.bool_]
+    ) -> Iterator[RejectedRow]:
+        held = pa.array(bad)
+        texts = {name: array.filter(held).to_pylist() for name, array in columns.items()}
+        for at, number in enumerate(rows[bad].tolist()):
+            yield RejectedRow(
+                row_number=number,
+                rule=RULE_ENCODING,
+                column=None,
+                reason=f"la fila tiene bytes que no son texto en {self._encoding}; se guarda un "
+                "carácter por byte",
+                values={name: unmark(values[at]) for name, values in texts.items()},
+            )
+
+    def _unreadable(self, error: Exception) -> SourceDataError:
+        why = str(error)
+        if "Truncated" in why:
+            why = "está cortado: falta el final"
+        elif "straddling" in why:
+            why = "hay comillas sin cerrar o una fila de más de 8 MB"
+        elif isinstance(error, LookupError):
+            why = f"la codificación {self._encoding!r} no existe"
+        return problem(
+            SourceDataError,
+            self._contract,
+            f"no se puede leer el archivo {self._file.name}: {why}.",
+            "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
+        )
+
+    def _close(self) -> None:
+        if self._text is not None:
+            self._text.close()
+        self._text = self._recoded = None
+
+
+def number_rows(
+    count: int, first: int, rejected: deque[RejectedRow]
+) -> tuple[Rows, list[RejectedRow]]:
+    """Numbers of `count` good rows that begin at `first`, and the rejected rows among them.
+
+    Taken from the left of `rejected`, which holds every rejected row from `first` on in order;
+    those that follow the last good row directly are taken too.
+    """
+    end = first + count
+    held: list[RejectedRow] = []
+    while rejected and rejected[0].row_number <= end:
+        held.append(rejected.popleft())
+        end += 1
+    numbers = np.arange(first, end, dtype=np.int64)
+    return np.delete(numbers, [row.row_number - first for row in held]), held
+
+
+def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
+    rejected.append(
+        RejectedRow(
+            row_number=row.number,
+            rule=RULE_MALFORMED,
+            column=None,
+            reason=f"la línea tiene {row.actual_columns} campos y se esperaban "
+            f"{row.expected_columns}",
+            values={WHOLE_LINE: unmark(row.text)},
+        )
+    )
+    return "skip"
+
+
+def _marked_rows(columns: Mapping[str, pa.Array], count: int) -> npt.NDArray[np.bool_]:
+    bad = np.zeros(count, bool)
+    for array in columns.values():
+        bad |= pc.match_substring_regex(array, MARKED_PATTERN).to_numpy(zero_copy_only=False)
+    return bad
