@@ -43,5 +43,5 @@ check: install-dev ## Formato, estilo, tipos, capas y SQL
 	@$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests dbt_project/snapshots --disable-progress-bar
 
 lock: ## Rehace los archivos de versiones (necesita uv)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header -q pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header -q pyproject.toml --extra dev -c requirements.lock -o requirements-dev.lock

@@ -39,6 +39,6 @@ if [ ! -x "$venv/bin/python" ] || ! usable "$venv/bin/python"; then
     fi
 fi
 echo "Instalando dependencias de $lock (una sola vez, puede tardar unos minutos)…"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r "$lock"
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
 stamp "$lock" > "$venv/installed.$lock"

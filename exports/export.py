@@ -194,19 +194,14 @@ def build_catalog(
     the new one breaks the national profile.
     """
     facts = facts or load_catalog_facts()
-    published = _last_good(connection)
     packages = []
-    for name in sorted(set(names) & published.keys()):
-        path = output_dir / name / PACKAGE_NAME
-        try:
-            packages.append(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ExportError(
-                f"figura como publicado, pero no se puede leer {path}: {error}.",
-                dataset=name,
-                next_step="exporte de nuevo el conjunto; el catálogo anterior queda como está.",
-            ) from error
-        _check_recorded(name, output_dir, published[name])
+    for name in sorted(set(names)):
+        # In its turn: an export of this dataset under way would be seen half installed.
+        with _turn(connection, name):
+            if archives := _last_good(connection, name):
+                _check_recorded(name, output_dir, archives)
+                path = output_dir / name / PACKAGE_NAME
+                packages.append(json.loads(path.read_text(encoding="utf-8")))
     document = catalog(facts, packages, addresses)
     if problems := validate_catalog(document):
         raise ExportError(
@@ -396,26 +391,21 @@ def _record(
 _History = list[tuple[dt.datetime, list[dict[str, Any]]]]
 
 
-def _history(connection: Connection, name: str) -> _History:
-    """Moment and files of every export that changed something, oldest first."""
+def _history(connection: Connection, name: str, *, last_only: bool = False) -> _History:
+    """Moment and files of the exports that changed something, oldest first."""
+    query = (
+        "select fin, archivos from meta.publicacion where conjunto = %s "
+        "and estado in ('exportada', 'publicada') order by publicacion_id desc limit %s"
+    )
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(
-            "select fin, archivos from meta.publicacion where conjunto = %s "
-            "and estado in ('exportada', 'publicada') order by publicacion_id",
-            (name,),
-        ).fetchall()
+        found = cursor.execute(query, (name, 1 if last_only else None)).fetchall()
+    return found[::-1]
 
 
-def _last_good(connection: Connection) -> dict[str, list[dict[str, Any]]]:
-    """Files of the last good export of every dataset."""
-    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        return dict(
-            cursor.execute(
-                "select distinct on (conjunto) conjunto, archivos from meta.publicacion "
-                "where estado in ('exportada', 'publicada') "
-                "order by conjunto, publicacion_id desc"
-            ).fetchall()
-        )
+def _last_good(connection: Connection, name: str) -> list[dict[str, Any]]:
+    """Files of the dataset's last good export; empty when it was never exported."""
+    past = _history(connection, name, last_only=True)
+    return past[-1][1] if past else []
 
 
 def _check_recorded(name: str, output_dir: Path, archives: Sequence[Mapping[str, Any]]) -> None:

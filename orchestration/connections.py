@@ -39,7 +39,7 @@ class Connections:
         if self.sample and system == SAMPLE_API_SYSTEM:
             from seeds.sample.api import serve_api
 
-            with serve_api(settings().sample_dir / "milujan", token=SAMPLE_API_TOKEN) as server:
+            with serve_api(settings().sample_dir, token=SAMPLE_API_TOKEN) as server:
                 yield SourceUrl.parse(server.url, token=SAMPLE_API_TOKEN)
         else:
             yield self.urls.get(system)

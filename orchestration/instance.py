@@ -21,17 +21,14 @@ storage:
       env: DAGSTER_POSTGRES_URL
 telemetry:
   enabled: false
-run_coordinator:
-  module: dagster.core.run_coordinator
-  class: QueuedRunCoordinator
-  config:
-    max_concurrent_runs: 1
 # A run worker killed for memory leaves no failure event: look for it.
 run_monitoring:
   enabled: true
   start_timeout_seconds: 180
   max_runtime_seconds: 21600
 concurrency:
+  runs:
+    max_concurrent_runs: 1
   pools:
     granularity: op
     default_limit: 1

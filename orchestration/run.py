@@ -27,6 +27,7 @@ from orchestration.warehouse.connection import Warehouse, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.contract import CONTRACTS_DIR, Catalogue, load_catalogue
+from sources.raw_table import Connection
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -75,7 +76,7 @@ def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
 
 def build_sample(watch: Observer) -> None:
     """Build the synthetic municipality; returns at once when the one on disk is current."""
-    from seeds.sample.build import build
+    from seeds.sample import build
 
     config = settings()
     server = EmbeddedServer(config.embedded_dir)
@@ -102,7 +103,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         warnings.simplefilter("ignore")
         from dagster import DagsterInstance
 
-        from orchestration.assets.controls import build_data_docs
+        from orchestration.assets.controls import finish_validation
         from orchestration.definitions import defs
 
         job = defs.resolve_job_def("diaria")
@@ -118,7 +119,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
                     tags={"lujan/origen": "lujan run"},
                 )
                 crashed = _crashed_steps(instance, run_id)
-            build_data_docs()
+            finish_validation(run_id)
         finally:
             observe(None)
     return summarise(
@@ -149,15 +150,14 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _approve_sample(connection: object) -> None:
+def _approve_sample(connection: Connection) -> None:
     """The sample approves its own synthetic datasets, so that the whole way can be seen."""
     from exports.definition import load_definitions
-    from exports.export import approve, needs_approval
+    from exports.export import approve
 
     definitions, _ = load_definitions()
     for definition in definitions.values():
-        if needs_approval(connection, definition):  # type: ignore[arg-type]
-            approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")  # type: ignore[arg-type]
+        approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")
 
 
 @contextlib.contextmanager

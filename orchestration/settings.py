@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 REFERENCE_DIR = PROJECT_ROOT / "seeds" / "reference"
+ENV_FILE = PROJECT_ROOT / ".env"
 # Business days are counted where the city is.
 CITY_TIMEZONE = ZoneInfo("America/Argentina/Mendoza")
 _SOURCE_PREFIX = "SOURCE_"
@@ -32,7 +33,7 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_file=PROJECT_ROOT / ".env", env_file_encoding="utf-8", extra="ignore"
+        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore"
     )
 
     data_dir: Path = Field(
@@ -57,6 +58,12 @@ class Settings(BaseSettings):
     )
     ckan_url: str | None = Field(default=None, alias="CKAN_URL", description="The portal.")
     ckan_token: SecretStr | None = Field(default=None, alias="CKAN_TOKEN")
+    portal_url: str | None = Field(
+        default=None,
+        alias="LUJAN_PORTAL_URL",
+        description="Where the local tree is served from, for the addresses in data.json.",
+    )
+    contact_email: str | None = Field(default=None, alias="LUJAN_CONTACT_EMAIL")
     batch_rows: int = Field(
         default=65_536, alias="LUJAN_BATCH_ROWS", ge=100, description="Rows per batch in memory."
     )
@@ -75,6 +82,10 @@ class Settings(BaseSettings):
     @property
     def exports_dir(self) -> Path:
         return self.data_dir / "exports"
+
+    @property
+    def portal_dir(self) -> Path:
+        return self.data_dir / "portal"
 
     @property
     def quality_docs_dir(self) -> Path:
@@ -108,7 +119,7 @@ def source_tokens() -> dict[str, str]:
 def _prefixed(suffix: str) -> dict[str, str]:
     from dotenv import dotenv_values
 
-    values = {k: v for k, v in dotenv_values(PROJECT_ROOT / ".env").items() if v}
+    values = {k: v for k, v in dotenv_values(ENV_FILE).items() if v}
     values |= os.environ
     return {
         name[len(_SOURCE_PREFIX) : -len(suffix)].lower(): value

@@ -14,6 +14,7 @@ from orchestration.connections import Connections
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
+from sources.raw_table import Connection
 
 EXIT_OK, EXIT_BLOCKED, EXIT_SOURCE_FAILED, EXIT_CRASHED = 0, 1, 2, 3
 
@@ -162,18 +163,15 @@ def summarise(
         findings=findings,
         exports=exports,
         exports_total=int(total[0]) if total else 0,
-        exports_dir=settings().exports_dir,
+        exports_dir=settings().portal_dir,
         portal=settings().ckan_url,
         warnings=tuple(warnings),
         crashed=tuple(crashed),
     )
 
 
-def _findings(connection: object) -> tuple[tuple[str, int], ...]:
+def _findings(connection: Connection) -> tuple[tuple[str, int], ...]:
     """Findings by kind, from the mart when it has been built."""
-    from sources.raw_table import Connection
-
-    assert isinstance(connection, Connection.__origin__)  # type: ignore[attr-defined]
     exists = connection.execute("select to_regclass('calidad.fct_hallazgo')").fetchone()
     if exists is None or exists[0] is None:
         return ()

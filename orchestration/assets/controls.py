@@ -8,10 +8,9 @@ One check per mart: a blocking check that fails keeps Dagster from starting the 
 mart in this run, and those only; `meta.resultado_control` keeps them withheld in later ones.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -43,17 +42,26 @@ def mart_checks(suites: Iterable[Suite]) -> list[AssetChecksDefinition]:
 
 
 @functools.lru_cache(maxsize=1)
-def _validator(url: str) -> MartValidator:
+def _validator(url: str, run_id: str) -> "MartValidator":
+    """One validator per run: opening Great Expectations costs seconds."""
     from expectations.marts import MartValidator
 
-    return MartValidator(url, settings().quality_docs_dir)
+    return MartValidator(url, settings().quality_docs_dir, run_id)
 
 
-def build_data_docs() -> str | None:
-    """Write Data Docs for what this process validated; the index page, or None for nothing."""
+def finish_validation(run_id: str) -> Path | None:
+    """Write the Data Docs of what this process validated in the run, and close; their index page.
+
+    None when nothing was validated.
+    """
     if not _validator.cache_info().currsize:
         return None
-    return str(_validator(locate().sqlalchemy_url("psycopg2")).build_docs())
+    validator = _validator(locate().sqlalchemy_url("psycopg2"), run_id)
+    try:
+        return validator.build_docs()
+    finally:
+        validator.close()
+        _validator.cache_clear()
 
 
 def _mart_check(suite: Suite) -> AssetChecksDefinition:
@@ -69,7 +77,7 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         watch.started("controles", suite.mart)
         warehouse = locate()
         export_environment(warehouse)
-        results = _validator(warehouse.sqlalchemy_url("psycopg2")).run(suite)
+        results = _validator(warehouse.sqlalchemy_url("psycopg2"), context.run.run_id).run(suite)
         with warehouse.connect() as connection:
             record(connection, context.run.run_id, results)
         for result in results:

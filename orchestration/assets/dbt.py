@@ -8,8 +8,6 @@ well. A model that failed yields nothing, so what hangs on it is skipped; a test
 red check, and the gate withholds the exports that depend on it, in this run and in later ones.
 """
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -4,18 +4,18 @@ Belongs here: asking the gate, exporting or withholding, and saying so. Does not
 a file or a portal page is made (`exports/`).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
 
-from exports.definition import Definition, load_definitions
+from exports.definition import DatasetDefinition, load_definitions
 from exports.export import build_catalog, export_dataset, record_withheld
-from exports.manifest import Manifest
+from exports.manifest import load_manifest
+from exports.metadata import CatalogFacts, load_catalog_facts
 from exports.portal import LocalPublisher, Publisher
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
+from orchestration.connections import connections
 from orchestration.dbt_project import MANIFEST, ensure_manifest
 from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
@@ -31,11 +31,11 @@ _SETTLED = ("exportada", "publicada", "sin_cambios", "pendiente_aprobacion")
 class Withheld(Failure):
     """A portal dataset that must not leave now; the run shows it red."""
 
-    def __init__(self, definition: Definition, found: Sequence[Obstacle]) -> None:
+    def __init__(self, definition: DatasetDefinition, found: Sequence[Obstacle]) -> None:
         reasons = "\n".join(f"- {item}" for item in found)
         super().__init__(
             description=(
-                f"Retenido: {definition.titulo} ({definition.name}). Sigue disponible la última "
+                f"Retenido: {definition.titulo} ({definition.nombre}). Sigue disponible la última "
                 f"versión buena.\n{reasons}\nQué hacer: corrija la causa y vuelva a ejecutar; se "
                 "publica solo cuando el control vuelva a pasar."
             ),
@@ -43,7 +43,7 @@ class Withheld(Failure):
         )
 
 
-def export_assets(definitions: Mapping[str, Definition]) -> list[AssetsDefinition]:
+def export_assets(definitions: Mapping[str, DatasetDefinition]) -> list[AssetsDefinition]:
     """One asset per definition, downstream of every mart it publishes."""
     return [_export_asset(definition) for definition in definitions.values()]
 
@@ -75,33 +75,43 @@ def marts_not_exported(connection: Connection) -> set[str]:
     return behind
 
 
-def _files_stand(definition: Definition) -> bool:
+def _files_stand(definition: DatasetDefinition) -> bool:
     """Whether the dataset's folder is still there; a deleted one is made again."""
     base = settings().exports_dir
-    return any((base / place / definition.name).exists() for place in ("portal", "pendientes"))
+    return any((folder / definition.nombre).exists() for folder in (base, base / "pendientes"))
 
 
-def publisher() -> Publisher:
+def catalog_facts() -> CatalogFacts:
+    """What the catalogue says of itself; the sample's says that it is synthetic."""
+    config = settings()
+    return load_catalog_facts(
+        correo=config.contact_email,
+        portal=config.ckan_url or config.portal_url,
+        sintetico=connections().sample,
+    )
+
+
+def publisher(facts: CatalogFacts) -> Publisher:
     """The portal when `CKAN_URL` is set, otherwise the same tree on disk."""
     config = settings()
     if config.ckan_url:
-        from exports.portal import CkanPublisher
+        from exports.ckan import CkanPublisher
 
         token = config.ckan_token.get_secret_value() if config.ckan_token else ""
-        return CkanPublisher(config.ckan_url, token)
-    return LocalPublisher(config.exports_dir / "portal")
+        return CkanPublisher(config.ckan_url, token, facts)
+    return LocalPublisher(config.portal_dir, facts.portal)
 
 
-def _export_asset(definition: Definition) -> AssetsDefinition:
+def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:
     @asset(
-        key=export_key(definition.name),
+        key=export_key(definition.nombre),
         deps=[relation_key(*mart.split(".", 1)) for mart in definition.marts],
         group_name=EXPORTS_GROUP,
         description=f"**{definition.titulo}**. {definition.descripcion}",
         owners=owners(definition.secretaria),
         kinds={"csv", "json"},
         metadata={"frecuencia": definition.frecuencia, "marts": list(definition.marts)},
-        pool=f"export_{definition.name.replace('-', '_')}",
+        pool=f"export_{definition.nombre.replace('-', '_')}",
     )
     def export(context: AssetExecutionContext) -> MaterializeResult:
         return _export(context, definition)
@@ -109,45 +119,52 @@ def _export_asset(definition: Definition) -> AssetsDefinition:
     return export
 
 
-def _export(context: AssetExecutionContext, definition: Definition) -> MaterializeResult:
+def _export(context: AssetExecutionContext, definition: DatasetDefinition) -> MaterializeResult:
     watch = observer()
-    watch.started("exports", definition.name)
+    watch.started("exports", definition.nombre)
     warehouse = locate()
     ensure_manifest()
     with warehouse.connect() as connection:
         found = obstacles(connection, definition.marts)
         if found:
-            record_withheld(
-                connection, definition, context.run_id, "; ".join(str(item) for item in found)
-            )
+            words = "; ".join(str(item) for item in found)
+            record_withheld(connection, definition, context.run_id, words)
     if found:
-        watch.finished("exports", definition.name, "retenida")
+        watch.finished("exports", definition.nombre, "retenida")
         raise Withheld(definition, found)
-    manifest = Manifest.load(MANIFEST)
-    with warehouse.connect() as connection:
+    facts = catalog_facts()
+    portal = publisher(facts)
+    with warehouse.connect(autocommit=True) as connection:
         result = export_dataset(
             connection,
             definition,
-            manifest,
+            load_manifest(MANIFEST),
             settings().exports_dir,
             context.run_id,
-            publisher(),
+            portal,
+            facts=facts,
         )
-    _refresh_catalog(manifest)
-    watch.finished("exports", definition.name, result.estado, result.filas)
+    watch.finished("exports", definition.nombre, result.estado, result.rows)
+    if result.error:
+        raise Failure(description=str(result.error), allow_retries=False)
+    _refresh_catalog(facts, portal)
     metadata: dict[str, Any] = {
         "estado": result.estado,
-        "dagster/row_count": result.filas or 0,
-        "archivos": [str(file.path) for file in result.archivos],
+        "dagster/row_count": result.rows,
+        "archivos": [str(file.path) for file in result.files],
     }
-    if result.motivo:
-        metadata["motivo"] = result.motivo
+    if result.reason:
+        metadata["motivo"] = result.reason
+    if result.address:
+        metadata["dirección"] = result.address
     return MaterializeResult(metadata=metadata)
 
 
-def _refresh_catalog(manifest: Manifest) -> None:
+def _refresh_catalog(facts: CatalogFacts, portal: Publisher) -> None:
     """Write `data.json` anew; one at a time, so that the last one has seen every dataset."""
-    definitions, _ = load_definitions()
     with locate().connect() as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [_CATALOG_LOCK])
-        build_catalog(connection, definitions, manifest, settings().exports_dir)
+        result = build_catalog(
+            connection, load_definitions().names, settings().exports_dir, portal, facts=facts
+        )
+        portal.publish_catalog(result.path)

@@ -8,8 +8,6 @@ promise is that the table keeps its last good data while the rest of the run goe
 shows as a red `carga` check with its cause, and in the run's summary and exit code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -23,6 +23,7 @@ app = typer.Typer(
     name="lujan",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,
     help="Almacén de datos de la ciudad: de los sistemas municipales al portal de datos abiertos.",
     epilog="Las direcciones de los sistemas se leen del entorno o de .env (vea .env.example).",
 )
@@ -309,6 +310,22 @@ def contracts_list() -> None:
             contract.frequency or "sin dato", contract.classification,
         )  # fmt: skip
     console.print(table)
+
+
+@contracts_app.command("sync")
+def contracts_sync(
+    check: Annotated[bool, typer.Option("--check", help="Solo comprobar, sin escribir.")] = False,
+) -> None:
+    """Reescribe las fuentes de dbt a partir de los contratos."""
+    from orchestration.dbt_sources import out_of_date, write
+    from sources.contract import load_catalogue
+
+    catalogue = load_catalogue()
+    paths = out_of_date(catalogue) if check else write(catalogue)
+    for path in paths:
+        console.print(str(path), highlight=False)
+    console.print(f"{len(paths)} archivos {'desactualizados' if check else 'reescritos'}.")
+    raise typer.Exit(1 if check and paths else 0)
 
 
 @quarantine_app.command("list")

@@ -122,7 +122,7 @@ def _checks(summary: RunSummary, console: Console) -> None:
 
 def _exports(summary: RunSummary, console: Console) -> None:
     if not summary.exports and summary.exports_total:
-        console.print(f"\n[bold]Exportaciones:[/bold] al día en {summary.exports_dir / 'portal'}")
+        console.print(f"\n[bold]Exportaciones:[/bold] al día en {summary.exports_dir}")
         return
     states: dict[str, int] = {}
     for _, state, _, _ in summary.exports:
@@ -134,7 +134,7 @@ def _exports(summary: RunSummary, console: Console) -> None:
             console.print(f"  [red]retenida[/red] {name}: {reason}", highlight=False)
         elif state == "pendiente_aprobacion":
             console.print(f"  pendiente de aprobación: {name} (lujan approve {name})")
-    place = summary.portal or str(summary.exports_dir / "portal")
+    place = summary.portal or str(summary.exports_dir / "index.html")
     console.print(f"  Archivos: {place}", highlight=False)
     if not summary.portal:
         console.print("  Sin CKAN_URL: se escribió el árbol del portal en disco.")

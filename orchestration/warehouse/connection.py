@@ -73,8 +73,12 @@ class Warehouse:
         return urlunsplit(parts._replace(scheme=f"postgresql+{driver}"))
 
     def url_with_schema(self, schema: str) -> str:
-        """The same database with `schema` as search path, for tools that cannot name one."""
-        parts = urlsplit(self.url)
+        """SQLAlchemy URL with `schema` as search path, for tools that cannot name one.
+
+        The driver is named: SQLAlchemy 2.1 would choose psycopg 3, which Dagster's storage, written
+        for psycopg2, does not work with.
+        """
+        parts = urlsplit(self.sqlalchemy_url("psycopg2"))
         query = dict(parse_qsl(parts.query)) | {"options": f"-c search_path={schema}"}
         return urlunsplit(parts._replace(query=urlencode(query, quote_via=quote)))
 

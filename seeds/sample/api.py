@@ -31,7 +31,7 @@ class ApiServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(rows, token))
         self._server.daemon_threads = True
         self._thread = threading.Thread(
-            target=self._server.serve_forever, name="sample-api", daemon=True
+            target=self._server.serve_forever, args=(0.05,), name="sample-api", daemon=True
         )
         self._thread.start()
 

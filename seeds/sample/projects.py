@@ -196,7 +196,9 @@ def _projects(rng: np.random.Generator, size: SampleSize, programmes: Table) -> 
             "codigo": [f"SINT-P-{i:04d}" for i in numbers],
             "programa_id": [programmes["programa_id"][p] for p in programme.tolist()],
             "secretaria_id": [programmes["secretaria_id"][p] for p in programme.tolist()],
-            "nombre": [f"{w} en {d} {i:04d}" for w, d, i in zip(works, districts, numbers)],
+            "nombre": [
+                f"{w} en {d} {i:04d}" for w, d, i in zip(works, districts, numbers, strict=True)
+            ],
             "descripcion": [f"{w} (sintético)" for w in works],
             "estado": state,
             "avance_pct": decimals(progress, 2),
@@ -269,7 +271,7 @@ def _sdgs(rng: np.random.Generator, count: int) -> list[str]:
     both = rng.random(count) < 0.4
     return [
         f"{min(a, b)},{max(a, b)}" if two and a != b else str(a)
-        for a, b, two in zip(first.tolist(), second.tolist(), both.tolist())
+        for a, b, two in zip(first.tolist(), second.tolist(), both.tolist(), strict=True)
     ]
 
 
@@ -335,7 +337,9 @@ def _indicators(rng: np.random.Generator, size: SampleSize) -> Table:
         {
             "indicador_id": numbers,
             "codigo": [f"SINT-I-{i:03d}" for i in numbers],
-            "nombre": [f"{name} {i:03d} (sintético)" for name, i in zip(names, numbers)],
+            "nombre": [
+                f"{name} {i:03d} (sintético)" for name, i in zip(names, numbers, strict=True)
+            ],
             "secretaria_id": ((programme - 1) % size.secretariats + 1).tolist(),
             "programa_id": programme.tolist(),
             "categoria": pick(rng, CATEGORIES, count),
@@ -474,7 +478,7 @@ def _plant_milestones(
 ) -> None:
     rows = RowPicker(rng, len(milestones))
     met = np.array(milestones["estado"]) == "cumplido"
-    start = dict(zip(projects["proyecto_id"], projects["fecha_inicio"]))
+    start = dict(zip(projects["proyecto_id"], projects["fecha_inicio"], strict=True))
     for row in rows.take(log.wanted("mlc.hitos.cumplido_antes_de_inicio"), met):
         begun = start[milestones["proyecto_id"][row]]
         milestones["fecha_cumplido"][row] = begun - dt.timedelta(days=15)

@@ -147,7 +147,8 @@ def _procedures(rng: np.random.Generator, size: SampleSize) -> Table:
         {
             "tramite_id": list(range(1, count + 1)),
             "tipo": [
-                "Pedido de datos" if data else k for k, data in zip(kind, about_data.tolist())
+                "Pedido de datos" if data else k
+                for k, data in zip(kind, about_data.tolist(), strict=True)
             ],
             "secretaria_id": rng.integers(1, size.secretariats + 1, count).tolist(),
             "fecha_inicio": zoned(moments(FIRST_DAY, start)),

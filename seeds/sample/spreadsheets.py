@@ -136,7 +136,9 @@ def _inventory(rng: np.random.Generator, size: SampleSize, log: DefectLog) -> Sh
         ("dataset_codigo",),
         {
             "dataset_codigo": [f"DS-{i:03d}" for i in numbers],
-            "nombre": [f"{s[0]} {i:03d} (sintético)" for i, s in zip(numbers, subject)],
+            "nombre": [
+                f"{s[0]} {i:03d} (sintético)" for i, s in zip(numbers, subject, strict=True)
+            ],
             "secretaria": [names[(i - 1) % len(names)] for i in numbers],
             "responsable": [f"Responsable sintético {i % 13 + 1:02d}" for i in numbers],
             "referente": [f"Referente sintético {i % 13 + 1:02d}" for i in numbers],
@@ -261,7 +263,7 @@ def _kpis(rng: np.random.Generator, log: DefectLog) -> Sheet:
         {
             "kpi_codigo": codes,
             "periodo": periods,
-            "valor": [f"{v:.{n}f}" for v, n in zip(values.tolist(), places)],
+            "valor": [f"{v:.{n}f}" for v, n in zip(values.tolist(), places, strict=True)],
             "fuente": ["Informe del área (sintético)"] * len(codes),
             "cargado_por": ["Referente sintético 01"] * len(codes),
             "fecha_carga": [_quarter_end(day) for day in periods],
@@ -293,7 +295,8 @@ def _meetings(rng: np.random.Generator, size: SampleSize) -> Sheet:
     count = size.meetings
     planned = [dt.date(2024 + (8 + 3 * i) // 12, (8 + 3 * i) % 12 + 1, 4) for i in range(count)]
     held: list[dt.date | None] = [
-        day + dt.timedelta(days=int(d)) for day, d in zip(planned, rng.integers(0, 10, count))
+        day + dt.timedelta(days=int(d))
+        for day, d in zip(planned, rng.integers(0, 10, count), strict=True)
     ]
     held[-2] = None
     table = Table(
@@ -312,7 +315,8 @@ def _meetings(rng: np.random.Generator, size: SampleSize) -> Sheet:
             "fecha_prevista": planned,
             "fecha_realizada": held,
             "asistentes": [
-                None if day is None else int(n) for day, n in zip(held, rng.integers(7, 16, count))
+                None if day is None else int(n)
+                for day, n in zip(held, rng.integers(7, 16, count), strict=True)
             ],
             "temas": [f"Temario sintético {i}" for i in range(1, count + 1)],
             "acta": [

@@ -486,7 +486,9 @@ def _samples(rng: np.random.Generator, size: SampleSize) -> Table:
     mean, spread = np.array([s[1] for s in spec]), np.array([s[2] for s in spec])
     # Clipped at two spreads, so only the planted samples exceed a limit.
     deviation = np.clip(rng.normal(0, 1, count), -2, 2)
-    rounded = [round(v, s[3]) for v, s in zip((mean + spread * deviation).tolist(), spec)]
+    rounded = [
+        round(v, s[3]) for v, s in zip((mean + spread * deviation).tolist(), spec, strict=True)
+    ]
     visit = np.arange(count) // len(names)
     zone = visit % size.zones + 1
     seconds = rng.integers(0, 181, visit.max() + 1) * 86400 + rng.integers(
@@ -564,7 +566,7 @@ def _plant_bills(
 
 def _plant_volumes(rng: np.random.Generator, volumes: Table, macro: Table, log: DefectLog) -> None:
     rows = RowPicker(rng, len(volumes))
-    capacity = dict(zip(macro["macromedidor_id"], macro["caudal_max_m3h"]))
+    capacity = dict(zip(macro["macromedidor_id"], macro["caudal_max_m3h"], strict=True))
     for row in rows.take(log.wanted("aguas.lecturas_macromedidor.volumen_negativo")):
         volumes["volumen_m3"][row] = -volumes["volumen_m3"][row]
         log.add("aguas.lecturas_macromedidor.volumen_negativo", volumes.key_of(row))

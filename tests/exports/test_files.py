@@ -191,10 +191,9 @@ def test_all_resources_are_read_from_one_moment(
     one, two = tmp_path / "uno", tmp_path / "dos"
     one.mkdir()
     two.mkdir()
-    dsn = psycopg.conninfo.make_conninfo(warehouse_url, dbname="exports_test")
     with files.snapshot(connection):
         files.write_dataset(connection, define(recursos=[first]), manifest, one)
-        with psycopg.connect(dsn) as other:
+        with psycopg.connect(warehouse_url) as other:
             other.execute("delete from proyectos.fct_proyecto")
         written = files.write_dataset(connection, define(recursos=[second]), manifest, two)
     assert written[0].rows == 3

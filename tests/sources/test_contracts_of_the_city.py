@@ -19,6 +19,7 @@ from open_data_contract_standard.model import OpenDataContractStandard
 from sources.contract import CLASSIFICATIONS, CONTRACTS_DIR, Catalogue, Contract, load_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
+GUIDE = ROOT / "docs" / "contratos.md"
 EXAMPLES_DIR = ROOT / "docs" / "ejemplos" / "daiad"
 DOCUMENTS = sorted([*CONTRACTS_DIR.rglob("*.yaml"), *EXAMPLES_DIR.glob("*.yaml")])
 CITY = sorted(CONTRACTS_DIR.rglob("*.yaml"))
@@ -322,6 +323,28 @@ def test_an_answer_off_the_scale_is_no_answer(catalogue: Catalogue, id_: str, na
         ("minimum", 1, "bloqueante"),
         ("maximum", 5, "bloqueante"),
     ]
+
+
+def test_the_guide_s_example_is_a_contract(
+    tmp_path: Path, schema: jsonschema.Draft201909Validator
+) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "turnos.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    assert list(schema.iter_errors(yaml.safe_load(text))) == []
+    assert contract_of(path).id == "riego.turnos"
+
+
+def test_the_guide_explains_every_key_of_our_own() -> None:
+    used: set[str] = set()
+    for path in DOCUMENTS:
+        document = document_of(path)
+        parts = [document, *document["servers"], *document["schema"][0]["properties"]]
+        used |= {item["property"] for part in parts for item in part.get("customProperties", [])}
+    guide = GUIDE.read_text(encoding="utf-8")
+
+    assert [name for name in sorted(used) if f"`{name}`" not in guide] == []
 
 
 def test_the_examples_join_the_city_s_contracts() -> None:

@@ -75,15 +75,21 @@ validadas as (
     from diferencias
 ),
 
+-- The simple form of CASE: its argument is a long expression and is evaluated once per row.
 consumos as (
     select
         *,
-        case
-            when regla_id is null or regla_id = 'R-AGUA-09' then least(diferencia_l, 2e9::double precision)::integer
-            when regla_id = 'R-AGUA-05' then least(diferencia_l + modulo_litros * multiplicador, 2e9::double precision)::integer
-            when regla_id = 'R-AGUA-08' then least(diferencia_2_l, 2e9::double precision)::integer
+        case coalesce(regla_id, 'R-AGUA-09')
+            when 'R-AGUA-09' then least(diferencia_l, 2e9::double precision)::integer
+            when 'R-AGUA-05'
+                then least(diferencia_l + modulo_litros * multiplicador, 2e9::double precision)::integer
+            when 'R-AGUA-08' then least(diferencia_2_l, 2e9::double precision)::integer
         end as consumo_l,
-        case when regla_id = 'R-AGUA-08' then segundos_2 else segundos_1 end as segundos
+        case coalesce(regla_id, 'R-AGUA-09')
+            when 'R-AGUA-09' then segundos_1
+            when 'R-AGUA-05' then segundos_1
+            when 'R-AGUA-08' then segundos_2
+        end as segundos
     from validadas
 )
 
@@ -96,7 +102,7 @@ select
     )::integer as diferencia_original_litros,
     min(regla_id) as regla_id,
     bool_or(estimado) as estimado,
-    sum(segundos) filter (where consumo_l is not null)::integer as segundos,
+    sum(segundos)::integer as segundos,
     max(fecha_hora) as ultima_lectura,
     count(*)::smallint as lecturas,
     sum(descartadas)::integer as lecturas_descartadas,

@@ -1,0 +1,100 @@
+{#- Findings of the projects system. Each names the row by its key; what to do is for its owner. -#}
+{%- set proyectos = ref('stg_mlc__proyectos') -%}
+{%- set hitos = ref('stg_mlc__hitos') -%}
+with
+hitos_de_proyectos as (
+    select
+        hitos.hito_id,
+        hitos.estado,
+        hitos.fecha_cumplido,
+        proyectos.fecha_inicio
+    from {{ hitos }} as hitos
+    inner join {{ proyectos }} as proyectos on hitos.proyecto_id = proyectos.proyecto_id
+)
+
+{{ hallazgo_huerfano('mlc.programas', ref('stg_mlc__programas'), 'programa_id', 'eje_id', ref('stg_mlc__ejes'), 'eje_id') }}
+union all
+{{ hallazgo_huerfano('mlc.programas', ref('stg_mlc__programas'), 'programa_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+union all
+{{ hallazgo_huerfano('mlc.proyectos', proyectos, 'proyecto_id', 'programa_id', ref('stg_mlc__programas'), 'programa_id') }}
+union all
+{{ hallazgo_huerfano('mlc.proyectos', proyectos, 'proyecto_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+union all
+{{ hallazgo_huerfano('mlc.hitos', hitos, 'hito_id', 'proyecto_id', proyectos, 'proyecto_id') }}
+union all
+{{ hallazgo_huerfano('mlc.indicadores', ref('stg_mlc__indicadores'), 'indicador_id', 'programa_id', ref('stg_mlc__programas'), 'programa_id') }}
+union all
+{{ hallazgo_huerfano('mlc.indicadores', ref('stg_mlc__indicadores'), 'indicador_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+union all
+{{ hallazgo_huerfano('mlc.metas', ref('stg_mlc__metas'), 'meta_id', 'indicador_id', ref('stg_mlc__indicadores'), 'indicador_id') }}
+union all
+{{ hallazgo_huerfano('mlc.metas', ref('stg_mlc__metas'), 'meta_id', 'proyecto_id', proyectos, 'proyecto_id') }}
+union all
+{{ hallazgo_huerfano('mlc.mediciones', ref('stg_mlc__mediciones'), 'medicion_id', 'indicador_id', ref('stg_mlc__indicadores'), 'indicador_id') }}
+union all
+{{ hallazgo_repetido(
+    'mlc.proyectos', 'R-CLAVE-02', proyectos, 'proyecto_id', ['codigo'],
+    "'El código ' || codigo || ' ya es del proyecto ' || clave_primera || '.'", 'codigo is not null'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-FECHA-03', 'proyecto_id',
+    "'El fin previsto (' || fecha_fin_prevista || ') es anterior al inicio (' || fecha_inicio || ').'",
+    proyectos, 'fecha_fin_prevista < fecha_inicio', columna='fecha_fin_prevista'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-FECHA-03', 'proyecto_id',
+    "'El fin real (' || fecha_fin_real || ') es anterior al inicio (' || fecha_inicio || ').'",
+    proyectos, 'fecha_fin_real < fecha_inicio', columna='fecha_fin_real'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-FECHA-04', 'proyecto_id', "'El proyecto está finalizado y no tiene fecha de fin real.'",
+    proyectos, "estado = 'finalizado' and fecha_fin_real is null", columna='fecha_fin_real'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-PROY-01', 'proyecto_id',
+    "'El estado es «' || estado || '» y el avance ' || avance_pct || ' %.'", proyectos,
+    "(estado = 'planificado' and avance_pct >= 100) or (estado = 'finalizado' and avance_pct < 100)",
+    columna='avance_pct'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-PROY-02', 'proyecto_id', "'La lista de ODS es «' || ods_original || '»: van de 1 a 17.'",
+    proyectos,
+    "exists (select 1 from regexp_matches(ods_original, '\d+', 'g') as p (n) "
+    ~ "where length(p.n[1]) > 4 or p.n[1]::integer not between 1 and 17)",
+    columna='ods'
+) }}
+union all
+{{ hallazgo(
+    'mlc.hitos', 'R-FECHA-03', 'hito_id',
+    "'El hito se cumplió el ' || fecha_cumplido || ', antes de empezar el proyecto (' || fecha_inicio || ').'",
+    'hitos_de_proyectos', 'fecha_cumplido < fecha_inicio', columna='fecha_cumplido'
+) }}
+union all
+{{ hallazgo(
+    'mlc.hitos', 'R-FECHA-04', 'hito_id', "'El hito figura cumplido y no tiene fecha de cumplimiento.'",
+    hitos, "estado = 'cumplido' and fecha_cumplido is null", columna='fecha_cumplido'
+) }}
+union all
+{{ hallazgo(
+    'mlc.metas', 'R-META-01', 'meta_id', "'La meta no tiene indicador: no se puede medir.'",
+    ref('stg_mlc__metas'), 'indicador_id is null', columna='indicador_id'
+) }}
+union all
+{{ hallazgo(
+    'mlc.metas', 'R-META-02', 'meta_id',
+    "'El indicador debe ' || sentido || ' desde ' || linea_base || ' y el objetivo es ' || valor_objetivo || '.'",
+    ref('fct_meta'),
+    "(sentido = 'aumentar' and valor_objetivo <= linea_base) or (sentido = 'disminuir' and valor_objetivo >= linea_base)",
+    columna='valor_objetivo'
+) }}
+union all
+{{ hallazgo(
+    'mlc.mediciones', 'R-MEDICION-01', 'medicion_id',
+    "'El valor ' || valor || ' es más de veinte veces la mediana del indicador ' || indicador_id || '.'",
+    ref('fct_medicion'), 'es_atipica', columna='valor'
+) }}

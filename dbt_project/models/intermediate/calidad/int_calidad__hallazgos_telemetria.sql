@@ -1,0 +1,284 @@
+{#-
+    Findings of the readings. One pass over the hours for what one hour shows, the rest from days.
+    The dataset is that of the load that brought the rows: several feeds share one table.
+    `filas_afectadas` is 0 where the water, and not the data, is what is unusual.
+-#}
+with
+cargas as (
+    select
+        carga_id,
+        dataset
+    from {{ source('meta', 'carga') }}
+),
+
+horas as (
+    select
+        medidor_id,
+        hora,
+        consumo_litros,
+        diferencia_original_litros,
+        regla_id,
+        segundos,
+        lecturas_en_conflicto,
+        difiere_intervalo,
+        carga_id
+    from {{ ref('fct_consumo_horario') }}
+    where
+        regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09')
+        or lecturas_en_conflicto > 0
+        or difiere_intervalo
+        or hora >= {{ fecha_referencia() }} + interval '2 days'
+),
+
+por_hora as (
+    select
+        horas.carga_id,
+        horas.medidor_id || '|' || {{ hora_de_clave('horas.hora') }} as clave,
+        reglas.regla_id,
+        1 as filas_afectadas,
+        reglas.descripcion
+    from horas
+    cross join lateral (
+        values
+        (
+            case when horas.regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09') then horas.regla_id end,
+            case horas.regla_id
+                when 'R-AGUA-04'
+                    then 'El registro retrocede ' || abs(horas.diferencia_original_litros) || ' litros.'
+                when 'R-AGUA-06'
+                    then 'El registro sube ' || horas.diferencia_original_litros || ' litros, más de lo que puede pasar por la conexión.'
+                when 'R-AGUA-07'
+                    then 'La lectura no encaja entre la anterior y la siguiente.'
+                else 'Pasaron ' || round(horas.segundos / 3600.0, 1) || ' horas sin lecturas; en ellas se consumieron ' || horas.consumo_litros || ' litros.'
+            end
+        ),
+        (
+            case when horas.lecturas_en_conflicto > 0 then 'R-AGUA-03' end,
+            'Hay dos lecturas distintas del mismo momento; se conservó la medida.'
+        ),
+        (
+            case when horas.hora >= {{ fecha_referencia() }} + interval '2 days' then 'R-AGUA-12' end,
+            'La lectura tiene una fecha posterior al día de referencia.'
+        )
+    ) as reglas (regla_id, descripcion)
+    where reglas.regla_id is not null
+),
+
+intervalos as (
+    select
+        max(carga_id) as carga_id,
+        medidor_id as clave,
+        'R-AGUA-13'::text as regla_id,
+        count(*)::integer as filas_afectadas,
+        'En ' || count(*) || ' horas el consumo informado no es la diferencia de las lecturas.' as descripcion
+    from horas
+    where difiere_intervalo and regla_id is null
+    group by medidor_id
+),
+
+dias as (
+    select
+        medidor_id,
+        dia,
+        litros,
+        horas_con_lectura,
+        horas_medidas,
+        caudal_minimo_lh,
+        caudal_maximo_lh,
+        bateria_minima_mv,
+        carga_id,
+        dia - (row_number() over (
+            partition by medidor_id, litros = 0, caudal_minimo_lh = caudal_maximo_lh, caudal_maximo_lh
+            order by dia
+        ))::integer as racha,
+        max(dia) over (partition by medidor_id) as ultimo_dia
+    from {{ ref('fct_consumo_diario') }}
+),
+
+detenidos as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id,
+        min(dia) as desde,
+        max(dia) as hasta,
+        count(*) as dias,
+        sum(horas_con_lectura) as horas
+    from dias
+    where litros = 0 and horas_con_lectura >= 20
+    group by medidor_id, racha
+    having count(*) >= {{ umbral_agua('R-AGUA-10', 'dias') }}
+),
+
+detenidos_con_uso_previo as (
+    select
+        detenidos.carga_id,
+        detenidos.medidor_id,
+        detenidos.desde,
+        detenidos.hasta,
+        detenidos.dias,
+        detenidos.horas,
+        avg(dias.litros) as uso_previo
+    from detenidos
+    inner join dias on detenidos.medidor_id = dias.medidor_id and dias.dia < detenidos.desde
+    group by detenidos.carga_id, detenidos.medidor_id, detenidos.desde, detenidos.hasta, detenidos.dias, detenidos.horas
+    having avg(dias.litros) >= {{ umbral_agua('R-AGUA-10', 'uso_previo_minimo_l_dia') }}
+),
+
+trabados as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id,
+        min(dia) as desde,
+        max(dia) as hasta,
+        count(*) as dias,
+        sum(horas_con_lectura) as horas,
+        max(caudal_maximo_lh) as caudal_lh
+    from dias
+    where
+        caudal_minimo_lh = caudal_maximo_lh
+        and caudal_maximo_lh > 0
+        and horas_medidas >= {{ umbral_agua('R-AGUA-11', 'horas_por_dia') }}
+    group by medidor_id, racha
+    having count(*) >= {{ umbral_agua('R-AGUA-11', 'dias') }}
+),
+
+habitos as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id,
+        avg(litros) filter (where dia > ultimo_dia - 7) as reciente,
+        percentile_cont(0.5) within group (order by litros) filter (
+            where dia between ultimo_dia - 34 and ultimo_dia - 7
+        ) as habitual
+    from dias
+    where horas_con_lectura >= 20
+    group by medidor_id
+),
+
+baterias as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id,
+        min(bateria_minima_mv) as bateria_mv
+    from dias
+    group by medidor_id
+    having min(bateria_minima_mv) < 1000 * {{ umbral_agua('R-MEDIDOR-04', 'tension_minima_v') }}
+),
+
+desconocidos as (
+    select
+        consumo.medidor_id,
+        max(consumo.carga_id) as carga_id,
+        sum(consumo.horas_con_lectura) as horas,
+        min(consumo.dia) as desde
+    from {{ ref('fct_consumo_diario') }} as consumo
+    left join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
+    where medidores.medidor_id is null
+    group by consumo.medidor_id
+),
+
+retirados as (
+    select
+        consumo.medidor_id,
+        max(consumo.carga_id) as carga_id,
+        sum(consumo.horas_con_lectura) as horas,
+        min(medidores.fecha_retiro) as fecha_retiro
+    from {{ ref('fct_consumo_diario') }} as consumo
+    inner join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
+    where consumo.dia > medidores.fecha_retiro
+    group by consumo.medidor_id
+),
+
+origenes as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id
+    from dias
+    group by medidor_id
+),
+
+reunidos as (
+    select carga_id, clave, regla_id, filas_afectadas, descripcion
+    from por_hora
+    union all
+    select carga_id, clave, regla_id, filas_afectadas, descripcion
+    from intervalos
+    union all
+    select
+        carga_id,
+        medidor_id || '|' || desde,
+        'R-AGUA-10',
+        horas::integer,
+        'El registro no avanza desde el ' || to_char(desde, 'DD/MM/YYYY') || ' (' || dias || ' días); antes usaba '
+        || round(uso_previo) || ' litros por día. Puede estar detenido el medidor o desocupado el lugar.'
+    from detenidos_con_uso_previo
+    union all
+    select
+        carga_id,
+        medidor_id || '|' || desde,
+        'R-AGUA-11',
+        horas::integer,
+        'Registra ' || caudal_lh || ' litros en todas las horas durante ' || dias || ' días.'
+    from trabados
+    union all
+    select
+        carga_id,
+        medidor_id,
+        'R-AGUA-16',
+        0,
+        'Usó ' || round(reciente) || ' litros por día en la última semana; lo habitual era ' || round(habitual) || '.'
+    from habitos
+    where
+        habitual > 0
+        and reciente >= habitual * {{ umbral_agua('R-AGUA-16', 'veces') }}
+        and reciente - habitual >= {{ umbral_agua('R-AGUA-16', 'diferencia_minima_l_dia') }}
+    union all
+    select
+        carga_id,
+        medidor_id,
+        'R-MEDIDOR-04',
+        0,
+        'La batería informó ' || replace(round(bateria_mv / 1000.0, 2)::text, '.', ',') || ' V.'
+    from baterias
+    union all
+    select
+        carga_id,
+        medidor_id,
+        'R-MEDIDOR-02',
+        horas::integer,
+        'Llegan lecturas desde el ' || to_char(desde, 'DD/MM/YYYY') || ' y el medidor no está en el padrón.'
+    from desconocidos
+    union all
+    select
+        carga_id,
+        medidor_id,
+        'R-MEDIDOR-03',
+        horas::integer,
+        'El medidor fue retirado el ' || to_char(fecha_retiro, 'DD/MM/YYYY') || ' y siguen llegando lecturas.'
+    from retirados
+    union all
+    select
+        origenes.carga_id,
+        alertas.medidor_id || '|' || {{ hora_de_clave('alertas.inicio') }},
+        alertas.regla_id,
+        0,
+        alertas.explicacion
+    from (
+        select medidor_id, inicio, regla_id, explicacion
+        from {{ ref('alerta_flujo_continuo') }}
+        union all
+        select medidor_id, inicio, regla_id, explicacion
+        from {{ ref('alerta_rotura') }}
+    ) as alertas
+    left join origenes on alertas.medidor_id = origenes.medidor_id
+)
+
+select
+    coalesce(cargas.dataset, 'telemetria.lecturas')::text as dataset,
+    reunidos.clave::text as clave,
+    reunidos.regla_id::text as regla_id,
+    null::text as columna,
+    reunidos.filas_afectadas,
+    reunidos.descripcion::text as descripcion
+from reunidos
+left join cargas on reunidos.carga_id = cargas.carga_id

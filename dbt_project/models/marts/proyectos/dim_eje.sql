@@ -1,0 +1,6 @@
+select
+    eje_id,
+    nombre as eje_nombre,
+    descripcion,
+    orden
+from {{ ref('stg_mlc__ejes') }}

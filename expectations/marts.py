@@ -1,0 +1,474 @@
+"""Great Expectations over the marts: suites that staff can read, run inside the database.
+
+Belongs here: reading `suites/*.yaml`, running them against PostgreSQL and building Data Docs.
+Does not belong here: checks on rows at the door (`contract_schema`, `protocol`), dbt's own tests,
+or what a failure withholds (`orchestration/`).
+
+Great Expectations takes seconds to import, so it is imported when the first suite runs. Its
+context lives in memory: no file holds an address, and Data Docs show the run that built them
+(the history of every check is in `meta.resultado_control`). Results carry counts, never values.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any, Self, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import yaml
+
+from expectations.results import DIMENSIONS, CheckResult
+from sources.contract import SEVERITIES, Severity
+from sources.errors import PipelineError
+
+SUITES_DIR = Path(__file__).parent / "suites"
+SITE_NAME = "calidad"
+
+_DATASOURCE = "almacen"
+_URL_VARIABLE = "GX_WAREHOUSE_URL"
+_SEVERITIES: Mapping[Severity, str] = MappingProxyType(
+    {"bloqueante": "critical", "advertencia": "warning"}
+)
+# Counts without a single value: Data Docs and results may be seen by people who may not see rows.
+_RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+
+
+class SuiteError(PipelineError):
+    """A suite that cannot be used, or a warehouse where none can run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One expectation of a suite: a Great Expectations type, its arguments and what it protects."""
+
+    tipo: str
+    argumentos: Mapping[str, Any]
+    severidad: Severity
+    dimension: str
+    explicacion: str
+
+    @property
+    def columna(self) -> str | None:
+        """The column or columns it speaks of; None when it speaks of the whole table."""
+        pair = [self.argumentos.get(name) for name in ("column_A", "column_B")]
+        several = self.argumentos.get("column_list") or (pair if all(pair) else ())
+        if several:
+            return ", ".join(str(name) for name in several)
+        return self.argumentos.get("column")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last days of a large table: what changed lately, at a cost that does not grow with it."""
+
+    columna: str
+    dias: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The expectations on one mart, as its file says them."""
+
+    mart: str
+    descripcion: str
+    expectativas: tuple[Expectation, ...]
+    ventana: Window | None
+    path: Path
+
+    @property
+    def schema(self) -> str:
+        return self.mart.partition(".")[0]
+
+    @property
+    def table(self) -> str:
+        return self.mart.partition(".")[2]
+
+
+def load_suites(directory: Path = SUITES_DIR) -> dict[str, Suite]:
+    """Read every `*.yaml` of `directory`, by mart, in alphabetical order.
+
+    Raises SuiteError naming the file and the field that is wrong. Whether Great Expectations
+    knows a type is found out when the suite runs (and by the tests): asking it takes seconds.
+    """
+    suites: dict[str, Suite] = {}
+    for path in sorted(directory.glob("*.yaml")):
+        suite = _load(path)
+        if suite.mart in suites:
+            raise _bad(path, f"{suite.mart} ya tiene expectativas en {suites[suite.mart].path}")
+        suites[suite.mart] = suite
+    return dict(sorted(suites.items()))
+
+
+def run_suite(suite: Suite, url: str, docs_dir: Path) -> list[CheckResult]:
+    """Run one suite on the warehouse at `url` and build Data Docs in `docs_dir`."""
+    with MartValidator(url, docs_dir) as validator:
+        results = validator.run(suite)
+        validator.build_docs()
+    return results
+
+
+class MartValidator:
+    """Runs suites against one warehouse: open once, run many, build the Data Docs at the end.
+
+    `url` is any PostgreSQL URL with a host; `docs_dir` is replaced as a whole by `build_docs`;
+    `run_id` names the run in the pages. Use it as a context manager: it holds a connection pool.
+
+    Raises SuiteError, without the address, when the warehouse does not answer.
+    """
+
+    def __init__(self, url: str, docs_dir: Path, run_id: str = "manual") -> None:
+        self._docs_dir = docs_dir
+        self._run_id = run_id
+        docs_dir.parent.mkdir(parents=True, exist_ok=True)
+        # Built beside the final place and moved there when complete: nobody opens half a site.
+        self._workshop = Path(tempfile.mkdtemp(prefix=f".{docs_dir.name}-", dir=docs_dir.parent))
+        try:
+            self._context = _open_context(url, self._workshop / "sitio")
+            self._datasource = _add_datasource(self._context, url)
+        except BaseException:
+            self._remove_workshop()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, suite: Suite) -> list[CheckResult]:
+        """One result per expectation, in the order of the file.
+
+        An expectation that could not be evaluated (no such table or column) has `paso` None.
+        Raises SuiteError when Great Expectations does not know a type or an argument.
+        """
+        import great_expectations as gx
+        from great_expectations.core import RunIdentifier
+
+        declared = gx.ExpectationSuite(
+            name=suite.mart,
+            expectations=[_build(suite, number) for number in range(len(suite.expectativas))],
+            notes=suite.descripcion,
+        )
+        if not self._exists(suite):
+            return [
+                _result(suite, number, None, f"La tabla {suite.mart} no existe todavía.")
+                for number in range(len(suite.expectativas))
+            ]
+        batch = self._asset(suite).add_batch_definition_whole_table("tabla")
+        definition = self._context.validation_definitions.add_or_update(
+            gx.ValidationDefinition(
+                name=suite.mart, data=batch, suite=self._context.suites.add_or_update(declared)
+            )
+        )
+        outcome = definition.run(
+            result_format=_RESULT_FORMAT, run_id=RunIdentifier(run_name=self._run_id)
+        )
+        found = {result.expectation_config.meta["numero"]: result for result in outcome.results}
+        return [
+            _interpret(suite, number, found[number]) for number in range(len(suite.expectativas))
+        ]
+
+    def build_docs(self) -> Path:
+        """Put the pages of every suite run so far in `docs_dir`; return the path of its index."""
+        self._context.build_data_docs()
+        old = self._workshop / "anterior"
+        if self._docs_dir.exists():
+            self._docs_dir.rename(old)
+        (self._workshop / "sitio").rename(self._docs_dir)
+        shutil.rmtree(old, ignore_errors=True)
+        return self._docs_dir / "index.html"
+
+    def close(self) -> None:
+        """Give the connections back and remove unfinished pages."""
+        self._datasource.get_engine().dispose()
+        self._remove_workshop()
+
+    def _remove_workshop(self) -> None:
+        shutil.rmtree(self._workshop, ignore_errors=True)
+
+    def _exists(self, suite: Suite) -> bool:
+        import sqlalchemy as sa
+
+        inspector = sa.inspect(self._datasource.get_engine())
+        return bool(inspector.has_table(suite.table, schema=suite.schema))
+
+    def _asset(self, suite: Suite) -> Any:
+        with suppress(LookupError):
+            self._datasource.delete_asset(suite.mart)
+        if suite.ventana:
+            return self._datasource.add_query_asset(name=suite.mart, query=_recent(suite))
+        return self._datasource.add_table_asset(
+            name=suite.mart, table_name=suite.table, schema_name=suite.schema
+        )
+
+
+def _open_context(url: str, site: Path) -> Any:
+    # Read when the library is imported; it must not call home from a municipal network.
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import (
+        DataContextConfig,
+        InMemoryStoreBackendDefaults,
+        ProgressBarsConfig,
+    )
+
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    config = DataContextConfig(
+        store_backend_defaults=InMemoryStoreBackendDefaults(),
+        data_docs_sites={
+            SITE_NAME: {
+                "class_name": "SiteBuilder",
+                "show_how_to_buttons": False,
+                "store_backend": {
+                    "class_name": "TupleFilesystemStoreBackend",
+                    "base_directory": str(site),
+                },
+                "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+            }
+        },
+        analytics_enabled=False,
+        progress_bars=ProgressBarsConfig(globally=False),
+    )
+    return gx.get_context(
+        mode="ephemeral",
+        project_config=config,
+        # The address is only known by its variable; this is where the variable gets its value.
+        runtime_environment={_URL_VARIABLE: _with_driver(url)},
+    )
+
+
+def _add_datasource(context: Any, url: str) -> Any:
+    from great_expectations.datasource.fluent.interfaces import TestConnectionError
+
+    parts = urlsplit(url)
+    try:
+        datasource = context.data_sources.add_postgres(
+            _DATASOURCE, connection_string=f"${{{_URL_VARIABLE}}}"
+        )
+        datasource.test_connection()
+    except TestConnectionError:
+        # Not chained: the library's error may carry the address with its password.
+        raise SuiteError(
+            f"el almacén {parts.hostname}:{parts.port or 5432} no responde a los controles de "
+            "calidad.",
+            next_step="compruebe que el servidor esté encendido y la dirección sea correcta.",
+        ) from None
+    return datasource
+
+
+def _with_driver(url: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
+
+
+def _recent(suite: Suite) -> str:
+    """The query of a window; names go through SQLAlchemy, which quotes them."""
+    import sqlalchemy as sa
+    from sqlalchemy.dialects import postgresql
+
+    window = cast("Window", suite.ventana)
+    table = sa.table(suite.table, sa.column(window.columna), schema=suite.schema)
+    moment = table.c[window.columna]
+    newest = sa.select(sa.func.max(moment)).select_from(table).scalar_subquery()
+    query = (
+        sa.select(sa.text("*"))
+        .select_from(table)
+        .where(moment >= newest - sa.literal(dt.timedelta(days=window.dias), sa.Interval))
+    )
+    # SQLAlchemy leaves the constructor of its dialects without types.
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _build(suite: Suite, number: int) -> Any:
+    """One expectation as Great Expectations wants it; its number finds its result again."""
+    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    declared = suite.expectativas[number]
+    try:
+        kind = get_expectation_impl(declared.tipo)
+        return kind(
+            **declared.argumentos,
+            description=declared.explicacion,
+            severity=_SEVERITIES[declared.severidad],
+            meta={"numero": number, "dimension": declared.dimension},
+        )
+    except ExpectationNotFoundError as error:
+        raise _bad(suite.path, f"Great Expectations no conoce {declared.tipo!r}") from error
+    except (ValueError, TypeError) as error:
+        raise _bad(suite.path, f"{declared.tipo}: argumentos no válidos: {error}") from error
+
+
+def _interpret(suite: Suite, number: int, outcome: Any) -> CheckResult:
+    declared = suite.expectativas[number]
+    if _could_not_run(outcome.exception_info or {}):
+        column = f" la columna {declared.columna} o" if declared.columna else ""
+        return _result(
+            suite, number, None, f"No se pudo evaluar: falta{column} algo que la regla necesita."
+        )
+    numbers = outcome.result or {}
+    observed = numbers.get("observed_value")
+    rows, failed = numbers.get("element_count"), numbers.get("unexpected_count")
+    if declared.tipo.startswith("expect_table_row_count"):
+        rows = observed
+    return _result(
+        suite,
+        number,
+        bool(outcome.success),
+        "" if outcome.success else _what_failed(declared, numbers, rows, failed),
+        rows=rows,
+        failed=failed,
+    )
+
+
+def _what_failed(
+    declared: Expectation, numbers: Mapping[str, Any], rows: int | None, failed: int | None
+) -> str:
+    """The facts behind a failure in words: counts and names of columns, never values."""
+    mismatched = (numbers.get("details") or {}).get("mismatched") or {}
+    labels = {"missing": "Faltan columnas"}
+    if declared.argumentos.get("exact_match", True):
+        labels["unexpected"] = "Sobran columnas"
+    parts = [
+        f"{label}: {', '.join(mismatched[name])}."
+        for name, label in labels.items()
+        if mismatched.get(name)
+    ]
+    if failed is not None and rows is not None:
+        parts.append(f"No cumplen {failed} de {rows} filas.")
+    elif rows is not None:
+        parts.append(f"Se encontraron {rows} filas.")
+    return " ".join(parts)
+
+
+def _could_not_run(info: Mapping[str, Any]) -> bool:
+    """Errors come either flat or one per metric, by its identifier."""
+    if info.get("raised_exception"):
+        return True
+    return any(isinstance(part, Mapping) and part.get("raised_exception") for part in info.values())
+
+
+def _result(
+    suite: Suite,
+    number: int,
+    passed: bool | None,
+    facts: str,
+    *,
+    rows: int | None = None,
+    failed: int | None = None,
+) -> CheckResult:
+    declared = suite.expectativas[number]
+    return CheckResult(
+        control=_control_name(suite, number),
+        motor="great_expectations",
+        objeto=suite.mart,
+        columna=declared.columna,
+        dimension=declared.dimension,
+        regla=declared.tipo,
+        severidad=declared.severidad,
+        paso=passed,
+        filas_evaluadas=rows,
+        filas_fallidas=failed,
+        explicacion=f"{declared.explicacion} {facts}".strip(),
+    )
+
+
+def _control_name(suite: Suite, number: int) -> str:
+    """Stable while the file keeps the expectation: mart, type and columns, numbered if repeated."""
+    declared = suite.expectativas[number]
+    same = [
+        other
+        for other in suite.expectativas[:number]
+        if (other.tipo, other.columna) == (declared.tipo, declared.columna)
+    ]
+    columns = f".{declared.columna.replace(', ', '+')}" if declared.columna else ""
+    suffix = f".{len(same) + 1}" if same else ""
+    return f"{suite.mart}{columns}.{declared.tipo}{suffix}"
+
+
+def _load(path: Path) -> Suite:
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _bad(path, f"no se puede leer: {error}") from error
+    if not isinstance(document, dict):
+        raise _bad(path, "el archivo está vacío")
+    _only(path, "el archivo", document, {"mart", "descripcion", "ventana", "expectativas"})
+    mart = str(document.get("mart") or "")
+    if mart.count(".") != 1 or not all(mart.split(".")):
+        raise _bad(path, f"`mart` debe ser '<esquema>.<tabla>', no {mart!r}")
+    declared = document.get("expectativas")
+    if not isinstance(declared, list) or not declared:
+        raise _bad(path, "`expectativas` debe ser una lista con al menos una")
+    return Suite(
+        mart=mart,
+        descripcion=" ".join(str(document.get("descripcion") or "").split()),
+        expectativas=tuple(_expectation(path, item) for item in declared),
+        ventana=_window(path, document.get("ventana")),
+        path=path,
+    )
+
+
+def _expectation(path: Path, item: Any) -> Expectation:
+    if not isinstance(item, dict):
+        raise _bad(path, f"cada expectativa es un conjunto de claves, no {item!r}")
+    tipo = str(item.get("tipo") or "")
+    where = f"la expectativa {tipo!r}"
+    _only(path, where, item, {"tipo", "argumentos", "severidad", "dimension", "explicacion"})
+    if not tipo.startswith("expect_"):
+        raise _bad(path, f"{where}: `tipo` debe empezar con expect_")
+    if item.get("severidad") not in SEVERITIES:
+        raise _bad(path, f"{where}: `severidad` debe ser una de {', '.join(SEVERITIES)}")
+    if item.get("dimension") not in DIMENSIONS:
+        raise _bad(path, f"{where}: `dimension` debe ser una de {', '.join(DIMENSIONS)}")
+    if not str(item.get("explicacion") or "").strip():
+        raise _bad(path, f"{where}: falta `explicacion`")
+    arguments = item.get("argumentos") or {}
+    if not isinstance(arguments, dict):
+        raise _bad(path, f"{where}: `argumentos` es un conjunto de claves, no {arguments!r}")
+    return Expectation(
+        tipo=tipo,
+        argumentos=MappingProxyType(arguments),
+        severidad=item["severidad"],
+        dimension=item["dimension"],
+        explicacion=" ".join(str(item["explicacion"]).split()),
+    )
+
+
+def _window(path: Path, item: Any) -> Window | None:
+    if item is None:
+        return None
+    if (
+        not isinstance(item, dict)
+        or not isinstance(item.get("dias"), int)
+        or not item.get("columna")
+    ):
+        raise _bad(path, "`ventana` necesita `columna` y `dias`, un número entero")
+    _only(path, "`ventana`", item, {"columna", "dias"})
+    return Window(str(item["columna"]), item["dias"])
+
+
+def _only(path: Path, where: str, item: Mapping[str, Any], known: Iterable[str]) -> None:
+    if unknown := sorted(set(item) - set(known)):
+        raise _bad(path, f"{where} tiene claves desconocidas: {', '.join(map(str, unknown))}")
+
+
+def _bad(path: Path, what: str) -> SuiteError:
+    return SuiteError(
+        f"expectativas {path.name}: {what}.",
+        next_step=f"corrija {path} (guía: docs/calidad.md).",
+    )

@@ -1,0 +1,88 @@
+"""Fixtures every test may use: a real PostgreSQL and clean databases in it.
+
+One embedded server for the whole session, in a folder of its own; a database per test that asks
+for one, so that tests see nothing of each other. Nothing here reads the developer's settings.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestration import settings as settings_module
+from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.embedded import EmbeddedServer
+from orchestration.warehouse.migrate import migrate
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests must not reach a city's systems through somebody's environment or `.env`."""
+    patch = pytest.MonkeyPatch()
+    for name in list(os.environ):
+        if name.startswith("SOURCE_") or name in ("WAREHOUSE_URL", "CKAN_URL", "CKAN_TOKEN"):
+            patch.delenv(name)
+    empty = tmp_path_factory.mktemp("env") / "none.env"
+    patch.setitem(settings_module.Settings.model_config, "env_file", empty)
+    patch.setattr(settings_module, "ENV_FILE", empty)
+    settings_module.settings.cache_clear()
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    """A real PostgreSQL server on loopback."""
+    server = EmbeddedServer(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.destroy()
+
+
+@pytest.fixture
+def new_database(postgres: EmbeddedServer) -> Iterator[Callable[[], str]]:
+    """Makes empty databases; gives their URLs, and drops them afterwards."""
+    names: list[str] = []
+
+    def create() -> str:
+        names.append(f"t_{uuid.uuid4().hex[:12]}")
+        return postgres.ensure_database(names[-1])
+
+    yield create
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        for name in names:
+            connection.execute(f'drop database if exists "{name}" with (force)'.encode())
+
+
+@pytest.fixture
+def warehouse(new_database: Callable[[], str]) -> Warehouse:
+    """An empty warehouse, migrated to the newest version."""
+    made = Warehouse(new_database(), embedded=True)
+    migrate(made)
+    return made
+
+
+@pytest.fixture
+def warehouse_url(warehouse: Warehouse) -> str:
+    """libpq URL of an empty, migrated warehouse."""
+    return warehouse.url
+
+
+@pytest.fixture
+def mlc_url(new_database: Callable[[], str]) -> str:
+    """libpq URL of an empty database, for the sample's PostgreSQL system."""
+    return new_database()
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of its own for code that reads the settings."""
+    monkeypatch.setenv("LUJAN_DATA_DIR", str(tmp_path / "data"))
+    settings_module.settings.cache_clear()
+    yield tmp_path / "data"  # type: ignore[misc]
+    settings_module.settings.cache_clear()

@@ -1,0 +1,224 @@
+"""Great Expectations on marts: verdicts, pages without secrets or values, and readable suites."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from expectations.marts import MartValidator, Suite, SuiteError, load_suites, run_suite
+
+SUITE = """
+mart: prueba_gx.dim_zona
+descripcion: Zonas de prueba.
+expectativas:
+  - tipo: expect_column_values_to_not_be_null
+    argumentos: {column: zona_id}
+    severidad: bloqueante
+    dimension: completitud
+    explicacion: Toda zona tiene número.
+  - tipo: expect_column_values_to_be_in_set
+    argumentos: {column: cuenca, value_set: [Ciudad, Vistalba]}
+    severidad: advertencia
+    dimension: validez
+    explicacion: La cuenca es una de las conocidas.
+  - tipo: expect_compound_columns_to_be_unique
+    argumentos: {column_list: [zona_id, cuenca]}
+    severidad: bloqueante
+    dimension: unicidad
+    explicacion: Una fila por zona y cuenca.
+  - tipo: expect_table_columns_to_match_set
+    argumentos: {column_set: [zona_id, cuenca], exact_match: false}
+    severidad: bloqueante
+    dimension: consistencia
+    explicacion: Están las columnas que usan los tableros.
+  - tipo: expect_table_row_count_to_be_between
+    argumentos: {min_value: 1}
+    severidad: advertencia
+    dimension: completitud
+    explicacion: Hay al menos una zona.
+"""
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return write(tmp_path, SUITE)
+
+
+@pytest.fixture
+def zones(connection: psycopg.Connection) -> psycopg.Connection:
+    connection.execute("create schema prueba_gx")
+    connection.execute("create table prueba_gx.dim_zona (zona_id int, cuenca text, nombre text)")
+    return connection
+
+
+def write(folder: Path, text: str) -> Suite:
+    directory = folder / "suites"
+    directory.mkdir(exist_ok=True)
+    (directory / "suite.yaml").write_text(text, encoding="utf-8")
+    (suite,) = load_suites(directory).values()
+    return suite
+
+
+def test_a_sound_mart_passes_and_its_pages_are_built(zones, suite, warehouse_url, tmp_path) -> None:
+    zones.execute("insert into prueba_gx.dim_zona values (1, 'Ciudad', 'A'), (2, 'Vistalba', 'B')")
+    docs = tmp_path / "docs" / "calidad"
+
+    results = run_suite(suite, warehouse_url, docs)
+
+    assert [result.paso for result in results] == [True] * 5
+    assert {(r.motor, r.objeto) for r in results} == {("great_expectations", "prueba_gx.dim_zona")}
+    assert results[0].filas_evaluadas == 2
+    assert results[0].control == "prueba_gx.dim_zona.zona_id.expect_column_values_to_not_be_null"
+    assert results[2].columna == "zona_id, cuenca"
+    assert results[4].filas_evaluadas == 2
+    assert (docs / "index.html").exists()
+
+
+def test_failures_come_with_counts_and_no_values(zones, suite, warehouse_url, tmp_path) -> None:
+    zones.execute("alter table prueba_gx.dim_zona drop column nombre")
+    zones.execute(
+        "insert into prueba_gx.dim_zona values"
+        " (1, 'Ciudad'), (1, 'Ciudad'), (null, 'persona-secreta')"
+    )
+    docs = tmp_path / "calidad"
+
+    null, listed, unique, columns, count = run_suite(suite, warehouse_url, docs)
+
+    assert (null.paso, null.filas_evaluadas, null.filas_fallidas) == (False, 3, 1)
+    assert null.explicacion == "Toda zona tiene número. No cumplen 1 de 3 filas."
+    assert (listed.paso, listed.severidad, listed.filas_fallidas) == (False, "advertencia", 1)
+    assert (unique.paso, unique.filas_fallidas) == (False, 2)
+    assert (columns.paso, count.paso) == (True, True)
+    pages = [page.read_text(encoding="utf-8") for page in docs.rglob("*.html")]
+    assert any("La cuenca es una de las conocidas." in page for page in pages)
+    password = urlsplit(warehouse_url).password or ""
+    assert len(password) > 10
+    for page in pages:
+        assert "persona-secreta" not in page
+        assert password not in page
+
+
+def test_a_missing_column_fails_its_check_and_leaves_others_unknown(
+    zones, suite, warehouse_url, tmp_path
+) -> None:
+    zones.execute("alter table prueba_gx.dim_zona drop column cuenca")
+
+    results = run_suite(suite, warehouse_url, tmp_path / "calidad")
+
+    assert [result.paso for result in results] == [True, None, None, False, False]
+    assert results[1].explicacion.endswith("falta la columna cuenca o algo que la regla necesita.")
+    assert results[3].explicacion.endswith("Faltan columnas: cuenca.")
+    assert results[4].explicacion.endswith("Se encontraron 0 filas.")
+
+
+def test_a_mart_that_was_not_built_is_unknown(suite, warehouse_url, tmp_path) -> None:
+    results = run_suite(suite, warehouse_url, tmp_path / "calidad")
+    assert {result.paso for result in results} == {None}
+    assert results[0].explicacion.endswith("La tabla prueba_gx.dim_zona no existe todavía.")
+
+
+def test_a_window_looks_at_the_newest_days_only(zones, warehouse_url, tmp_path) -> None:
+    zones.execute(
+        "create table prueba_gx.fct_consumo as select dia::date as dia,"
+        " case when dia < '2026-06-01' then -1 else 1 end as litros"
+        " from generate_series('2026-01-01'::date, '2026-06-30', '1 day') as dia"
+    )
+    suite = write(
+        tmp_path,
+        """
+mart: prueba_gx.fct_consumo
+ventana: {columna: dia, dias: 10}
+expectativas:
+  - tipo: expect_column_values_to_be_between
+    argumentos: {column: litros, min_value: 0}
+    severidad: bloqueante
+    dimension: validez
+    explicacion: El consumo no es negativo.
+""",
+    )
+    (result,) = run_suite(suite, warehouse_url, tmp_path / "calidad")
+    assert (result.paso, result.filas_evaluadas) == (True, 11)
+
+    zones.execute("truncate prueba_gx.fct_consumo")
+    (result,) = run_suite(suite, warehouse_url, tmp_path / "calidad")
+    assert (result.paso, result.filas_evaluadas) == (True, 0)
+
+
+def test_one_validator_runs_many_suites_and_builds_pages_once(
+    zones, suite, warehouse_url, tmp_path
+) -> None:
+    docs = tmp_path / "calidad"
+    docs.mkdir()
+    (docs / "de_la_vez_anterior.html").touch()
+    with MartValidator(warehouse_url, docs, run_id="corrida-7") as validator:
+        start = time.perf_counter()
+        for _ in range(3):
+            assert len(validator.run(suite)) == 5
+        index = validator.build_docs()
+        seconds = time.perf_counter() - start
+
+    assert index == docs / "index.html"
+    assert not (docs / "de_la_vez_anterior.html").exists()
+    assert any("corrida-7" in str(page) for page in docs.rglob("*.html"))
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".calidad")] == []
+    assert seconds < 10
+
+
+def test_a_warehouse_that_does_not_answer_is_named_without_its_password(tmp_path) -> None:
+    with pytest.raises(SuiteError) as caught:
+        MartValidator("postgresql://lector:clavesecreta@127.0.0.1:1/x", tmp_path / "calidad")
+    assert "127.0.0.1:1" in str(caught.value)
+    assert "clavesecreta" not in str(caught.value)
+    assert caught.value.__cause__ is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_sent_anywhere(warehouse_url, tmp_path) -> None:
+    with MartValidator(warehouse_url, tmp_path / "calidad") as validator:
+        assert validator._context.variables.config.analytics_enabled is False
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("mart: prueba_gx.dim_zona", "mart: dim_zona"), "`mart` debe ser"),
+        (("severidad: advertencia", "severidad: grave"), "`severidad` debe ser una de"),
+        (("dimension: unicidad", "dimension: belleza"), "`dimension` debe ser una de"),
+        (("explicacion: Toda zona tiene número.", "explicacion: ''"), "falta `explicacion`"),
+        (("tipo: expect_column_values_to_be_in_set", "tipo: en_lista"), "empezar con expect_"),
+        (("descripcion:", "descripsion:"), "claves desconocidas: descripsion"),
+        (("    severidad: advertencia", "    seberidad: advertencia"), "claves desconocidas"),
+        (("mart: prueba_gx.dim_zona", "mart: a.b\nventana: {dias: 3}"), "`ventana` necesita"),
+        (("expectativas:", "expectativas: [\n"), "no se puede leer"),
+    ],
+)
+def test_a_mistake_in_a_suite_is_named_with_its_file(tmp_path, change, message) -> None:
+    with pytest.raises(SuiteError, match=message) as caught:
+        write(tmp_path, SUITE.replace(*change, 1))
+    assert "suite.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("expect_column_values_to_be_in_set", "expect_no_such_thing"), "no conoce"),
+        (("value_set: [Ciudad, Vistalba]", "value_list: [a]"), "argumentos no válidos"),
+    ],
+)
+def test_a_type_or_argument_that_does_not_exist_stops_the_suite(
+    zones, warehouse_url, tmp_path, change, message
+) -> None:
+    suite = write(tmp_path, SUITE.replace(*change, 1))
+    with pytest.raises(SuiteError, match=message):
+        run_suite(suite, warehouse_url, tmp_path / "calidad")
+
+
+def test_two_files_for_one_mart_are_refused(tmp_path) -> None:
+    write(tmp_path, SUITE)
+    (tmp_path / "suites" / "otra.yaml").write_text(SUITE, encoding="utf-8")
+    with pytest.raises(SuiteError, match="ya tiene expectativas"):
+        load_suites(tmp_path / "suites")
