@@ -9,7 +9,7 @@ from __future__ import annotations
 from orchestration.connections import Connections
 from sources.contract import Catalogue, Contract
 from sources.errors import ContractError
-from sources.raw_table import Connection, ensure_raw_tables
+from sources.raw_table import Connection, ensure_raw_table
 
 
 def synchronise(
@@ -24,7 +24,7 @@ def synchronise(
         _store(connection, contract, linked.is_connected(contract.system))
         try:
             with connection.transaction():
-                ensure_raw_tables(connection, [contract])
+                ensure_raw_table(connection, contract)
         except ContractError as error:
             errors.append(error)
     connection.execute(

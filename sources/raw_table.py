@@ -9,7 +9,7 @@ Statements are built with `psycopg.sql`; types come from the closed list in `con
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
@@ -36,22 +36,13 @@ def table_name(contract: Contract) -> sql.Identifier:
     return sql.Identifier(RAW, contract.landing_table)
 
 
-def ensure_raw_tables(connection: Connection, contracts: Iterable[Contract]) -> None:
-    """Make the raw table and the quarantine view of every contract, once; commits nothing.
-
-    Empty tables let models and checks run while a system is not configured. Raises ContractError
-    when a column's type differs from the table's.
-    """
-    for contract in contracts:
-        ensure_raw_table(connection, contract)
-        _ensure_quarantine_view(connection, contract)
-
-
 def ensure_raw_table(connection: Connection, contract: Contract) -> None:
-    """Create the table, or add the columns a newer contract brings.
+    """Make the raw table and the dataset's quarantine view, or add columns of a newer contract.
 
     A column that left the contract stays, with its history, and is filled with NULL from then on.
+    Commits nothing. Raises ContractError when a column's type differs from the table's.
     """
+    _ensure_quarantine_view(connection, contract)
     found = _existing_columns(connection, contract.landing_table)
     if not found:
         _create(connection, contract)
@@ -137,9 +128,11 @@ def _create(connection: Connection, contract: Contract) -> None:
 
 def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:
     name = f"{contract.system}__{contract.dataset}"
+    if connection.execute("select to_regclass(%s)", [f"{QUARANTINE}.{name}"]).fetchone() != (None,):
+        return
     connection.execute(
         sql.SQL(
-            "create or replace view {} as select fila_id, archivo, numero_fila, regla, columna, "
+            "create view {} as select fila_id, archivo, numero_fila, regla, columna, "
             "motivo, fila, estado, primera_vez, ultima_vez, carga_id "
             "from quarantine.fila where dataset = {}"
         ).format(sql.Identifier(QUARANTINE, name), sql.Literal(contract.id))

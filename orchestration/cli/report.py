@@ -59,12 +59,12 @@ def number(value: int) -> str:
 
 
 def _loads(summary: RunSummary, console: Console) -> None:
-    table = Table(title="Conjuntos de datos", title_justify="left", box=None, padding=(0, 2))
+    table = Table(title="Conjuntos de datos", title_justify="left", box=None, padding=(0, 1))
     for title, justify in (
         ("Conjunto", "left"), ("Estado", "left"), ("Leídas", "right"),
         ("Cargadas", "right"), ("Cuarentena", "right"),
     ):  # fmt: skip
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+        table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for line in summary.loads:
         table.add_row(
             line.dataset, _STATES[line.state], number(line.read), number(line.loaded),

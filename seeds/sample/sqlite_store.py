@@ -1,8 +1,8 @@
 """Tables into a SQLite file that declares the column types of MySQL or SQL Server.
 
-SQLite stands in for the two engines the sample cannot install. Decimals go in as text and meet
-NUMERIC affinity: SQLite turns them into a number only while 15 digits are enough, and every
-declared precision here holds values shorter than that, so none is lost.
+SQLite stands in for the two engines the sample cannot install. It has no decimals: they go in as
+the nearest double, which reads back as the same decimal while 15 digits are enough, and every value
+here is shorter. (As text they would meet SQLite's own conversion, which can be off by one bit.)
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _datetime_text(value: dt.datetime) -> str:
 
 _STORED: dict[type, Callable[[Any], Any]] = {
     bool: int,
-    Decimal: str,
+    Decimal: float,
     dt.date: dt.date.isoformat,
     dt.datetime: _datetime_text,
 }

@@ -1,0 +1,93 @@
+{#-
+    One row per KPI of the committee with its last known value. A measured value stands before a
+    reported one. Nobody reported and nothing can be measured: null and 'sin dato'.
+-#}
+with
+manuales as (
+    select distinct on (codigo)
+        codigo,
+        periodo,
+        valor,
+        fuente
+    from {{ ref('fct_kpi_manual') }}
+    where codigo is not null and valor is not null and periodo <= {{ fecha_referencia() }}
+    order by codigo, periodo desc, fecha_carga desc
+),
+
+reuniones as (
+    select
+        100.0 * count(*) filter (where fecha_realizada is not null) / nullif(count(*), 0) as valor,
+        max(fecha_prevista) as periodo
+    from {{ ref('stg_planillas__reuniones_comite') }}
+    where fecha_prevista <= {{ fecha_referencia() }}
+),
+
+calidad as (
+    select 100.0 * count(*) filter (where cumple_estandar) / nullif(count(cumple_estandar), 0) as valor
+    from {{ ref('kpi_calidad_dataset') }}
+),
+
+criticos as (
+    select 100.0 * count(*) filter (where not vencido) / nullif(count(vencido), 0) as valor
+    from {{ ref('dim_dataset') }}
+    where prioridad = 'critica'
+),
+
+ultima_publicacion as (
+    select distinct on (conjunto)
+        conjunto,
+        estado,
+        fin
+    from {{ source('meta', 'publicacion') }}
+    where estado <> 'sin_cambios'
+    order by conjunto, publicacion_id desc
+),
+
+publicados as (
+    select case when count(*) > 0 then count(*) filter (where estado = 'publicada') end as valor
+    from ultima_publicacion
+),
+
+pedidos as (
+    select avg(extract(epoch from fecha_resolucion - fecha_inicio) / 86400) as valor
+    from {{ ref('stg_citymis__tramites') }}
+    where es_pedido_de_datos and fecha_resolucion >= fecha_inicio
+),
+
+medidos as (
+    select 'R27' as codigo, valor, periodo, 'Planilla de reuniones del comité' as fuente
+    from reuniones
+    union all
+    select 'R28', valor, {{ fecha_referencia() }}, 'Medido: calidad.kpi_calidad_dataset'
+    from calidad
+    union all
+    select 'R30', valor, {{ fecha_referencia() }}, 'Medido: inventario.dim_dataset'
+    from criticos
+    union all
+    select 'R31', valor, {{ fecha_referencia() }}, 'Medido: registro de publicaciones'
+    from publicados
+    union all
+    select 'R39', valor, {{ fecha_referencia() }}, 'Medido: trámites de pedido de datos'
+    from pedidos
+)
+
+select
+    kpis.codigo,
+    kpis.orden,
+    kpis.nombre,
+    kpis.area,
+    kpis.definicion,
+    kpis.unidad,
+    kpis.periodicidad,
+    kpis.tipo,
+    round(coalesce(medidos.valor, manuales.valor), 2)::numeric(20, 2) as valor,
+    case when medidos.valor is not null then medidos.periodo else manuales.periodo end as periodo,
+    case when medidos.valor is not null then medidos.fuente else manuales.fuente end as fuente,
+    case
+        when medidos.valor is not null then 'medido'
+        when manuales.valor is not null then 'informado'
+        else 'sin dato'
+    end as estado
+from {{ ref('kpis_comite') }} as kpis
+left join medidos on kpis.codigo = medidos.codigo
+left join manuales on kpis.codigo = manuales.codigo

@@ -1,0 +1,195 @@
+"""Publishing to a real CKAN: once, again with nothing to send, and with one change."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from exports.ckan import CkanPublisher
+from exports.errors import PortalError
+from exports.export import ExportResult, approve, export_dataset
+from exports.manifest import Manifest
+from exports.metadata import CatalogFacts
+from tests.exports.conftest import Connection, Define
+from tests.support.ckan import CkanPortal, ckan_portal, require_ckan
+
+NAME = "proyectos-municipales"
+
+
+@pytest.fixture(scope="module")
+def portal(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CkanPortal]:
+    """One portal for the module: it takes some ten seconds to start."""
+    require_ckan()
+    url = postgres.ensure_database("ckan")
+    with ckan_portal(tmp_path_factory.mktemp("ckan"), url) as running:
+        yield running
+
+
+@pytest.fixture
+def export(
+    connection: Connection, define: Define, manifest: Manifest, facts: CatalogFacts, tmp_path: Path
+) -> Any:
+    def run(publisher: CkanPublisher, **changes: Any) -> ExportResult:
+        definition = define(**changes)
+        approve(connection, definition, "Comité", "Acta 1")
+        connection.commit()
+        return export_dataset(
+            connection, definition, manifest, tmp_path / "salida", "corrida", publisher, facts=facts
+        )
+
+    return run
+
+
+class Spy(CkanPublisher):
+    """Notes the actions that change something at the portal."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.writes: list[str] = []
+
+    def _call(self, action: str, data: Any, files: Any = None) -> dict[str, Any]:
+        if not action.endswith("_show"):
+            self.writes.append(action)
+        return super()._call(action, data, files)
+
+
+def shown(portal: CkanPortal) -> dict[str, Any]:
+    answer = requests.get(
+        f"{portal.url}/api/3/action/package_show", params={"id": NAME}, timeout=30
+    ).json()
+    assert answer["success"], answer
+    package: dict[str, Any] = answer["result"]
+    return package
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_dataset_is_published_once_and_then_only_what_changes(
+    portal: CkanPortal, export: Any, connection: Connection, facts: CatalogFacts
+) -> None:
+    publisher = Spy(portal.url, portal.token, facts)
+    first = export(publisher)
+    assert first.estado == "publicada"
+    assert publisher.writes[-1] == "package_revise"
+
+    package = shown(portal)  # seen without a token: the dataset is public
+    assert package["title"] == "Proyectos municipales"
+    assert package["organization"]["name"] == facts.organizacion
+    assert [group["name"] for group in package["groups"]] == ["gove"]
+    assert sorted(tag["name"] for tag in package["tags"]) == ["gobierno", "proyectos"]
+    extras = {item["key"]: item["value"] for item in package["extras"]}
+    assert extras["accrualPeriodicity"] == "R/P1M"
+    addresses = {item["id"]: item["url"] for item in package["resources"]}
+    files = {item.path: item for item in first.files}
+    for resource in package["resources"]:
+        content = requests.get(resource["url"], timeout=30).content
+        by_name = requests.get(publisher.download(NAME, resource["fileName"]), timeout=30)
+        assert by_name.content == content
+        assert len(content) == files[resource["fileName"]].bytes
+        assert resource["hash"] == f"sha256:{files[resource['fileName']].sha256}"
+        assert json.loads(resource["attributesDescription"])[0]["description"]
+
+    publisher.writes.clear()
+    assert export(publisher).estado == "sin_cambios"
+    assert publisher.writes == []
+
+    connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
+    connection.commit()
+    assert export(publisher).estado == "publicada"
+    assert publisher.writes == ["resource_patch", "resource_patch", "package_revise"]
+    assert {item["id"]: item["url"] for item in shown(portal)["resources"]} == addresses
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_resource_taken_away_leaves_the_portal(
+    portal: CkanPortal, export: Any, document: dict[str, Any], facts: CatalogFacts
+) -> None:
+    publisher = Spy(portal.url, portal.token, facts)
+    extra = dict(document["recursos"][0], nombre="otro", formatos=["csv"])
+    export(publisher, recursos=[document["recursos"][0], extra])
+    assert "otro.csv" in [item["fileName"] for item in shown(portal)["resources"]]
+    export(publisher)
+    assert "otro.csv" not in [item["fileName"] for item in shown(portal)["resources"]]
+    assert requests.get(publisher.download(NAME, "otro.csv"), timeout=30).status_code == 404
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_wrong_token_is_explained_and_not_shown(
+    portal: CkanPortal, export: Any, facts: CatalogFacts
+) -> None:
+    export(CkanPublisher(portal.url, portal.token, facts))
+    before = shown(portal)
+    wrong = "eyJ-token-equivocado"
+    with pytest.raises(PortalError) as caught:
+        export(CkanPublisher(portal.url, wrong, facts), titulo="Otro título")
+    assert "no permite esta operación" in str(caught.value)
+    assert wrong not in str(caught.value)
+    assert shown(portal) == before
+
+
+class Busy(BaseHTTPRequestHandler):
+    """A portal that always says to come back later."""
+
+    hits = 0
+
+    def do_POST(self) -> None:
+        type(self).hits += 1
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(429)
+        self.send_header("Retry-After", "0")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def test_a_busy_portal_is_tried_a_few_times_and_then_explained(
+    export: Any, facts: CatalogFacts
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Busy)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        publisher = CkanPublisher(url, "secreto-del-portal", facts, attempts=3, max_wait=0.05)
+        with pytest.raises(PortalError) as caught:
+            export(publisher)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert Busy.hits == 3
+    assert "respondió 429" in str(caught.value)
+    assert "secreto" not in str(caught.value)
+
+
+def test_a_portal_that_is_not_there_is_explained(export: Any, facts: CatalogFacts) -> None:
+    publisher = CkanPublisher("http://127.0.0.1:9", "t0k3n", facts, attempts=2, max_wait=0.05)
+    with pytest.raises(PortalError, match="no se pudo hablar con el portal"):
+        export(publisher)
+
+
+@pytest.mark.parametrize("url", ["ftp://portal", "portal", "https://ana:clave@portal.example.org"])
+def test_an_address_that_cannot_be_used_is_refused(url: str, facts: CatalogFacts) -> None:
+    with pytest.raises(PortalError) as caught:
+        CkanPublisher(url, "t0k3n", facts)
+    assert "clave@" not in str(caught.value)
+
+
+def test_real_data_never_carry_the_example_address(
+    facts: CatalogFacts, tmp_path: Path, define: Define, manifest: Manifest
+) -> None:
+    from exports.metadata import data_package
+
+    real = facts.model_copy(update={"sintetico": False})
+    package = data_package(define(), manifest, real, [])
+    with pytest.raises(PortalError, match="que es un ejemplo"):
+        CkanPublisher("https://portal.example.org", "t0k3n", real).publish(tmp_path, package)
