@@ -47,11 +47,20 @@ class SuiteError(PipelineError):
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """The rows an expectation speaks of: those where a column holds one of some values."""
+
+    columna: str
+    valores: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Expectation:
     """One expectation of a suite: a Great Expectations type, its arguments and what it protects."""
 
     tipo: str
     argumentos: Mapping[str, Any]
+    donde: Filter | None
     severidad: Severity
     dimension: str
     explicacion: str
@@ -303,6 +312,7 @@ def _build(suite: Suite, number: int) -> Any:
         kind = get_expectation_impl(declared.tipo)
         return kind(
             **declared.argumentos,
+            **_row_condition(declared),
             description=declared.explicacion,
             severity=_SEVERITIES[declared.severidad],
             meta={"numero": number, "dimension": declared.dimension},
@@ -311,6 +321,16 @@ def _build(suite: Suite, number: int) -> Any:
         raise _bad(suite.path, f"Great Expectations no conoce {declared.tipo!r}") from error
     except (ValueError, TypeError) as error:
         raise _bad(suite.path, f"{declared.tipo}: argumentos no válidos: {error}") from error
+
+
+def _row_condition(declared: Expectation) -> dict[str, Any]:
+    from great_expectations.expectations.row_conditions import Column
+
+    if declared.donde is None:
+        return {}
+    column, values = Column(declared.donde.columna), declared.donde.valores
+    # `is_in` takes no truth values.
+    return {"row_condition": column == values[0] if len(values) == 1 else column.is_in(values)}
 
 
 def _interpret(suite: Suite, number: int, outcome: Any) -> CheckResult:
@@ -428,7 +448,8 @@ def _expectation(path: Path, item: Any) -> Expectation:
         raise _bad(path, f"cada expectativa es un conjunto de claves, no {item!r}")
     tipo = str(item.get("tipo") or "")
     where = f"la expectativa {tipo!r}"
-    _only(path, where, item, {"tipo", "argumentos", "severidad", "dimension", "explicacion"})
+    known = {"tipo", "argumentos", "donde", "severidad", "dimension", "explicacion"}
+    _only(path, where, item, known)
     if not tipo.startswith("expect_"):
         raise _bad(path, f"{where}: `tipo` debe empezar con expect_")
     if item.get("severidad") not in SEVERITIES:
@@ -443,10 +464,22 @@ def _expectation(path: Path, item: Any) -> Expectation:
     return Expectation(
         tipo=tipo,
         argumentos=MappingProxyType(arguments),
+        donde=_filter(path, where, item.get("donde")),
         severidad=item["severidad"],
         dimension=item["dimension"],
         explicacion=" ".join(str(item["explicacion"]).split()),
     )
+
+
+def _filter(path: Path, where: str, item: Any) -> Filter | None:
+    if item is None:
+        return None
+    if not isinstance(item, dict) or not isinstance(item.get("valores"), list):
+        raise _bad(path, f"{where}: `donde` necesita `columna` y `valores`, una lista")
+    _only(path, f"{where}: `donde`", item, {"columna", "valores"})
+    if not item.get("columna") or not item["valores"]:
+        raise _bad(path, f"{where}: `donde` necesita `columna` y al menos un valor")
+    return Filter(str(item["columna"]), tuple(item["valores"]))
 
 
 def _window(path: Path, item: Any) -> Window | None:

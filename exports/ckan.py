@@ -305,7 +305,9 @@ class CkanPublisher:
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             asked = error.retry_after if isinstance(error, _TemporaryError) else 0.0
-            grown: float = tenacity.wait_exponential_jitter(multiplier=0.5, max=self._max_wait)(state)
+            grown: float = tenacity.wait_exponential_jitter(multiplier=0.5, max=self._max_wait)(
+                state
+            )
             return min(max(asked, grown), self._max_wait)
 
         retrying = tenacity.Retrying(

@@ -174,18 +174,41 @@ class Filter(_Document):
         return self
 
 
+class Dominance(_Document):
+    """One account or person may not make up most of a cell.
+
+    `columna` of the mart holds the share of the largest contributor, in percent. It serves the
+    check and need not be published: together with the total it would tell the contributor's value.
+    """
+
+    columna: ColumnName
+    maximo_pct: Annotated[Decimal, Field(gt=0, le=100)]
+
+
+class TotalRow(_Document):
+    """How the mart marks the row that holds the total of its group."""
+
+    columna: ColumnName
+    valor: Text
+
+
 class Disclosure(_Document):
     """What must hold before the rows of a resource leave; see `disclosure.py`.
 
     `medidas` are the columns that say something about the counted group and must be empty where
     the count is. `margenes` lists groups of columns whose total is published: none of them may
-    have exactly one suppressed row, because the total would give it back.
+    have exactly one suppressed row, because the total would give it back; `fila_total` says which
+    rows are those totals. `celdas_inseguras: omitir` leaves unsafe rows out of the files, and says
+    how many, instead of refusing the dataset: only for tables without totals.
     """
 
     umbral_minimo: Annotated[int, Field(ge=THRESHOLD_FLOOR)] = THRESHOLD_USUAL
     columna_conteo: ColumnName
     medidas: tuple[ColumnName, ...] = ()
     margenes: tuple[tuple[ColumnName, ...], ...] = ()
+    fila_total: TotalRow | None = None
+    dominancia: Dominance | None = None
+    celdas_inseguras: Literal["rechazar", "omitir"] = "rechazar"
     justificacion: Text | None = None
 
     @model_validator(mode="after")
@@ -193,6 +216,11 @@ class Disclosure(_Document):
         if self.umbral_minimo < THRESHOLD_USUAL and not self.justificacion:
             raise ValueError(
                 f"un `umbral_minimo` menor que {THRESHOLD_USUAL} necesita `justificacion`"
+            )
+        if self.celdas_inseguras == "omitir" and self.margenes:
+            raise ValueError(
+                "con `margenes` no se puede omitir: el total devolvería lo omitido; la supresión "
+                "se hace en el mart"
             )
         return self
 

@@ -18,7 +18,7 @@ from psycopg.rows import tuple_row
 
 from exports.definition import DatasetDefinition, Disclosure, Resource
 from exports.errors import DisclosureError, ExportError
-from exports.files import Connection, row_condition, source_table
+from exports.files import Connection, row_condition, source_table, unsafe_cell
 from exports.manifest import Manifest, Mart, MartColumn, check_definition
 
 THRESHOLD_SENSITIVE_CROSSING = 10
@@ -51,6 +51,7 @@ def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
         for resource in definition.recursos:
             mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
             errors.extend(_individuals(definition, resource, mart))
+            errors.extend(_guard_columns(definition, resource, mart))
             errors.extend(_personal_data(definition, resource, mart, columns))
     if len(errors) == 1:
         raise errors[0]
@@ -78,6 +79,15 @@ def check_rows(connection: Connection, definition: DatasetDefinition, manifest: 
                 f"{small} filas publican {rule.columna_conteo} menor que {rule.umbral_minimo} "
                 "(regla: umbral mínimo)",
                 "suprima esas celdas en el mart (conteo y medidas vacíos) o agrupe más.",
+            )
+        dominated = _count(connection, resource, mart, unsafe_cell(rule))
+        if rule.dominancia and dominated:
+            raise _refused(
+                definition,
+                resource,
+                f"en {dominated} filas {rule.dominancia.columna} supera el "
+                f"{rule.dominancia.maximo_pct} % (regla: dominancia)",
+                "suprima esas celdas en el mart o agrupe más.",
             )
         for measure in rule.medidas:
             telling = _count(connection, resource, mart, _told_anyway(rule, measure))
@@ -117,6 +127,24 @@ def _individuals(
             "(regla: nada individual sale)",
             "publique un mart agregado (por zona, distrito, período) en lugar de este.",
         )
+    ]
+
+
+def _guard_columns(
+    definition: DatasetDefinition, resource: Resource, mart: Mart
+) -> list[DisclosureError]:
+    """Columns that only the guard reads must exist, or it would guard nothing."""
+    rule = resource.divulgacion
+    used = [part.columna for part in (rule.dominancia, rule.fila_total) if part] if rule else []
+    return [
+        _refused(
+            definition,
+            resource,
+            f"`divulgacion` usa {name}, que no existe en {mart.name}",
+            "corrija el nombre en la definición.",
+        )
+        for name in used
+        if name not in mart.raw_columns
     ]
 
 
@@ -178,7 +206,7 @@ def _count(
     connection: Connection, resource: Resource, mart: Mart, condition: sql.Composable
 ) -> int:
     query = sql.SQL("select count(*) filter (where {}) from {}{}").format(
-        condition, source_table(mart), row_condition(resource.filtros)
+        condition, source_table(mart), row_condition(resource)
     )
     return _single(connection, query)
 
@@ -190,19 +218,39 @@ def _lonely_cells(
     rule: Disclosure,
     margin: Sequence[str],
 ) -> int:
-    """Groups in which one cell is hidden and others are not: the total gives it back."""
+    """Groups in which exactly one cell is hidden while their total is not."""
+    # An empty margin is the grand total: one group.
+    names: list[sql.Composable] = [sql.Identifier("t", name) for name in margin]
+    names = names or [sql.SQL("()")]
+    count = sql.Identifier("t", rule.columna_conteo)
+    rows = sql.SQL("(select * from {}{}) as t").format(source_table(mart), row_condition(resource))
+    kept: sql.Composable = sql.SQL("true")
+    hidden_total: sql.Composable = sql.SQL("false")
+    if total := rule.fila_total:
+        kept = sql.SQL("{} is distinct from {}").format(
+            sql.Identifier("t", total.columna), sql.Literal(total.valor)
+        )
+        same_group = [
+            sql.SQL("{} is not distinct from {}").format(
+                sql.Identifier("s", name), sql.Identifier("t", name)
+            )
+            for name in margin
+            if name != total.columna
+        ]
+        # The total may stand in another resource of the dataset: the whole mart is looked at.
+        hidden_total = sql.SQL(
+            "exists (select 1 from {} as s where s.{} = {} and s.{} is null{})"
+        ).format(
+            sql.Identifier(mart.schema, mart.table),
+            sql.Identifier(total.columna),
+            sql.Literal(total.valor),
+            sql.Identifier(rule.columna_conteo),
+            sql.SQL("").join(sql.SQL(" and {}").format(item) for item in same_group),
+        )
     query = sql.SQL(
-        "select count(*) from (select 1 from {}{} group by {} "
-        "having count(*) filter (where {} is null) = 1) as g"
-    ).format(
-        source_table(mart),
-        row_condition(resource.filtros),
-        # An empty margin is the grand total: one group.
-        sql.SQL(", ").join(sql.Identifier("t", name) for name in margin)
-        if margin
-        else sql.SQL("()"),
-        sql.Identifier("t", rule.columna_conteo),
-    )
+        "select count(*) from (select 1 from {} where {} group by {} "
+        "having count(*) filter (where {} is null) = 1 and not {}) as g"
+    ).format(rows, kept, sql.SQL(", ").join(names), count, hidden_total)
     return _single(connection, query)
 
 

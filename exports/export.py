@@ -35,6 +35,7 @@ from exports.files import (
     date_range,
     describe,
     install,
+    omitted_rows,
     remove_others,
     snapshot,
     write_bytes,
@@ -226,6 +227,7 @@ class _Prepared:
     files: tuple[ExportedFile, ...]
     temporal: tuple[dt.date, dt.date] | None
     build_id: int | None
+    omitted: Mapping[str, int]
 
     @property
     def rows(self) -> int:
@@ -249,6 +251,10 @@ def _prepare(
             for resource in definition.recursos
             if (found := date_range(connection, resource, manifest.mart(resource.mart)))
         ]
+        omitted = {
+            resource.nombre: omitted_rows(connection, resource, manifest.mart(resource.mart))
+            for resource in definition.recursos
+        }
         build_id = _newest_build(connection, definition.marts)
     content, rows = dictionary_csv(definition, manifest)
     write_bytes(staging / definition.dictionary_name, content)
@@ -256,7 +262,7 @@ def _prepare(
     temporal = None
     if ranges:
         temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))
-    return _Prepared(staging, tuple(files), temporal, build_id)
+    return _Prepared(staging, tuple(files), temporal, build_id, omitted)
 
 
 def _hold_for_approval(
@@ -269,7 +275,14 @@ def _hold_for_approval(
     facts: CatalogFacts,
     now: dt.datetime | None,
 ) -> ExportResult:
-    package = data_package(definition, manifest, facts, prepared.files, temporal=prepared.temporal)
+    package = data_package(
+        definition,
+        manifest,
+        facts,
+        prepared.files,
+        temporal=prepared.temporal,
+        omitted=prepared.omitted,
+    )
     folder = f"{PENDING_FOLDER}/{definition.nombre}"
     files, _ = _install(prepared, package, output_dir / folder)
     reason = (
@@ -303,7 +316,7 @@ def _release(
     modified = _last_changes(past, name, prepared.files, moment)
     package = data_package(
         definition, manifest, facts, prepared.files,
-        issued=issued, modified=modified, temporal=prepared.temporal,
+        issued=issued, modified=modified, temporal=prepared.temporal, omitted=prepared.omitted,
     )  # fmt: skip
     files, _ = _install(prepared, package, output_dir / name)
     shutil.rmtree(output_dir / PENDING_FOLDER / name, ignore_errors=True)

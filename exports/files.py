@@ -34,7 +34,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from exports.definition import DatasetDefinition, Filter, Resource
+from exports.definition import DatasetDefinition, Disclosure, Filter, Resource
 from exports.errors import ExportError
 from exports.manifest import Manifest, Mart, MartColumn
 
@@ -134,11 +134,40 @@ def write_dataset(
     return written
 
 
-def row_condition(filters: Sequence[Filter]) -> sql.Composable:
+def row_condition(resource: Resource) -> sql.Composable:
     """The `where` of a resource, or nothing; the table's alias is `t`."""
-    if not filters:
+    conditions = [_condition(item) for item in resource.filtros]
+    if resource.divulgacion and resource.divulgacion.celdas_inseguras == "omitir":
+        conditions.append(sql.SQL("not ({})").format(unsafe_cell(resource.divulgacion)))
+    if not conditions:
         return sql.SQL("")
-    return sql.SQL(" where {}").format(sql.SQL(" and ").join(_condition(item) for item in filters))
+    return sql.SQL(" where {}").format(sql.SQL(" and ").join(conditions))
+
+
+def unsafe_cell(rule: Disclosure) -> sql.Composable:
+    """True for a row with too small a count, or in which one contributor makes up too much."""
+    unsafe: sql.Composable = sql.SQL("coalesce({} < {}, false)").format(
+        _field(rule.columna_conteo), sql.Literal(rule.umbral_minimo)
+    )
+    if rule.dominancia:
+        unsafe = sql.SQL("({} or coalesce({} > {}, false))").format(
+            unsafe, _field(rule.dominancia.columna), sql.Literal(rule.dominancia.maximo_pct)
+        )
+    return unsafe
+
+
+def omitted_rows(connection: Connection, resource: Resource, mart: Mart) -> int:
+    """Rows left out because they are unsafe; 0 where the definition does not omit."""
+    rule = resource.divulgacion
+    if rule is None or rule.celdas_inseguras != "omitir":
+        return 0
+    everything = resource.model_copy(update={"divulgacion": None})
+    query = sql.SQL("select count(*) filter (where {}) from {}{}").format(
+        unsafe_cell(rule), source_table(mart), row_condition(everything)
+    )
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row: Any = cursor.execute(query).fetchone()
+    return int(row[0])
 
 
 def source_table(mart: Mart) -> sql.Composable:
@@ -153,7 +182,7 @@ def date_range(
     if resource.columna_fecha is None:
         return None
     query = sql.SQL("select min({0})::date, max({0})::date from {1}{2}").format(
-        _field(resource.columna_fecha), source_table(mart), row_condition(resource.filtros)
+        _field(resource.columna_fecha), source_table(mart), row_condition(resource)
     )
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query).fetchone()
@@ -332,7 +361,7 @@ def _select(
     return sql.SQL("select {} from {}{} order by {}").format(
         sql.SQL(", ").join(named),
         source_table(mart),
-        row_condition(resource.filtros),
+        row_condition(resource),
         sql.SQL(", ").join(_order(column) for column in ordered),
     )
 

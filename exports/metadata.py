@@ -29,6 +29,7 @@ from exports.definition import (
     LICENCES,
     SUPER_THEMES,
     DatasetDefinition,
+    Disclosure,
     Resource,
     Text,
     check_email,
@@ -135,11 +136,13 @@ def data_package(
     issued: dt.datetime | None = None,
     modified: Mapping[str, dt.datetime] | None = None,
     temporal: tuple[dt.date, dt.date] | None = None,
+    omitted: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Description of one dataset and its files (Data Package v1, with the profile's own keys).
 
     `modified` gives the last content change of each file; `issued` the first export of the
-    dataset. Both are left out of a dataset that has not been approved.
+    dataset. Both are left out of a dataset that has not been approved. `omitted` counts, by
+    resource, the rows left out because they could reveal somebody.
     """
     changes = dict(modified or {})
     licence_title, licence_url = LICENCES[definition.licencia]
@@ -170,7 +173,7 @@ def data_package(
         "synthetic": facts.sintetico,
         "warnings": warnings,
         "resources": [
-            _resource(definition, manifest, resources, item, issued, changes.get(item.path))
+            _resource(manifest, resources, item, issued, changes.get(item.path), omitted or {})
             for item in files
         ],
     }
@@ -427,12 +430,12 @@ def _validate_distribution(check: _Checker, place: str, item: Mapping[str, Any])
 
 
 def _resource(
-    definition: DatasetDefinition,
     manifest: Manifest,
     resources: Mapping[str, Resource],
     item: ExportedFile,
     issued: dt.datetime | None,
     modified: dt.datetime | None,
+    omitted: Mapping[str, int],
 ) -> dict[str, Any]:
     resource = resources.get(item.resource or "")
     described: dict[str, Any] = {
@@ -462,6 +465,10 @@ def _resource(
             "missingValues": [""],
         }
         described["sourceTable"] = resource.mart
+        if resource.divulgacion:
+            described["description"] += f" {_protection(resource.divulgacion)}"
+            if resource.divulgacion.celdas_inseguras == "omitir":
+                described["omittedRows"] = omitted.get(resource.nombre, 0)
     else:
         described["schema"] = {"fields": [dict(field) for field in _DICTIONARY_FIELDS]}
     if issued:
@@ -469,6 +476,16 @@ def _resource(
     if modified:
         described["modified"] = _instant(modified)
     return described
+
+
+def _protection(rule: Disclosure) -> str:
+    """What a reader must know of cells that are not shown."""
+    words = f"{rule.columna_conteo} menor que {rule.umbral_minimo}"
+    if rule.dominancia:
+        words += (
+            f", ni aquellas en las que un solo caso reúne más del {rule.dominancia.maximo_pct} %"
+        )
+    return f"Para no identificar a nadie, no se muestran celdas con {words}."
 
 
 _DICTIONARY_FIELDS: tuple[Mapping[str, str], ...] = (

@@ -31,10 +31,10 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError
+from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     Mask,
     RawBatch,
@@ -88,7 +88,7 @@ class _Failure:
 class _Casted:
     """A column in its type (null where it failed) and its failures; none is the usual case."""
 
-    array: pa.Array
+    array: Array
     failures: tuple[_Failure, ...] = ()
 
 
@@ -153,41 +153,36 @@ def number_style(options: Mapping[str, Any]) -> NumberStyle:
     return NumberStyle(str(options.get("decimal") or "."), str(options.get("thousands") or ""))
 
 
-def cast_column(contract: Contract, column: Column, array: pa.Array, style: NumberStyle) -> _Casted:
+def cast_column(contract: Contract, column: Column, array: Array, style: NumberStyle) -> _Casted:
     """One column in its type; see the module's docstring for what is accepted."""
     array = _plain(array)
-    target = column.arrow_type
-    if array.type == target and column.pg_type not in ("text", "jsonb"):
-        return _Casted(array)
+    kind, target = column.pg_type, column.arrow_type
     if pa.types.is_null(array.type):
-        return _Casted(pa.nulls(len(array), target))
-    match column.pg_type:
-        case "text":
-            return _to_text(contract, column, array)
-        case "jsonb":
-            return _to_json(array)
-        case "boolean":
-            return _to_boolean(array)
-        case "date":
-            return _to_date(contract, column, array)
-        case "timestamp" | "timestamptz":
-            return _to_time(contract, column, array)
-        case "double precision":
-            return _to_float(array, style)
-        case _:
-            return _to_exact_number(column, array, style)
+        return _Casted(_nulls(len(array), target))
+    if array.type == target and not pa.types.is_string(target):
+        return _Casted(array)
+    converters: dict[str, Callable[[], _Casted]] = {
+        "text": lambda: _to_text(contract, column, array),
+        "jsonb": lambda: _to_json(array),
+        "boolean": lambda: _to_boolean(array),
+        "date": lambda: _to_date(contract, column, array),
+        "timestamp": lambda: _to_time(contract, column, array),
+        "timestamptz": lambda: _to_time(contract, column, array),
+        "double precision": lambda: _to_float(array, style),
+    }
+    return converters.get(kind, lambda: _to_exact_number(column, array, style))()
 
 
 # --- text -----------------------------------------------------------------------------------------
 
 
-def _to_text(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+def _to_text(contract: Contract, column: Column, array: Array) -> _Casted:
     if not pa.types.is_string(array.type):
         array = _typed_to_text(contract, column, array)
     return _without_nul(array)
 
 
-def _typed_to_text(contract: Contract, column: Column, array: pa.Array) -> pa.Array:
+def _typed_to_text(contract: Contract, column: Column, array: Array) -> Array:
     """A typed value as the text the contract describes: dates in the declared format."""
     kind = array.type
     if column.format and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
@@ -198,7 +193,7 @@ def _typed_to_text(contract: Contract, column: Column, array: pa.Array) -> pa.Ar
     return pa.array(verbatim(array), pa.string()) if _is_nested(kind) else _as_strings(array)
 
 
-def _to_json(array: pa.Array) -> _Casted:
+def _to_json(array: Array) -> _Casted:
     texts = array if pa.types.is_string(array.type) else pa.array(verbatim(array), pa.string())
     texts = _empty_to_null(texts)
     bad = np.array([value is not None and not _is_json(value) for value in texts.to_pylist()], bool)
@@ -216,7 +211,7 @@ def _is_json(text: str) -> bool:
     return True
 
 
-def _without_nul(array: pa.Array) -> _Casted:
+def _without_nul(array: Array) -> _Casted:
     """PostgreSQL cannot store the character zero in a text."""
     held = pc.match_substring(array, "\x00")
     if not pc.any(held).as_py():
@@ -227,13 +222,13 @@ def _without_nul(array: pa.Array) -> _Casted:
 # --- numbers and booleans -------------------------------------------------------------------------
 
 
-def _to_exact_number(column: Column, array: pa.Array, style: NumberStyle) -> _Casted:
+def _to_exact_number(column: Column, array: Array, style: NumberStyle) -> _Casted:
     """Integers and numerics: exact, or the row is rejected."""
     target, kind = column.arrow_type, array.type
     whole = pa.types.is_integer(target)
     why = f"no cabe sin redondear en {column.pg_type}"
 
-    def convert(values: pa.Array) -> pa.Array:
+    def convert(values: Array) -> Array:
         if whole and not pa.types.is_integer(values.type):
             values = pc.cast(values, _WHOLE)
         return pc.cast(values, target)
@@ -253,8 +248,8 @@ def _to_exact_number(column: Column, array: pa.Array, style: NumberStyle) -> _Ca
     return _parse(array, style, convert, not_a_number, why)
 
 
-def _to_float(array: pa.Array, style: NumberStyle) -> _Casted:
-    def convert(values: pa.Array) -> pa.Array:
+def _to_float(array: Array, style: NumberStyle) -> _Casted:
+    def convert(values: Array) -> Array:
         return pc.cast(values, pa.float64())
 
     kind, why = array.type, "no cabe en double precision"
@@ -264,9 +259,9 @@ def _to_float(array: pa.Array, style: NumberStyle) -> _Casted:
 
 
 def _parse(
-    texts: pa.Array,
+    texts: Array,
     style: NumberStyle,
-    convert: Callable[[pa.Array], pa.Array],
+    convert: Callable[[Array], Array],
     not_a_number: str,
     does_not_fit: str,
 ) -> _Casted:
@@ -281,7 +276,7 @@ def _parse(
     return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
 
 
-def _to_boolean(array: pa.Array) -> _Casted:
+def _to_boolean(array: Array) -> _Casted:
     texts = pc.utf8_lower(_empty_to_null(_as_strings(array)))
     true, false = pc.is_in(texts, value_set=_TRUE), pc.is_in(texts, value_set=_FALSE)
     known = pc.or_(true, false)
@@ -293,7 +288,7 @@ def _to_boolean(array: pa.Array) -> _Casted:
 # --- dates and times ------------------------------------------------------------------------------
 
 
-def _to_date(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+def _to_date(contract: Contract, column: Column, array: Array) -> _Casted:
     kind = array.type
     if pa.types.is_date(kind):
         return _Casted(pc.cast(array, pa.date32()))
@@ -309,7 +304,7 @@ def _to_date(contract: Contract, column: Column, array: pa.Array) -> _Casted:
     return _with_failure(_Casted(dates, times.failures), _mask(later), RULE_TYPE, why)
 
 
-def _to_time(contract: Contract, column: Column, array: pa.Array) -> _Casted:
+def _to_time(contract: Contract, column: Column, array: Array) -> _Casted:
     """`timestamp` keeps the local clock; `timestamptz` the instant, in UTC."""
     kind = array.type
     if pa.types.is_date(kind):
@@ -324,8 +319,8 @@ def _to_time(contract: Contract, column: Column, array: pa.Array) -> _Casted:
     return _Casted(naive, times.failures)
 
 
-def _to_microseconds(times: pa.Array) -> _Casted:
-    def convert(values: pa.Array) -> pa.Array:
+def _to_microseconds(times: Array) -> _Casted:
+    def convert(values: Array) -> Array:
         # Cutting off nanoseconds is wanted; an overflow of coarser units is an error.
         cut = values.type.unit == "ns"
         return pc.cast(values, pa.timestamp("us", tz=values.type.tz), safe=not cut)
@@ -333,7 +328,7 @@ def _to_microseconds(times: pa.Array) -> _Casted:
     return _convert(times, convert, RULE_RANGE, "está fuera del rango de fechas admitido")
 
 
-def _parse_times(contract: Contract, column: Column, texts: pa.Array, what: str) -> _Casted:
+def _parse_times(contract: Contract, column: Column, texts: Array, what: str) -> _Casted:
     """Times written as text, in the column's format or in ISO 8601.
 
     The result is naive when no value carries a zone, and in UTC otherwise.
@@ -362,7 +357,7 @@ _ISO_NAIVE = rf"^{_ISO_DATE}(?:[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)?)?$"
 _ISO_ZONED = rf"^{_ISO_DATE}[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)? ?{_ISO_ZONE}$"
 
 
-def _iso_times(column: Column, texts: pa.Array, why: str) -> _Casted:
+def _iso_times(column: Column, texts: Array, why: str) -> _Casted:
     """ISO times of every spelling in one column: with zone and without, any number of decimals."""
     zoned = pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False)
     naive = pc.fill_null(pc.match_substring_regex(texts, _ISO_NAIVE), False)
@@ -387,7 +382,7 @@ def _iso_times(column: Column, texts: pa.Array, why: str) -> _Casted:
     return _with_failure(_Casted(merged, failures), shapeless, RULE_TYPE, why)
 
 
-def _respell(texts: pa.Array, pattern: str, template: str) -> pa.Array:
+def _respell(texts: Array, pattern: str, template: str) -> Array:
     """ISO text as Arrow reads it. Parts that were absent leave marks, which are taken away."""
     texts = pc.replace_substring_regex(texts, pattern, template)
     for mark, instead in ((r"T\.Z", ""), (r"\.Z", ""), (r"(\.\d+)Z", r"\1")):
@@ -399,16 +394,14 @@ def _zone(column: Column) -> str:
     return column.timezone or DEFAULT_TIMEZONE
 
 
-def _instant(times: pa.Array, column: Column) -> pa.Array:
+def _instant(times: Array, column: Column) -> Array:
     if times.type.tz:
         return pc.cast(times, _UTC)
-    zoned = pc.assume_timezone(
-        times, _zone(column), ambiguous="earliest", nonexistent="earliest"
-    )
+    zoned = pc.assume_timezone(times, _zone(column), ambiguous="earliest", nonexistent="earliest")
     return pc.cast(zoned, _UTC)
 
 
-def _local(times: pa.Array, column: Column) -> pa.Array:
+def _local(times: Array, column: Column) -> Array:
     zoned = pc.cast(times, pa.timestamp("us", tz=_zone(column)), safe=False)
     return pc.local_timestamp(zoned)
 
@@ -423,7 +416,7 @@ class TimeFormat:
     zoned: bool
     strftime: str
 
-    def to_iso(self, texts: pa.Array) -> pa.Array:
+    def to_iso(self, texts: Array) -> Array:
         """ISO 8601 text of values that match `pattern`."""
         iso = pc.replace_substring_regex(texts, self.pattern, self.template)
         if self.padded:
@@ -469,7 +462,8 @@ def jdk_format(contract: Contract, text: str) -> TimeFormat:
 
 @lru_cache(maxsize=256)
 def _jdk_format(text: str) -> TimeFormat:
-    pattern, written, groups = "", "", {}
+    pattern = written = ""
+    groups: dict[str, tuple[int, bool]] = {}
     for token in _TOKEN.finditer(text):
         letters = token["letters"]
         if letters is None:
@@ -524,7 +518,7 @@ def _iso_template(groups: dict[str, tuple[int, bool]]) -> str:
 # --- shared steps ---------------------------------------------------------------------------------
 
 
-def _plain(array: pa.Array) -> pa.Array:
+def _plain(array: Array) -> Array:
     """The array without encodings that only save space."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -537,7 +531,7 @@ def _is_nested(kind: pa.DataType) -> bool:
     return bool(pa.types.is_nested(kind) or pa.types.is_binary(kind))
 
 
-def _as_strings(array: pa.Array) -> pa.Array:
+def _as_strings(array: Array) -> Array:
     if pa.types.is_string(array.type):
         return array
     try:
@@ -546,16 +540,16 @@ def _as_strings(array: pa.Array) -> pa.Array:
         return pa.array([as_text(value) for value in array.to_pylist()], pa.string())
 
 
-def _empty_to_null(texts: pa.Array) -> pa.Array:
+def _empty_to_null(texts: Array) -> Array:
     trimmed = pc.utf8_trim_whitespace(texts)
     return pc.if_else(pc.equal(trimmed, ""), _NO_TEXT, trimmed)
 
 
-def _mask(array: pa.Array) -> Mask:
+def _mask(array: Array) -> Mask:
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _failed(array: pa.Array, bad: Mask, rule: str, why: str) -> _Casted:
+def _failed(array: Array, bad: Mask, rule: str, why: str) -> _Casted:
     return _with_failure(_Casted(array), bad, rule, why)
 
 
@@ -565,9 +559,7 @@ def _with_failure(casted: _Casted, bad: Mask, rule: str, why: str) -> _Casted:
     return _Casted(casted.array, (*casted.failures, _Failure(bad, rule, why)))
 
 
-def _convert(
-    array: pa.Array, convert: Callable[[pa.Array], pa.Array], rule: str, why: str
-) -> _Casted:
+def _convert(array: Array, convert: Callable[[Array], Array], rule: str, why: str) -> _Casted:
     """`convert(array)`, with null and a failure for the values it cannot take."""
     try:
         return _Casted(convert(array))
@@ -577,9 +569,7 @@ def _convert(
         return _failed(pa.concat_arrays(pieces), bad, rule, why)
 
 
-def _by_halves(
-    array: pa.Array, convert: Callable[[pa.Array], pa.Array], bad: Mask
-) -> Iterator[pa.Array]:
+def _by_halves(array: Array, convert: Callable[[Array], Array], bad: Mask) -> Iterator[Array]:
     """Convert what can be; a value that cannot even alone becomes null and is marked in `bad`."""
     try:
         yield convert(array)
@@ -605,7 +595,7 @@ def _any_failure(casted: Mapping[str, _Casted], rows: int) -> Mask | None:
 
 def _rejected_rows(
     contract: Contract,
-    columns: Mapping[str, pa.Array],
+    columns: Mapping[str, Array],
     casted: Mapping[str, _Casted],
     rows: pa.Int64Array,
     bad: Mask,

@@ -487,9 +487,11 @@ def _load_guarded(
         error.dataset = error.dataset or contract.id
         error.owner = error.owner or contract.owner
         failure = error
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except psycopg.Error:
+        raise  # the warehouse itself: no other table would fare better
+    except Exception as error:  # a reader met what nobody foresaw: the other datasets go on
         failure = SourceDataError(
-            f"no se pudo leer {redact(origin)}: {redact(str(error))}.",
+            f"no se pudo leer {redact(origin)}: {redact(str(error) or type(error).__name__)}.",
             dataset=contract.id,
             owner=contract.owner,
             next_step="revise el origen; la tabla conserva sus últimos datos buenos.",

@@ -80,14 +80,14 @@ class SourceUrl:
         except ValueError as error:
             raise _not_understood(text) from error
         scheme = _SCHEMES.get(parts.scheme.split("+")[0].lower())
-        if scheme is None or (scheme in _SERVER_SCHEMES and not parts.hostname):
-            # libpq accepts an address whose host is a socket folder in the query string.
-            if not (scheme == "postgresql" and "host=" in parts.query):
-                raise _not_understood(text)
+        # libpq accepts an address whose host is a socket folder in the query string.
+        by_socket = scheme == "postgresql" and "host=" in parts.query
+        if scheme is None or (scheme in _SERVER_SCHEMES and not parts.hostname and not by_socket):
+            raise _not_understood(text)
         if scheme in ("sqlite", "file"):
             return cls(scheme, path=_local_path(scheme, unquote(parts.netloc + parts.path)))
         return cls(
-            scheme=scheme or "",
+            scheme=scheme,
             host=parts.hostname,
             port=port,
             user=unquote(parts.username) if parts.username else None,

@@ -40,3 +40,9 @@
 {% macro memoria_de_trabajo(memoria) -%}
     set local work_mem = '{{ memoria }}'
 {%- endmacro %}
+
+
+{#- Snapshots keep instants, like every other time of the warehouse. dbt-postgres would drop the zone. -#}
+{% macro postgres__snapshot_get_time() -%}
+    {{ current_timestamp() }}
+{%- endmacro %}

@@ -95,7 +95,7 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
         outcome = load_raw_table(contracts, warehouse, connections(), context.run_id)
         for report in outcome.reports:
             for error in report.errors:
-                context.log.error(str(error))
+                context.log.error(str(error), exc_info=error.__cause__)
         yield MaterializeResult(asset_key=key, metadata=_metadata(table, warehouse, outcome))
         yield _load_check(key, outcome)
         yield _rules_check(key, CONTRACT_CHECK, [r for r in outcome.results if r.motor == "pandera"])

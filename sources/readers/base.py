@@ -23,16 +23,19 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from sources.contract import Column, Contract
-from sources.errors import DriftError, PipelineError
+from sources.errors import DriftError, PipelineError, SourceDataError
+from sources.readers.arrow import Array, pc
 from sources.urls import redact, variable
 
 RULE_MALFORMED = "linea_malformada"
 RULE_ENCODING = "codificacion_invalida"
 # Key under which a row that could not be taken apart is kept whole.
 WHOLE_LINE = "_linea"
+
+# Python types that keep a type of their own as a column.
+_KEPT_TYPES = frozenset({int, float, bool, bytes, Decimal, date, datetime})
 
 Mask = npt.NDArray[np.bool_]
 Error = TypeVar("Error", bound=PipelineError)
@@ -155,6 +158,19 @@ def problem(
     )
 
 
+def unreadable(contract: Contract, name: str, why: object, next_step: str = "") -> SourceDataError:
+    """The error for a file that cannot be read as a whole."""
+    words = str(why)
+    if "Truncated" in words or isinstance(why, EOFError):
+        words = "está cortado: falta el final"
+    return problem(
+        SourceDataError,
+        contract,
+        f"no se puede leer el archivo {name}: {words}.",
+        next_step or "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
+    )
+
+
 def check_settings_hint(contract: Contract) -> str:
     return f"revise {variable(contract.system)} en el entorno o en `.env`."
 
@@ -208,7 +224,7 @@ def missing_columns(
 
 def build_batch(
     contract: Contract,
-    columns: Mapping[str, pa.Array],
+    columns: Mapping[str, Array],
     rows: npt.NDArray[np.int64],
     *,
     file: str | None = None,
@@ -243,7 +259,7 @@ def build_batch(
     )
 
 
-def column_from_values(values: Sequence[Any]) -> pa.Array:
+def column_from_values(values: Sequence[Any]) -> Array:
     """One column of Python values as Arrow: a type of its own where all agree, else their text.
 
     Never raises for a value: what Arrow cannot hold is given as text, verbatim, and text that is
@@ -254,13 +270,18 @@ def column_from_values(values: Sequence[Any]) -> pa.Array:
         return pa.nulls(len(values), pa.string())
     if kinds == {str}:
         return _text_array(values)
-    if len(kinds) == 1 and kinds <= {int, float, bool, bytes, Decimal, date, datetime}:
-        if kinds != {datetime} or len({v.tzinfo is None for v in values if v is not None}) == 1:
-            try:
-                return pa.array(values)
-            except (pa.ArrowException, OverflowError, ValueError):
-                return _text_array([as_text(value) for value in values])
+    if len(kinds) == 1 and kinds <= _KEPT_TYPES and not _mixes_zones(kinds, values):
+        try:
+            return pa.array(values)
+        except (pa.ArrowException, OverflowError, ValueError):
+            pass  # a value beyond Arrow's range: the column goes as text
     return _text_array([as_text(value) for value in values])
+
+
+def _mixes_zones(kinds: set[type], values: Sequence[Any]) -> bool:
+    if kinds != {datetime}:
+        return False
+    return len({value.tzinfo is None for value in values if value is not None}) > 1
 
 
 def as_text(value: Any) -> str | None:
@@ -286,7 +307,7 @@ def decode_leniently(value: bytes) -> str:
         return value.decode("latin-1")
 
 
-def verbatim(array: pa.Array) -> list[str | None]:
+def verbatim(array: Array) -> list[str | None]:
     """Values of any Arrow column as text."""
     if pa.types.is_string(array.type):
         return list(array.to_pylist())
@@ -297,7 +318,7 @@ def verbatim(array: pa.Array) -> list[str | None]:
 
 
 def row_values(
-    contract: Contract, columns: Mapping[str, pa.Array], indices: npt.NDArray[np.int64]
+    contract: Contract, columns: Mapping[str, Array], indices: npt.NDArray[np.int64]
 ) -> list[dict[str, str | None]]:
     """The rows at `indices` as text under the contract's column names; constants left out."""
     taken = pa.array(indices)
@@ -309,7 +330,7 @@ def row_values(
     return [{name: values[at] for name, values in texts.items()} for at in range(len(indices))]
 
 
-def _text_array(values: Sequence[str | None]) -> pa.Array:
+def _text_array(values: Sequence[str | None]) -> Array:
     try:
         return pa.array(values, pa.string())
     except UnicodeEncodeError:
@@ -317,9 +338,9 @@ def _text_array(values: Sequence[str | None]) -> pa.Array:
         return pa.array(encoded, pa.binary())
 
 
-def _decode(columns: Mapping[str, pa.Array]) -> tuple[dict[str, pa.Array], Mask | None]:
+def _decode(columns: Mapping[str, Array]) -> tuple[dict[str, Array], Mask | None]:
     """Binary columns as text, and the rows in which some byte was not UTF-8 (None: no row)."""
-    decoded: dict[str, pa.Array] = {}
+    decoded: dict[str, Array] = {}
     bad: Mask | None = None
     for name, array in columns.items():
         if not pa.types.is_binary(array.type):
@@ -347,7 +368,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _undecodable(
-    contract: Contract, columns: Mapping[str, pa.Array], rows: npt.NDArray[np.int64], bad: Mask
+    contract: Contract, columns: Mapping[str, Array], rows: npt.NDArray[np.int64], bad: Mask
 ) -> Iterator[RejectedRow]:
     indices = np.flatnonzero(bad)
     for index, values in zip(indices, row_values(contract, columns, indices), strict=True):

@@ -10,18 +10,14 @@ cursor is null: they would otherwise never come.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import sqlalchemy as sa
 
-from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Column, Contract
 from sources.errors import PipelineError, SourceUnavailable
 from sources.readers.base import (
@@ -33,12 +29,9 @@ from sources.readers.base import (
     match_columns,
     problem,
 )
-from sources.readers.engines import CursorValue, Engine, Trouble, engine_for
+from sources.readers.engines import Engine, Trouble, engine_for
+from sources.readers.watermark import CursorValue, since_value, zone_of
 from sources.urls import SourceUrl
-
-_PERIOD = re.compile(
-    r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$"
-)
 
 
 class DatabaseReader:
@@ -182,44 +175,6 @@ def build_query(
 def count_of(query: sa.Select[Any]) -> sa.Select[Any]:
     """The statement that counts what `query` selects."""
     return query.with_only_columns(sa.func.count(), maintain_column_froms=True).order_by(None)
-
-
-def since_value(contract: Contract, watermark: str) -> CursorValue:
-    """Where an incremental read begins: the watermark in the cursor's type, less the lookback."""
-    column = contract.column(contract.cursor or "")
-    back = period(contract.lookback) if contract.lookback else timedelta(0)
-    match column.pg_type:
-        case "date":
-            return date.fromisoformat(watermark[:10]) - back
-        case "timestamp":
-            return datetime.fromisoformat(watermark).replace(tzinfo=None) - back
-        case "timestamptz":
-            moment = datetime.fromisoformat(watermark)
-            if moment.tzinfo is None:
-                moment = moment.replace(tzinfo=zone_of(column))
-            return moment.astimezone(UTC) - back
-        case "smallint" | "integer" | "bigint":
-            return int(watermark)
-        case "text":
-            return watermark
-        case _:
-            return Decimal(watermark)
-
-
-def period(text: str) -> timedelta:
-    """An ISO 8601 period as a time span, a year and a month taken at their longest."""
-    match = _PERIOD.match(text)
-    if match is None:
-        raise ValueError(f"not an ISO 8601 period: {text!r}")
-    years, months, weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
-    return timedelta(
-        days=366 * years + 31 * months + days, weeks=weeks, hours=hours, minutes=minutes
-    )
-
-
-def zone_of(column: Column) -> ZoneInfo:
-    """The zone of a column's times that carry none."""
-    return ZoneInfo(column.timezone or DEFAULT_TIMEZONE)
 
 
 def _as_stored(column: Column, value: CursorValue, zoned: bool | None) -> CursorValue:

@@ -19,11 +19,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 
 from sources.contract import Contract
 from sources.errors import SourceDataError
+from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
@@ -33,7 +32,7 @@ from sources.readers.base import (
     RejectedRow,
     build_batch,
     match_columns,
-    problem,
+    unreadable,
 )
 from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
 
@@ -110,12 +109,7 @@ class DelimitedReader:
     def _read_header(self, text: io.BufferedReader) -> tuple[str, ...]:
         lines = [text.readline() for _ in range(self._header_row)]
         if not lines[-1].strip():
-            raise problem(
-                SourceDataError,
-                self._contract,
-                f"el archivo {self._file.name} está vacío: no tiene encabezado.",
-                "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
-            )
+            raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
         line = unmark(lines[-1].decode("utf-8")).rstrip("\r\n")
         header = tuple(next(csv.reader([line], delimiter=self._delimiter)))
         self._positions = match_columns(
@@ -160,7 +154,7 @@ class DelimitedReader:
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _undecodable(
-        self, columns: Mapping[str, pa.Array], rows: Rows, bad: npt.NDArray[np.bool_]
+        self, columns: Mapping[str, Array], rows: Rows, bad: npt.NDArray[np.bool_]
     ) -> Iterator[RejectedRow]:
         held = pa.array(bad)
         texts = {name: array.filter(held).to_pylist() for name, array in columns.items()}
@@ -175,19 +169,12 @@ class DelimitedReader:
             )
 
     def _unreadable(self, error: Exception) -> SourceDataError:
-        why = str(error)
-        if "Truncated" in why:
-            why = "está cortado: falta el final"
-        elif "straddling" in why:
+        why: object = error
+        if "straddling" in str(error):
             why = "hay comillas sin cerrar o una fila de más de 8 MB"
         elif isinstance(error, LookupError):
             why = f"la codificación {self._encoding!r} no existe"
-        return problem(
-            SourceDataError,
-            self._contract,
-            f"no se puede leer el archivo {self._file.name}: {why}.",
-            "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
-        )
+        return unreadable(self._contract, self._file.name, why)
 
     def _close(self) -> None:
         if self._text is not None:
@@ -226,7 +213,7 @@ def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
     return "skip"
 
 
-def _marked_rows(columns: Mapping[str, pa.Array], count: int) -> npt.NDArray[np.bool_]:
+def _marked_rows(columns: Mapping[str, Array], count: int) -> npt.NDArray[np.bool_]:
     bad = np.zeros(count, bool)
     for array in columns.values():
         bad |= pc.match_substring_regex(array, MARKED_PATTERN).to_numpy(zero_copy_only=False)

@@ -17,26 +17,26 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv as pacsv
 import sqlalchemy as sa
-from sqlalchemy.dialects.mssql import DATETIME2, DATETIMEOFFSET, pymssql as mssql
+from sqlalchemy.dialects.mssql import DATETIME2, DATETIMEOFFSET
+from sqlalchemy.dialects.mssql import pymssql as mssql
 from sqlalchemy.dialects.mysql import pymysql as mysql
 from sqlalchemy.dialects.postgresql import psycopg as postgresql
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite
 from sqlalchemy.engine.interfaces import Dialect
 
+from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import ReaderOptions, column_from_values
+from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
 Trouble = Literal["red", "credenciales", "base", "tabla", "permiso", "tiempo", "otro"]
-CursorValue = datetime | date | int | str | Decimal
 APPLICATION = "lujan-datos"
 # A batch is handed over when it has this many bytes, however few rows they are.
 _BATCH_BYTES = 16 << 20
@@ -86,7 +86,7 @@ class Engine(ABC):
 
     def stream(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
-    ) -> Iterator[list[pa.Array]]:
+    ) -> Iterator[list[Array]]:
         """The rows of a statement, by column, at most `batch_rows` at a time."""
         cursor = self.execute(connection, statement, streaming=True)
         try:
@@ -124,15 +124,15 @@ class Engine(ABC):
 
     def _columns(
         self, description: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]]
-    ) -> list[pa.Array]:
+    ) -> list[Array]:
         return [column_from_values(values) for values in zip(*rows, strict=True)]
 
 
 class Postgresql(Engine):
-    """Reads through COPY in text form: the fastest exact way there is, infinity and NaN included."""
+    """Reads through COPY as text: exact whatever the value, infinity and NaN included, and fast."""
 
     name = "PostgreSQL"
-    dialect = postgresql.dialect()
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     _TIMESTAMPTZ_OID = 1184
     _CODES: ClassVar[dict[str, Trouble]] = {
         "28": "credenciales", "3D": "base", "42P01": "tabla", "3F": "tabla", "42501": "permiso",
@@ -151,6 +151,9 @@ class Postgresql(Engine):
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
         import psycopg
 
+        encryption: dict[str, Any] = {
+            key: value for key, value in url.query.items() if key.startswith("ssl")
+        }
         connection = psycopg.connect(
             host=url.host or url.query.get("host"),
             port=url.port,
@@ -161,7 +164,7 @@ class Postgresql(Engine):
             application_name=APPLICATION,
             client_encoding="utf8",
             keepalives_idle=30,
-            **{key: value for key, value in url.query.items() if key.startswith("ssl")},
+            **encryption,
         )
         connection.read_only = True
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
@@ -189,7 +192,7 @@ class Postgresql(Engine):
 
     def stream(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
-    ) -> Iterator[list[pa.Array]]:
+    ) -> Iterator[list[Array]]:
         from psycopg import sql
 
         text, parameters = self.compiled(statement)
@@ -228,7 +231,7 @@ class Mysql(Engine):
         import pymysql
 
         # Without decoders values arrive as the server wrote them: a date such as 2026-00-00 too.
-        encoders = {
+        encoders: dict[Any, Any] = {
             kind: encode
             for kind, encode in pymysql.converters.conversions.items()
             if not isinstance(kind, int)
@@ -288,7 +291,7 @@ class Mysql(Engine):
 
     def _columns(
         self, description: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]]
-    ) -> list[pa.Array]:
+    ) -> list[Array]:
         arrays = []
         for entry, values in zip(description, zip(*rows, strict=True), strict=True):
             if entry[1] == self._BIT:
@@ -306,7 +309,7 @@ class SqlServer(Engine):
     """Reads with pymssql, in a snapshot where the database allows one."""
 
     name = "SQL Server"
-    dialect = mssql.dialect(paramstyle="pyformat")
+    dialect = mssql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
     _CODES: ClassVar[dict[int, Trouble]] = {
         18456: "credenciales", 18452: "credenciales", 18488: "credenciales", 4060: "base",
         208: "tabla", 229: "permiso", 230: "permiso", 916: "permiso", 1222: "tiempo",
@@ -367,10 +370,10 @@ class SqlServer(Engine):
             sa.column("TABLE_NAME"), sa.column("TABLE_SCHEMA"), schema="INFORMATION_SCHEMA",
         )  # fmt: skip
         statement = sa.select(columns.c.COLUMN_NAME, columns.c.DATA_TYPE).where(
-            columns.c.TABLE_NAME == str(table.name)
+            sa.literal(str(table.name)) == columns.c.TABLE_NAME
         )
         if table.schema:
-            statement = statement.where(columns.c.TABLE_SCHEMA == str(table.schema))
+            statement = statement.where(sa.literal(str(table.schema)) == columns.c.TABLE_SCHEMA)
         cursor = self.execute(connection, statement)
         types = dict(cursor.fetchall())
         cursor.close()
@@ -385,9 +388,9 @@ class SqlServer(Engine):
         # The driver drops zone and microseconds of a datetime: it travels as text instead.
         if not isinstance(value, datetime):
             return column >= sa.bindparam("desde", value)
-        kind = DATETIMEOFFSET(7) if value.tzinfo else DATETIME2(7)
+        kind: Any = DATETIMEOFFSET if value.tzinfo else DATETIME2
         return column >= sa.cast(
-            sa.bindparam("desde", value.isoformat(" "), type_=sa.Unicode()), kind
+            sa.bindparam("desde", value.isoformat(" "), type_=sa.Unicode()), kind(7)
         )
 
 
@@ -404,9 +407,9 @@ class Sqlite(Engine):
     )
 
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
-        path = str((url.path or "").absolute()) if url.path else ""
+        path = (url.path or Path()).absolute()
         connection = sqlite3.connect(
-            f"file:{quote(path)}?mode=ro",
+            f"file:{quote(str(path))}?mode=ro",
             uri=True,
             isolation_level=None,
             timeout=options.connect_timeout_s,
@@ -468,7 +471,7 @@ def _take(lines: Iterator[Any], batch_rows: int) -> list[Any]:
     return block
 
 
-def _parse_copy(block: Sequence[Any], names: Sequence[str]) -> list[pa.Array]:
+def _parse_copy(block: Sequence[Any], names: Sequence[str]) -> list[Array]:
     """Rows in PostgreSQL's CSV form as binary columns: null is unquoted, an empty text quoted."""
     buffer = b"".join(block)
     table = pacsv.read_csv(

@@ -32,8 +32,8 @@ from sources.readers.base import (
     build_batch,
     column_from_values,
     missing_columns,
-    problem,
     source_columns,
+    unreadable,
 )
 from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
 from sources.readers.paths import leaf_paths, parse_path, value_at
@@ -74,7 +74,7 @@ class JsonLinesReader:
             self._first_lines = list(islice(self._lines(), _SAMPLE_LINES))
         except (OSError, EOFError, LookupError) as error:
             self._close()
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(error) from error
         except BaseException:
             self._close()
             raise
@@ -113,7 +113,7 @@ class JsonLinesReader:
                 good += batch.data.num_rows
                 yield batch
         except (OSError, EOFError) as error:
-            raise self._unreadable(str(error)) from error
+            raise self._unreadable(error) from error
         self._check_paths(good)
 
     def _lines(self) -> Iterator[bytes]:
@@ -179,15 +179,10 @@ class JsonLinesReader:
                 self._contract, missing, self.columns(), f"el archivo {self._file.name}"
             )
 
-    def _unreadable(self, why: str) -> SourceDataError:
-        if "Truncated" in why:
-            why = "está cortado: falta el final"
-        return problem(
-            SourceDataError,
-            self._contract,
-            f"no se puede leer el archivo {self._file.name}: {why}.",
-            "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
-        )
+    def _unreadable(self, why: object) -> SourceDataError:
+        if isinstance(why, LookupError):
+            why = f"la codificación {self._encoding!r} no existe"
+        return unreadable(self._contract, self._file.name, why)
 
     def _close(self) -> None:
         if self._text is not None:

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from sources.contract import Contract
-from sources.errors import SourceDataError
-from sources.readers.base import FeedFile, RawBatch, build_batch, match_columns, problem
+from sources.readers.base import FeedFile, RawBatch, build_batch, match_columns, unreadable
 
 
 class ParquetReader:
@@ -35,7 +34,7 @@ class ParquetReader:
         try:
             self._parquet = pq.ParquetFile(self._file.path)
         except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self._contract, self._file.name, error) from error
         try:
             found = self.columns()
             positions = match_columns(self._contract, found, f"el archivo {self._file.name}")
@@ -73,17 +72,9 @@ class ParquetReader:
                 columns = {name: batch.column(source) for name, source in self._names.items()}
                 yield build_batch(self._contract, columns, rows, file=self._file.name)
         except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self._contract, self._file.name, error) from error
 
     @property
     def _open(self) -> pq.ParquetFile:
         assert self._parquet is not None, "the reader is not open"
         return self._parquet
-
-    def _unreadable(self, error: Exception) -> SourceDataError:
-        return problem(
-            SourceDataError,
-            self._contract,
-            f"no se puede leer el archivo {self._file.name}: {error}.",
-            "pida que lo generen de nuevo; se volverá a leer en la próxima corrida.",
-        )

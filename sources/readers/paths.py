@@ -33,6 +33,20 @@ def value_at(record: Any, path: tuple[Step, ...]) -> Any:
     return record
 
 
+def has_path(record: Any, path: tuple[Step, ...]) -> bool:
+    """Whether the document has a place for this path, be it null or below a null."""
+    for step in path:
+        if record is None:
+            return True
+        if isinstance(record, dict) and step in record:
+            record = record[step]
+        elif isinstance(record, list) and isinstance(step, int):
+            record = record[step] if step < len(record) else None
+        else:
+            return False
+    return True
+
+
 def leaf_paths(record: Any, wanted: Collection[str] = (), prefix: str = "") -> Iterator[str]:
     """The paths of a document's values; of a list only its first element is looked into.
 

@@ -21,12 +21,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import pyarrow as pa
 import python_calamine
 
 from sources.casting import jdk_format, number_style
 from sources.contract import Column, Contract
 from sources.errors import DriftError, SourceDataError
+from sources.readers.arrow import Array
 from sources.readers.base import (
     FeedFile,
     RawBatch,
@@ -35,6 +35,7 @@ from sources.readers.base import (
     column_from_values,
     match_columns,
     problem,
+    unreadable,
 )
 
 # Spreadsheets count days from here; days 1 to 60 differ by one, and no date of the city is so old.
@@ -112,7 +113,7 @@ class SpreadsheetReader:
             skipped=len(numbered) - len(data),
         )
 
-    def _column(self, column: Column, cells: Sequence[Any]) -> pa.Array:
+    def _column(self, column: Column, cells: Sequence[Any]) -> Array:
         return column_from_values([self._value(column, cell) for cell in cells])
 
     def _value(self, column: Column, cell: Any) -> Any:
@@ -167,12 +168,7 @@ class SpreadsheetReader:
         )
 
     def _problem(self, why: str, next_step: str) -> SourceDataError:
-        return problem(
-            SourceDataError,
-            self._contract,
-            f"no se puede leer el archivo {self._file.name}: {why}.",
-            next_step,
-        )
+        return unreadable(self._contract, self._file.name, why, next_step)
 
 
 def _is_blank(row: Sequence[Any]) -> bool:

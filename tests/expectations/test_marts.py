@@ -148,6 +148,43 @@ expectativas:
     assert (result.paso, result.filas_evaluadas) == (True, 0)
 
 
+def test_an_expectation_may_speak_of_some_rows_only(zones, warehouse_url, tmp_path) -> None:
+    zones.execute("alter table prueba_gx.dim_zona add column oculta boolean")
+    zones.execute(
+        "insert into prueba_gx.dim_zona values"
+        " (3, 'Ciudad', 'A', false), (12, 'Vistalba', 'B', false), (null, 'Ciudad', 'C', true)"
+    )
+    suite = write(
+        tmp_path,
+        """
+mart: prueba_gx.dim_zona
+expectativas:
+  - tipo: expect_column_values_to_be_between
+    argumentos: {column: zona_id, min_value: 10}
+    donde: {columna: cuenca, valores: [Vistalba, Drummond]}
+    severidad: bloqueante
+    dimension: validez
+    explicacion: Solo en esas cuencas.
+  - tipo: expect_column_values_to_be_null
+    argumentos: {column: zona_id}
+    donde: {columna: oculta, valores: [true]}
+    severidad: bloqueante
+    dimension: consistencia
+    explicacion: Lo oculto no lleva número.
+  - tipo: expect_column_values_to_be_between
+    argumentos: {column: zona_id, min_value: 10}
+    severidad: bloqueante
+    dimension: validez
+    explicacion: En todas.
+""",
+    )
+    some, hidden, every = run_suite(suite, warehouse_url, tmp_path / "calidad")
+    assert (some.paso, some.filas_evaluadas) == (True, 1)
+    assert (hidden.paso, hidden.filas_evaluadas) == (True, 1)
+    assert (every.paso, every.filas_fallidas) == (False, 1)
+    assert some.control != every.control
+
+
 def test_one_validator_runs_many_suites_and_builds_pages_once(
     zones, suite, warehouse_url, tmp_path
 ) -> None:
@@ -194,6 +231,10 @@ def test_nothing_is_sent_anywhere(warehouse_url, tmp_path) -> None:
         (("    severidad: advertencia", "    seberidad: advertencia"), "claves desconocidas"),
         (("mart: prueba_gx.dim_zona", "mart: a.b\nventana: {dias: 3}"), "`ventana` necesita"),
         (("expectativas:", "expectativas: [\n"), "no se puede leer"),
+        (
+            ("    severidad: advertencia", "    donde: {columna: x}\n    severidad: advertencia"),
+            "lista",
+        ),
     ],
 )
 def test_a_mistake_in_a_suite_is_named_with_its_file(tmp_path, change, message) -> None:

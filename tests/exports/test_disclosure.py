@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,3 +170,105 @@ def test_one_hidden_cell_under_a_published_total_is_refused(
     else:
         with files.snapshot(connection):
             check_rows(connection, definition, manifest)
+
+
+def test_a_hidden_total_gives_nothing_back(
+    connection: Connection, define: Define, people_resource: dict[str, Any], manifest: Manifest
+) -> None:
+    people_resource["divulgacion"] |= {
+        "margenes": [["distrito"]],
+        "fila_total": {"columna": "genero", "valor": "Total"},
+    }
+    connection.execute(
+        "insert into poblacion.fct_beneficiarios values ('Agrelo', 'Total', 42, 39), "
+        "('Vistalba', 'Femenino', null, null), ('Vistalba', 'Total', null, null)"
+    )
+    connection.commit()
+    definition = define(recursos=[people_resource])
+    with files.snapshot(connection):
+        check_rows(connection, definition, manifest)
+    connection.execute(
+        "update poblacion.fct_beneficiarios set n_personas = 11 "
+        "where distrito = 'Vistalba' and genero = 'Total'"
+    )
+    connection.commit()
+    with (
+        pytest.raises(DisclosureError, match="1 grupos de"),
+        files.snapshot(connection),
+    ):
+        check_rows(connection, definition, manifest)
+
+
+@pytest.fixture
+def zones_resource() -> dict[str, Any]:
+    return {
+        "nombre": "consumo",
+        "titulo": "Consumo",
+        "mart": "agua.fct_zona",
+        "columnas": ["zona_id", "cuentas", "litros"],
+        "formatos": ["csv"],
+        "divulgacion": {
+            "columna_conteo": "cuentas",
+            "umbral_minimo": 10,
+            "medidas": ["litros"],
+            "dominancia": {"columna": "participacion_mayor_pct", "maximo_pct": 50},
+        },
+    }
+
+
+@pytest.fixture
+def zones(connection: Connection) -> Manifest:
+    """Consumption by zone: one zone is safe, one small, one dominated by a single account."""
+    connection.execute(
+        "create table agua.fct_zona (zona_id int, cuentas int, litros bigint, "
+        "participacion_mayor_pct numeric(5,1)); "
+        "insert into agua.fct_zona values (1, 40, 900, 8.5), (2, 3, 70, 40), (3, 25, 800, 91.2)"
+    )
+    connection.commit()
+    described = {"description": "x", "meta": {"clasificacion": "libre_acceso"}}
+    columns = {
+        name: {"data_type": "bigint", **described} for name in ("zona_id", "cuentas", "litros")
+    }
+    columns["participacion_mayor_pct"] = {"data_type": "numeric(5,1)", "description": "x"}
+    node = {"resource_type": "model", "schema": "agua", "name": "fct_zona", "columns": columns}
+    return Manifest({"nodes": {"m": node}})
+
+
+def test_a_cell_dominated_by_one_account_is_refused(
+    connection: Connection, define: Define, zones_resource: dict[str, Any], zones: Manifest
+) -> None:
+    zones_resource["filtros"] = [{"columna": "zona_id", "operador": "distinto", "valor": 2}]
+    definition = define(recursos=[zones_resource])
+    check_request(definition, zones)
+    with (
+        pytest.raises(DisclosureError, match=r"en 1 filas .* supera el 50 %"),
+        files.snapshot(connection),
+    ):
+        check_rows(connection, definition, zones)
+
+
+def test_unsafe_rows_can_be_left_out_and_are_counted(
+    connection: Connection,
+    define: Define,
+    zones_resource: dict[str, Any],
+    zones: Manifest,
+    tmp_path: Path,
+) -> None:
+    zones_resource["divulgacion"]["celdas_inseguras"] = "omitir"
+    definition = define(recursos=[zones_resource])
+    with files.snapshot(connection):
+        check_rows(connection, definition, zones)
+        files.write_dataset(connection, definition, zones, tmp_path)
+        omitted = files.omitted_rows(
+            connection, definition.recursos[0], zones.mart("agua.fct_zona")
+        )
+    assert (tmp_path / "consumo.csv").read_bytes() == b"zona_id,cuentas,litros\r\n1,40,900\r\n"
+    assert omitted == 2
+
+
+def test_a_guard_column_that_does_not_exist_is_an_error(
+    define: Define, zones_resource: dict[str, Any], zones: Manifest
+) -> None:
+    zones_resource["divulgacion"]["dominancia"]["columna"] = "otra"
+    with pytest.raises(DisclosureError, match="usa otra, que no existe"):
+        check_request(define(recursos=[zones_resource]), zones)

@@ -1,0 +1,79 @@
+"""Running a command and watching it: seconds, and the memory of its largest process.
+
+Belongs here: what every benchmark needs to measure whole processes from outside. Does not belong
+here: what is measured.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+_INTERVAL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One finished command. `peak_mib` is the resident memory of its largest process, the
+    warehouse's server processes included; `largest` names that process."""
+
+    seconds: float
+    exit_code: int
+    peak_mib: float
+    largest: str
+    output: str
+
+
+def measure(
+    command: Sequence[str], *, env: Mapping[str, str], cwd: Path, server_folder: Path | None = None
+) -> Measured:
+    """Run `command` to its end. `server_folder`: an embedded server's folder to watch as well."""
+    peaks: dict[str, float] = {}
+    began = time.monotonic()
+    process = subprocess.Popen(
+        command, env=dict(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    done = threading.Event()
+    watcher = threading.Thread(target=_watch, args=(process.pid, server_folder, peaks, done))
+    watcher.start()
+    output, _ = process.communicate()
+    seconds = time.monotonic() - began
+    done.set()
+    watcher.join()
+    largest = max(peaks, key=lambda name: peaks[name], default="")
+    return Measured(seconds, process.returncode, peaks.get(largest, 0.0), largest, output)
+
+
+def _watch(
+    pid: int, server_folder: Path | None, peaks: dict[str, float], done: threading.Event
+) -> None:
+    while not done.wait(_INTERVAL_S):
+        for process in _family(pid) + _server(server_folder):
+            with suppress(psutil.Error):
+                resident = process.memory_info().rss / 2**20
+                name = process.name()
+                peaks[name] = max(peaks.get(name, 0.0), resident)
+
+
+def _family(pid: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        return [root, *root.children(recursive=True)]
+    return []
+
+
+def _server(folder: Path | None) -> list[psutil.Process]:
+    if folder is None:
+        return []
+    location = folder / "location"
+    place = Path(location.read_text().strip()) if location.exists() else folder
+    with suppress(OSError, ValueError, IndexError):
+        return _family(int((place / "pgdata" / "postmaster.pid").read_text().splitlines()[0]))
+    return []

@@ -1,0 +1,56 @@
+"""Where an incremental read begins.
+
+Belongs here: the watermark in the cursor's type, less the contract's lookback. Does not belong
+here: storing it (`landing.py`) or how a source is asked for it (the readers).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sources.casting import DEFAULT_TIMEZONE
+from sources.contract import Column, Contract
+
+CursorValue = datetime | date | int | str | Decimal
+_PERIOD = re.compile(r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$")
+
+
+def since_value(contract: Contract, watermark: str) -> CursorValue:
+    """The first cursor value to read. Only dates and times have a lookback; instants are in UTC."""
+    column = contract.column(contract.cursor or "")
+    back = period(contract.lookback) if contract.lookback else timedelta(0)
+    match column.pg_type:
+        case "date":
+            return date.fromisoformat(watermark[:10]) - back
+        case "timestamp":
+            return datetime.fromisoformat(watermark).replace(tzinfo=None) - back
+        case "timestamptz":
+            moment = datetime.fromisoformat(watermark)
+            if moment.tzinfo is None:
+                moment = moment.replace(tzinfo=zone_of(column))
+            return moment.astimezone(UTC) - back
+        case "smallint" | "integer" | "bigint":
+            return int(watermark)
+        case "text":
+            return watermark
+        case _:
+            return Decimal(watermark)
+
+
+def period(text: str) -> timedelta:
+    """An ISO 8601 period as a time span, a year and a month taken at their longest."""
+    match = _PERIOD.match(text)
+    if match is None:
+        raise ValueError(f"not an ISO 8601 period: {text!r}")
+    years, months, weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
+    return timedelta(
+        days=366 * years + 31 * months + days, weeks=weeks, hours=hours, minutes=minutes
+    )
+
+
+def zone_of(column: Column) -> ZoneInfo:
+    """The zone of a column's times that carry none."""
+    return ZoneInfo(column.timezone or DEFAULT_TIMEZONE)
