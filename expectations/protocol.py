@@ -325,7 +325,7 @@ class _ColumnProtocol:
         field = FIELDS[self._field]
         kind = rule.rpartition(".")[2]
         return Tally(
-            control=f"protocolo.{contract.id}.{self._name}.{rule.removeprefix('protocolo.')}",
+            control=f"protocolo.{contract.id}.{self._name}.{kind}",
             rule=rule,
             column=self._name,
             dimension=_DIMENSIONS.get(kind, "validez"),

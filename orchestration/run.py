@@ -76,7 +76,7 @@ def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
 
 def build_sample(watch: Observer) -> None:
     """Build the synthetic municipality; returns at once when the one on disk is current."""
-    from seeds.sample import build
+    from seeds.sample import SampleSize, build
 
     config = settings()
     server = EmbeddedServer(config.embedded_dir)
@@ -86,6 +86,7 @@ def build_sample(watch: Observer) -> None:
     build(
         config.sample_dir,
         mlc_url=server.ensure_database(SAMPLE_DATABASE),
+        size=SampleSize() if config.sample_scale == 1 else SampleSize().reduced(config.sample_scale),
         on_progress=lambda item, rows: watch.advanced("sample", item, rows),
     )
     watch.finished("sample", "municipio sintético", "ok")

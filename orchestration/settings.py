@@ -64,6 +64,13 @@ class Settings(BaseSettings):
         description="Where the local tree is served from, for the addresses in data.json.",
     )
     contact_email: str | None = Field(default=None, alias="LUJAN_CONTACT_EMAIL")
+    sample_scale: float = Field(
+        default=1.0,
+        alias="LUJAN_SAMPLE_SCALE",
+        gt=0,
+        le=1,
+        description="Size of the synthetic municipality; 1 is the city's real size.",
+    )
     batch_rows: int = Field(
         default=65_536, alias="LUJAN_BATCH_ROWS", ge=100, description="Rows per batch in memory."
     )

@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -59,6 +60,10 @@ _TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdad
 _FALSE = pa.array(["false", "f", "0", "0.0", "no", "n", "falso"])
 _NO_TEXT = pa.scalar(None, pa.string())
 _LONGEST_SHOWN = 60
+# Digits of the widest numeric a contract may declare.
+_MOST_DIGITS = 38
+# Exponents, and numbers so long that they might have more digits than that.
+_ODD_NUMBER = r"[eE]|.{37}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,9 @@ class NumberStyle:
         return rf"^[+-]?{whole}(?:{point}\d+)?$"
 
 
+_NUMBER = re.compile(NumberStyle().pattern)
+
+
 def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
     """Give every column of `raw` the contract's type; rows with a value that does not fit leave.
 
@@ -158,7 +166,7 @@ def cast_column(contract: Contract, column: Column, array: Array, style: NumberS
     array = _plain(array)
     kind, target = column.pg_type, column.arrow_type
     if pa.types.is_null(array.type):
-        return _Casted(_nulls(len(array), target))
+        return _Casted(pc.cast(array, target))
     if array.type == target and not pa.types.is_string(target):
         return _Casted(array)
     converters: dict[str, Callable[[], _Casted]] = {
@@ -197,7 +205,7 @@ def _to_json(array: Array) -> _Casted:
     texts = array if pa.types.is_string(array.type) else pa.array(verbatim(array), pa.string())
     texts = _empty_to_null(texts)
     bad = np.array([value is not None and not _is_json(value) for value in texts.to_pylist()], bool)
-    return _failed(texts, bad, RULE_TYPE, "no es JSON válido")
+    return _with_failure(_Casted(texts), bad, RULE_TYPE, "no es JSON válido")
 
 
 def _is_json(text: str) -> bool:
@@ -216,7 +224,9 @@ def _without_nul(array: Array) -> _Casted:
     held = pc.match_substring(array, "\x00")
     if not pc.any(held).as_py():
         return _Casted(array)
-    return _failed(array, _mask(held), RULE_NUL, "el texto contiene el carácter nulo")
+    return _with_failure(
+        _Casted(array), _mask(held), RULE_NUL, "el texto contiene el carácter nulo"
+    )
 
 
 # --- numbers and booleans -------------------------------------------------------------------------
@@ -229,23 +239,22 @@ def _to_exact_number(column: Column, array: Array, style: NumberStyle) -> _Caste
     why = f"no cabe sin redondear en {column.pg_type}"
 
     def convert(values: Array) -> Array:
-        if whole and not pa.types.is_integer(values.type):
+        if not whole:
+            return _to_decimal(values, target)
+        if not pa.types.is_integer(values.type):
             values = pc.cast(values, _WHOLE)
         return pc.cast(values, target)
 
-    if pa.types.is_decimal(kind) or (whole and pa.types.is_integer(kind)):
+    if pa.types.is_decimal128(kind) or (whole and pa.types.is_integer(kind)):
         return _convert(array, convert, RULE_RANGE, why)
-    if not pa.types.is_string(kind):
-        # A float is read as its shortest decimal text: 0.1 is 0.1, not 0.1000000000000000055.
-        array, style = _as_strings(array), NumberStyle()
-    array = _empty_to_null(array)
-    if style.plain:
-        try:
-            return _Casted(convert(array))
-        except pa.ArrowInvalid:
-            pass  # some value does not convert: looked at more closely below
     not_a_number = "no es un número entero" if whole else "no es un número"
-    return _parse(array, style, convert, not_a_number, why)
+    texts, failures = _plain_numbers(array, style, not_a_number)
+    texts, too_long = _spelled_out(texts)
+    try:
+        result = _Casted(convert(texts), failures)
+    except pa.ArrowInvalid:
+        result = _convert_shaped(texts, convert, not_a_number, why, failures)
+    return _with_failure(result, too_long, RULE_RANGE, why)
 
 
 def _to_float(array: Array, style: NumberStyle) -> _Casted:
@@ -255,25 +264,92 @@ def _to_float(array: Array, style: NumberStyle) -> _Casted:
     kind, why = array.type, "no cabe en double precision"
     if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_decimal(kind):
         return _convert(array, convert, RULE_RANGE, why)
-    return _parse(_empty_to_null(_as_strings(array)), style, convert, "no es un número", why)
+    not_a_number = "no es un número"
+    texts, failures = _plain_numbers(array, style, not_a_number)
+    return _convert_shaped(texts, convert, not_a_number, why, failures)
 
 
-def _parse(
+def _plain_numbers(
+    array: Array, style: NumberStyle, not_a_number: str
+) -> tuple[Array, tuple[_Failure, ...]]:
+    """Numbers as text with a decimal point and no thousands sign; null where they are written
+    in another way than the declared one."""
+    if not pa.types.is_string(array.type):
+        # A float is read as its shortest decimal text: 0.1 is 0.1, not 0.1000000000000000055.
+        return _as_strings(array), ()
+    texts = _empty_to_null(array)
+    if style.plain:
+        return texts, ()
+    shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), True)
+    texts = pc.if_else(shaped, texts, _NO_TEXT)
+    if style.thousands:
+        texts = pc.replace_substring(texts, style.thousands, "")
+    texts = pc.replace_substring(texts, style.decimal, ".")
+    return texts, _failures(_mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
+
+
+def _convert_shaped(
     texts: Array,
-    style: NumberStyle,
     convert: Callable[[Array], Array],
     not_a_number: str,
     does_not_fit: str,
+    failures: tuple[_Failure, ...],
 ) -> _Casted:
-    """Numbers written as text: those of another shape are told apart from those that do not fit."""
-    shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), True)
-    parseable = pc.if_else(shaped, texts, _NO_TEXT)
-    if style.thousands:
-        parseable = pc.replace_substring(parseable, style.thousands, "")
-    if style.decimal != ".":
-        parseable = pc.replace_substring(parseable, style.decimal, ".")
-    result = _convert(parseable, convert, RULE_RANGE, does_not_fit)
-    return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
+    """Tell values that are no number from numbers that do not fit."""
+    shaped = pc.fill_null(pc.match_substring_regex(texts, NumberStyle().pattern), True)
+    result = _convert(pc.if_else(shaped, texts, _NO_TEXT), convert, RULE_RANGE, does_not_fit)
+    shapeless = _failures(_mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
+    return _Casted(result.array, (*failures, *shapeless, *result.failures))
+
+
+def _to_decimal(values: Array, target: Any) -> Array:
+    """Text or decimals in a decimal type; raises ArrowInvalid rather than lose a digit.
+
+    Arrow multiplies by the target's scale without noticing an overflow of 128 bits: where the
+    digits might be too many on the way, the way goes through 256.
+    """
+    if pa.types.is_string(values.type):
+        digits = pc.max(pc.binary_length(values)).as_py() or 0
+    else:
+        digits = values.type.precision - values.type.scale
+    if digits + target.scale < _MOST_DIGITS:
+        return pc.cast(values, target)
+    return pc.cast(pc.cast(values, pa.decimal256(76, target.scale)), target)
+
+
+def _spelled_out(texts: Array) -> tuple[Array, Mask]:
+    """Numbers without exponents, null where no numeric can hold them, and the mask of those.
+
+    Arrow reads exponents, and more digits than a decimal has, without noticing what it loses.
+    Both are rare: one search settles most columns.
+    """
+    odd = pc.fill_null(pc.match_substring_regex(texts, _ODD_NUMBER), False)
+    too_long = np.zeros(len(texts), bool)
+    if not pc.any(odd).as_py():
+        return texts, too_long
+    values = texts.to_pylist()
+    for index in np.flatnonzero(_mask(odd)):
+        values[index] = _without_exponent(values[index])
+        too_long[index] = values[index] is None
+    return pa.array(values, pa.string()), too_long
+
+
+def _without_exponent(text: str) -> str | None:
+    """A number written out; None when it needs more than 38 digits. Other text as it is."""
+    if not _NUMBER.match(text):
+        return text
+    sign, all_digits, exponent = Decimal(text).as_tuple()
+    written = "".join(map(str, all_digits)).lstrip("0")
+    digits = written.rstrip("0")
+    scale = -int(exponent) - (len(written) - len(digits))
+    if not digits:
+        return "0"
+    if max(len(digits), scale, len(digits) - scale) > _MOST_DIGITS:
+        return None
+    if scale > 0:
+        digits = digits.rjust(scale + 1, "0")
+        digits = f"{digits[:-scale]}.{digits[-scale:]}"
+    return f"{'-' if sign else ''}{digits}{'0' * max(0, -scale)}"
 
 
 def _to_boolean(array: Array) -> _Casted:
@@ -282,7 +358,7 @@ def _to_boolean(array: Array) -> _Casted:
     known = pc.or_(true, false)
     values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
     bad = _mask(pc.and_not(pc.is_valid(texts), known))
-    return _failed(values, bad, RULE_TYPE, "no es un valor sí/no")
+    return _with_failure(_Casted(values), bad, RULE_TYPE, "no es un valor sí/no")
 
 
 # --- dates and times ------------------------------------------------------------------------------
@@ -549,14 +625,12 @@ def _mask(array: Array) -> Mask:
     return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def _failed(array: Array, bad: Mask, rule: str, why: str) -> _Casted:
-    return _with_failure(_Casted(array), bad, rule, why)
+def _failures(bad: Mask, rule: str, why: str) -> tuple[_Failure, ...]:
+    return (_Failure(bad, rule, why),) if bad.any() else ()
 
 
 def _with_failure(casted: _Casted, bad: Mask, rule: str, why: str) -> _Casted:
-    if not bad.any():
-        return casted
-    return _Casted(casted.array, (*casted.failures, _Failure(bad, rule, why)))
+    return _Casted(casted.array, (*casted.failures, *_failures(bad, rule, why)))
 
 
 def _convert(array: Array, convert: Callable[[Array], Array], rule: str, why: str) -> _Casted:
@@ -566,7 +640,7 @@ def _convert(array: Array, convert: Callable[[Array], Array], rule: str, why: st
     except pa.ArrowInvalid:
         bad = np.zeros(len(array), bool)
         pieces = list(_by_halves(array, convert, bad))
-        return _failed(pa.concat_arrays(pieces), bad, rule, why)
+        return _with_failure(_Casted(pa.concat_arrays(pieces)), bad, rule, why)
 
 
 def _by_halves(array: Array, convert: Callable[[Array], Array], bad: Mask) -> Iterator[Array]:

@@ -1,6 +1,9 @@
 {#- Thresholds of the water rules (seed reglas_agua) and the runs of sustained flow built on them. -#}
 
-{#- Value of a threshold for a connection category; the general one where the category has none. -#}
+{#-
+    Value of a threshold for a connection category, the general one where the category has none.
+    `categoria` must be a qualified column: the seed has a column of that name.
+-#}
 {% macro umbral_agua(regla, parametro, categoria=none) -%}
     (
         select umbrales.valor
@@ -32,13 +35,10 @@
 {% macro episodios_de_caudal(regla) -%}
 umbrales as (
     select
-        medidor_id,
-        cuenta_id,
-        zona_id,
-        categoria,
-        {{ umbral_agua(regla, 'umbral_lh', 'categoria') }}::double precision as umbral_lh,
-        {{ umbral_agua(regla, 'horas', 'categoria') }}::integer as horas_minimas
-    from {{ ref('int_agua__medidores') }}
+        medidores.medidor_id,
+        {{ umbral_agua(regla, 'umbral_lh', 'medidores.categoria') }}::double precision as umbral_lh,
+        {{ umbral_agua(regla, 'horas', 'medidores.categoria') }}::integer as horas_minimas
+    from {{ ref('int_agua__medidores') }} as medidores
 ),
 
 tramos as (

@@ -9,8 +9,8 @@ shows as a red `carga` check with its cause, and in the run's summary and exit c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from dagster import (
     AssetCheckResult,
@@ -33,7 +33,9 @@ from orchestration.progress import observer
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
 from sources.contract import Catalogue, Contract
-from sources.landing import LoadContext, LoadReport, load
+
+if TYPE_CHECKING:
+    from sources.landing import LoadReport
 
 LOAD_CHECK = "carga"
 CONTRACT_CHECK = "contrato"
@@ -45,7 +47,7 @@ _SHOWN_FAILURES = 50
 class TableOutcome:
     """What the loads of one raw table gave."""
 
-    reports: list[LoadReport]
+    reports: "list[LoadReport]"
     results: list[CheckResult]
 
 
@@ -112,6 +114,7 @@ def load_raw_table(
     """Load every contract of one raw table and store the verdicts of their checks."""
     from expectations.contract_schema import BatchChecker
     from expectations.protocol import ProtocolChecker
+    from sources.landing import LoadContext, load
 
     outcome = TableOutcome([], [])
     watch = observer()
@@ -142,12 +145,10 @@ def load_raw_table(
 
 def _as_warning(result: CheckResult) -> CheckResult:
     """On the doorstep a blocking rule keeps the row out; it withholds no publication."""
-    from dataclasses import replace
-
     return replace(result, severidad="advertencia")
 
 
-def _reconciliation(contract: Contract, report: LoadReport) -> CheckResult:
+def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
     passed = not report.errors
     return CheckResult(
         control=f"conciliacion:{contract.id}",

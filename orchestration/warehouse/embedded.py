@@ -20,8 +20,9 @@ import socket
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,6 +38,7 @@ WAREHOUSE_DATABASE = "lujan"
 SYSTEM_USER = "embedded_postgres"
 _ROOT_PLACE = Path("/var/lib/lujan-datos")
 _START_TIMEOUT_S = 60
+_RETRY_S = 0.1
 _SHM_NEEDED_BYTES = 256 * 1024 * 1024
 
 # Sized for a small shared machine: one loading process, a few dbt threads and some readers.
@@ -115,15 +117,31 @@ class EmbeddedServer:
         """
         self._make_folder()
         with FileLock(self.folder / "start.lock", timeout=_START_TIMEOUT_S):
-            if not self.is_running():
-                account = _server_account()
-                self._choose_place(account)
-                if not (self._pgdata / "PG_VERSION").exists():
-                    self._init(account)
-                self._check_version()
-                self._start_process(account)
-            self.ensure_database(WAREHOUSE_DATABASE)
-            return self.url()
+            deadline = time.monotonic() + _START_TIMEOUT_S
+            while True:
+                if not self.is_running():
+                    self._start_stopped()
+                try:
+                    self.ensure_database(WAREHOUSE_DATABASE)
+                except psycopg.OperationalError as error:
+                    # It may be on its way down (killed, or stopped by someone) or still recovering.
+                    if time.monotonic() > deadline:
+                        raise EmbeddedServerError(
+                            f"el almacén embebido no responde: {error}",
+                            next_step=f"vea {self.log_file}.",
+                        ) from error
+                    time.sleep(_RETRY_S)
+                else:
+                    return self.url()
+
+    def _start_stopped(self) -> None:
+        account = _server_account()
+        self._choose_place(account)
+        if not (self._pgdata / "PG_VERSION").exists():
+            self._init(account)
+        self._check_version()
+        self._forget_predecessor()
+        self._start_process(account)
 
     def stop(self) -> bool:
         """Stop the server, waiting for open transactions to be rolled back; False if not running."""
@@ -137,7 +155,8 @@ class EmbeddedServer:
         self.stop()
         place = self.place
         for target in {place, self.folder}:
-            shutil.rmtree(target, ignore_errors=False) if target.exists() else None
+            if target.exists():
+                shutil.rmtree(target)
 
     def ensure_database(self, name: str) -> str:
         """Create a database when absent; return its URL."""
@@ -257,14 +276,30 @@ class EmbeddedServer:
         raise EmbeddedServerError("no hay puertos libres en 127.0.0.1.")
 
     def _pid(self) -> int | None:
+        """Process of the running server, by the pid file it wrote."""
+        found = self._pid_file()
+        return found.pid if found is not None and _is_alive_server(found) else None
+
+    def _pid_file(self) -> psutil.Process | None:
+        """The process that the pid file names, whatever it is; None when there is none."""
         try:
-            pid = int((self._pgdata / "postmaster.pid").read_text().splitlines()[0])
-            process = psutil.Process(pid)
-            # A pid file left by a killed server may name an unrelated process.
-            alive = process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name()
+            return psutil.Process(int((self._pgdata / "postmaster.pid").read_text().splitlines()[0]))
         except (OSError, ValueError, IndexError, psutil.Error):
             return None
-        return pid if alive else None
+
+    def _forget_predecessor(self) -> None:
+        """Make way for a start: PostgreSQL refuses while the process of its pid file exists.
+
+        A killed server stays for a moment as a zombie; after a reboot the number may belong to
+        another program, and then the file is stale.
+        """
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while (process := self._pid_file()) is not None and time.monotonic() < deadline:
+            with suppress(psutil.Error):
+                if process.status() != psutil.STATUS_ZOMBIE and "postgres" not in process.name():
+                    (self._pgdata / "postmaster.pid").unlink(missing_ok=True)
+                    return
+            time.sleep(_RETRY_S)
 
     def _run(self, program: str, arguments: Sequence[str], account: _Account) -> None:
         # pg_ctl's child keeps the descriptors it inherits: pipes would never close.
@@ -291,6 +326,13 @@ class EmbeddedServer:
 def program_path(folder: Path, program: str) -> Path:
     """Path of one of the server's client programs (psql, pg_dump)."""
     return EmbeddedServer(folder)._bin() / program
+
+
+def _is_alive_server(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name()
+    except psutil.Error:
+        return False
 
 
 def _package_dir() -> Path:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import codecs
 import io
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, cast
 
 import pyarrow as pa
 
@@ -66,8 +66,8 @@ class Utf8Stream(io.RawIOBase):
 
 def open_bytes(path: Path) -> IO[bytes]:
     """The file's content, decompressed when its name says so (.gz, .bz2, .zst, .lz4)."""
-    stream: IO[bytes] = pa.input_stream(str(path), compression="detect")
-    return stream
+    stream: Any = pa.input_stream(str(path), compression="detect")
+    return cast("IO[bytes]", stream)
 
 
 def open_text(path: Path, encoding: str) -> tuple[io.BufferedReader, Utf8Stream]:

@@ -394,16 +394,16 @@ def test_a_large_batch_is_checked_in_milliseconds(make_contract):
     checker.check(batch.slice(0, 10), rows.slice(0, 10))
 
     def seconds(batch: pa.RecordBatch) -> float:
-        start = time.perf_counter()
+        start = time.process_time()
         checker.check(batch, rows)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
-    # Measured: 7 ms; the bound leaves room for a busy machine.
-    assert min(seconds(batch) for _ in range(3)) < 0.05
+    # Measured: 7 ms, 11 ms with failures. Processor time, so that a busy machine changes little.
+    assert min(seconds(batch) for _ in range(5)) < 0.05
 
     broken = batch.set_column(
         3,
         "lectura",
         pa.array(np.where(index % 1000 == 0, -1, index), pa.int32()).cast(pa.decimal128(14, 3)),
     )
-    assert min(seconds(broken) for _ in range(3)) < 0.05
+    assert min(seconds(broken) for _ in range(5)) < 0.05

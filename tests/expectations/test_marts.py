@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -192,17 +191,14 @@ def test_one_validator_runs_many_suites_and_builds_pages_once(
     docs.mkdir()
     (docs / "de_la_vez_anterior.html").touch()
     with MartValidator(warehouse_url, docs, run_id="corrida-7") as validator:
-        start = time.perf_counter()
         for _ in range(3):
             assert len(validator.run(suite)) == 5
         index = validator.build_docs()
-        seconds = time.perf_counter() - start
 
     assert index == docs / "index.html"
     assert not (docs / "de_la_vez_anterior.html").exists()
     assert any("corrida-7" in str(page) for page in docs.rglob("*.html"))
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".calidad")] == []
-    assert seconds < 10
 
 
 def test_a_warehouse_that_does_not_answer_is_named_without_its_password(tmp_path) -> None:

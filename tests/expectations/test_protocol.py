@@ -152,9 +152,9 @@ def test_an_age_or_an_impossible_date_keeps_the_row_out(make_contract, batch_of)
     results = by_rule(checker.results())
     assert results["fecha_nacimiento.edad_en_lugar_de_fecha"].muestra == ({"id": 2},)
     assert results["fecha_nacimiento.edad_en_lugar_de_fecha"].severidad == "bloqueante"
-    assert results["fecha_nacimiento.fecha_nacimiento.formato"].muestra == ({"id": 4},)
-    assert results["fecha_nacimiento.fecha_nacimiento.formato"].severidad == "advertencia"
-    assert results["fecha_nacimiento.fecha_nacimiento.completitud"].filas_fallidas == 1
+    assert results["fecha_nacimiento.formato"].muestra == ({"id": 4},)
+    assert results["fecha_nacimiento.formato"].severidad == "advertencia"
+    assert results["fecha_nacimiento.completitud"].filas_fallidas == 1
 
 
 def test_the_contract_may_ask_for_a_report_only(make_contract, batch_of) -> None:
@@ -220,22 +220,22 @@ def test_lists_are_reported_and_never_keep_a_row_out(make_contract, batch_of) ->
     assert (checked.good.num_rows, checked.failures) == (4, [])
     failed = {n: r.filas_fallidas for n, r in by_rule(checker.results()).items()}
     assert failed == {
-        "genero.genero.completitud": 1,
-        "genero.genero.equivalencia": 1,
-        "genero.genero.fuera_de_lista": 1,
-        "nivel_educativo.educacion.completitud": 2,
-        "nivel_educativo.educacion.otra_escritura": 0,
-        "nivel_educativo.educacion.fuera_de_lista": 1,
-        "wg_ver.discapacidad.completitud": 1,
-        "wg_ver.discapacidad.otra_escritura": 1,
-        "wg_ver.discapacidad.fuera_de_lista": 1,
-        "distrito.ubicacion.completitud": 1,
-        "distrito.ubicacion.otra_escritura": 1,
-        "distrito.ubicacion.fuera_de_lista": 1,
-        "latitud.ubicacion.completitud": 4,
+        "genero.completitud": 1,
+        "genero.equivalencia": 1,
+        "genero.fuera_de_lista": 1,
+        "nivel_educativo.completitud": 2,
+        "nivel_educativo.otra_escritura": 0,
+        "nivel_educativo.fuera_de_lista": 1,
+        "wg_ver.completitud": 1,
+        "wg_ver.otra_escritura": 1,
+        "wg_ver.fuera_de_lista": 1,
+        "distrito.completitud": 1,
+        "distrito.otra_escritura": 1,
+        "distrito.fuera_de_lista": 1,
+        "latitud.completitud": 4,
     }
     assert {result.severidad for result in checker.results()} == {"advertencia"}
-    education = by_rule(checker.results())["nivel_educativo.educacion.fuera_de_lista"]
+    education = by_rule(checker.results())["nivel_educativo.fuera_de_lista"]
     assert education.filas_evaluadas == 2  # of those that have a value
 
 
@@ -251,7 +251,7 @@ def test_nothing_reported_repeats_a_value(make_contract, batch_of) -> None:
     said = f"{checked.failures} {checker.results()} {compliance(contract, checker.results())}"
     for value in ("30111222", "1977", "87", "secreto", "otro "):
         assert value not in said
-    assert by_rule(checker.results())["genero.genero.fuera_de_lista"].muestra == (
+    assert by_rule(checker.results())["genero.fuera_de_lista"].muestra == (
         {"numero_fila": 1},
         {"numero_fila": 2},
     )
@@ -360,6 +360,6 @@ def test_a_hundred_thousand_people_are_checked_in_well_under_a_second(
     days = [(start_day + dt.timedelta(days=i % 33000)).strftime("%d/%m/%Y") for i in range(100_000)]
     batch, rows = batch_of(contract, [(i, day, "Femenino") for i, day in enumerate(days)])
     checker = ProtocolChecker(contract, lists=LISTS, today=TODAY)
-    start = time.perf_counter()
+    start = time.process_time()
     assert checker.check(batch, rows).failures == []
-    assert time.perf_counter() - start < 0.8
+    assert time.process_time() - start < 0.8

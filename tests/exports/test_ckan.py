@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import requests
+from ckanapi import RemoteCKAN
 
 from exports.ckan import CkanPublisher
 from exports.errors import PortalError
@@ -134,6 +135,26 @@ def test_a_wrong_token_is_explained_and_not_shown(
     assert "no permite esta operación" in str(caught.value)
     assert wrong not in str(caught.value)
     assert shown(portal) == before
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_the_token_of_an_editor_is_enough(
+    portal: CkanPortal, export: Any, facts: CatalogFacts
+) -> None:
+    administrator = RemoteCKAN(portal.url, apikey=portal.token)
+    export(CkanPublisher(portal.url, portal.token, facts))  # makes the organisation and the group
+    administrator.action.user_create(
+        name="editora", email="editora@example.org", password="clave-de-prueba"
+    )
+    administrator.action.organization_member_create(
+        id=facts.organizacion, username="editora", role="editor"
+    )
+    administrator.action.group_member_create(id="gove", username="editora", role="editor")
+    token = administrator.action.api_token_create(user="editora", name="pruebas")["token"]
+    result = export(CkanPublisher(portal.url, token, facts), titulo="Título de la editora")
+    assert result.estado == "publicada"
+    assert shown(portal)["title"] == "Título de la editora"
 
 
 class Busy(BaseHTTPRequestHandler):

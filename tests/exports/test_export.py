@@ -199,6 +199,19 @@ def test_a_failure_half_way_leaves_the_last_good_version_whole(
     assert contents(exporter.folder) == before
 
 
+def test_what_a_killed_run_left_behind_is_repaired(exporter: Exporter) -> None:
+    exporter.approve()
+    exporter()
+    before = contents(exporter.folder)
+    half = exporter.folder / ".preparacion" / NAME
+    half.mkdir(parents=True)
+    (half / "proyectos.csv").write_bytes(b"proyecto_id,proy")
+    (exporter.folder / NAME / "proyectos.csv").write_bytes(b"proyecto_id,proy")
+    (exporter.folder / NAME / ".proyectos.json.tmp").write_bytes(b"[")
+    assert exporter(now=LATER).estado == "sin_cambios"
+    assert contents(exporter.folder) == before
+
+
 def test_a_resource_taken_away_disappears_from_folder_and_portal(
     exporter: Exporter, document: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -43,7 +43,7 @@ numeradas as (
     select
         *,
         row_number() over mismo_momento as orden,
-        count(*) over mismo_momento - 1 as descartadas,
+        (count(*) over mismo_momento)::integer - 1 as descartadas,
         last_value(lectura_l) over mismo_momento as ultima_copia_l
     from lecturas
     window

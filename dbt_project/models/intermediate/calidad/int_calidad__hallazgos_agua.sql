@@ -20,6 +20,17 @@ dias_faltantes as (
     where lecturas.macromedidor_id is null
 ),
 
+medidores_retirados as (
+    select
+        medidores.medidor_id,
+        medidores.fecha_retiro,
+        sum(consumo.horas_con_lectura) as horas
+    from {{ medidores }} as medidores
+    inner join {{ ref('fct_consumo_diario') }} as consumo on medidores.medidor_id = consumo.medidor_id
+    where consumo.dia > medidores.fecha_retiro
+    group by medidores.medidor_id, medidores.fecha_retiro
+),
+
 cuentas_inactivas as (
     select
         cuentas.cuenta_id,
@@ -84,6 +95,12 @@ union all
 {{ hallazgo(
     'aguas.medidores', 'R-MEDIDOR-01', 'medidor_id', "'El medidor no está asociado a ninguna cuenta.'",
     medidores, "cuenta_id is null and estado is distinct from 'retirado'", columna='cuenta_id'
+) }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-MEDIDOR-03', 'medidor_id',
+    "'El medidor fue retirado el ' || to_char(fecha_retiro, 'DD/MM/YYYY') || ' y siguen llegando lecturas (' || horas || ' horas).'",
+    'medidores_retirados', 'true', columna='fecha_retiro'
 ) }}
 union all
 {{ hallazgo(

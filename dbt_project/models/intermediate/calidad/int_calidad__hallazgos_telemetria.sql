@@ -177,18 +177,6 @@ desconocidos as (
     group by consumo.medidor_id
 ),
 
-retirados as (
-    select
-        consumo.medidor_id,
-        max(consumo.carga_id) as carga_id,
-        sum(consumo.horas_con_lectura) as horas,
-        min(medidores.fecha_retiro) as fecha_retiro
-    from {{ ref('fct_consumo_diario') }} as consumo
-    inner join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
-    where consumo.dia > medidores.fecha_retiro
-    group by consumo.medidor_id
-),
-
 origenes as (
     select
         medidor_id,
@@ -248,14 +236,6 @@ reunidos as (
         horas::integer,
         'Llegan lecturas desde el ' || to_char(desde, 'DD/MM/YYYY') || ' y el medidor no está en el padrón.'
     from desconocidos
-    union all
-    select
-        carga_id,
-        medidor_id,
-        'R-MEDIDOR-03',
-        horas::integer,
-        'El medidor fue retirado el ' || to_char(fecha_retiro, 'DD/MM/YYYY') || ' y siguen llegando lecturas.'
-    from retirados
     union all
     select
         origenes.carga_id,

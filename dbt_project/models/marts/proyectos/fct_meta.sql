@@ -48,7 +48,10 @@ select
     medidas.ultimo_periodo,
     medidas.ultimo_valor::numeric(18, 4) as ultimo_valor,
     round(medidas.cumplimiento, 1)::numeric(20, 1) as cumplimiento_sin_tope_pct,
-    round(least(greatest(medidas.cumplimiento, 0), 100), 1)::numeric(5, 1) as cumplimiento_pct,
+    -- greatest() and least() skip nulls: without the test an unmeasured goal would read 0.
+    case
+        when medidas.cumplimiento is not null then round(least(greatest(medidas.cumplimiento, 0), 100), 1)
+    end::numeric(5, 1) as cumplimiento_pct,
     medidas.fecha_limite,
     case
         when medidas.indicador_id is null then 'sin indicador'

@@ -14,8 +14,7 @@ origen as (
         bateria_v,
         rssi_dbm,
         _load_id,
-        _source_row,
-        _source_file
+        _source_row
     from {{ source('telemetria', 'lecturas') }}
 ),
 
@@ -35,8 +34,7 @@ limpio as (
         (bateria_v * 1000)::integer as bateria_mv,
         rssi_dbm,
         _load_id,
-        _source_row,
-        _source_file
+        _source_row
     from origen
 )
 
@@ -54,7 +52,6 @@ select
     rssi_dbm,
     _load_id,
     _source_row,
-    _source_file,
     array_remove(
         array[case when medidor_id is distinct from medidor_id_original then 'R-TEXTO-02' end]::text[], null
     ) as correcciones

@@ -1,0 +1,76 @@
+"""The city's own definitions, against the marts as dbt describes them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from exports.definition import DATASETS_DIR, load_definitions
+from exports.disclosure import INDIVIDUAL_COLUMNS, check_request
+from exports.manifest import Manifest, load_manifest
+from exports.metadata import load_catalog_facts
+
+PROJECT = Path(__file__).parents[2] / "dbt_project"
+NAMES = sorted(path.stem for path in DATASETS_DIR.glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    """The manifest of the project as it stands; needs neither database nor network."""
+    target = tmp_path_factory.mktemp("dbt")
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "dbt.cli.main", "parse", "--no-partial-parse",
+            "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
+            "--target-path", str(target), "--log-path", str(target),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "DO_NOT_TRACK": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return load_manifest(target / "manifest.json")
+
+
+def test_every_document_can_be_used() -> None:
+    definitions, errors = load_definitions()
+    assert [str(error) for error in errors] == []
+    assert sorted(definitions) == NAMES
+    assert len(NAMES) >= 15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_column_exists_is_described_and_may_leave(name: str, dbt_manifest: Manifest) -> None:
+    check_request(load_definitions().definitions[name], dbt_manifest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_texts_are_for_a_page(name: str) -> None:
+    definition = load_definitions().definitions[name]
+    assert len(definition.descripcion) >= 80 and definition.descripcion.strip().endswith(".")
+    assert len(definition.titulo) <= 90
+    assert len(definition.etiquetas) >= 3
+    for resource in definition.recursos:
+        assert resource.descripcion and resource.orden
+
+
+def test_no_definition_reaches_accounts_meters_or_persons() -> None:
+    for definition in load_definitions().definitions.values():
+        for resource in definition.recursos:
+            assert not INDIVIDUAL_COLUMNS & set(resource.columnas)
+
+
+def test_titles_tell_datasets_apart() -> None:
+    titles = [definition.titulo for definition in load_definitions().definitions.values()]
+    assert len(set(titles)) == len(titles)
+
+
+def test_the_catalogue_facts_can_be_used() -> None:
+    facts = load_catalog_facts()
+    assert facts.editor == "Municipalidad de Luján de Cuyo"
+    assert facts.placeholder_contact

@@ -1,0 +1,151 @@
+"""The warehouse: embedded life, versions that repeat, errors that say what is wrong."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from orchestration.settings import Settings
+from orchestration.warehouse.connection import Warehouse, WarehouseError, locate
+from orchestration.warehouse.embedded import EmbeddedServer
+from orchestration.warehouse.migrate import migrate
+from sources.errors import PipelineError
+
+
+def test_the_embedded_server_starts_once_for_all_processes_and_stops(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "warehouse")
+    fork = multiprocessing.get_context("fork")
+    starters = [fork.Process(target=server.start) for _ in range(4)]
+    for process in starters:
+        process.start()
+    for process in starters:
+        process.join(60)
+    try:
+        assert [process.exitcode for process in starters] == [0, 0, 0, 0]
+        with psycopg.connect(server.url()) as connection:
+            version, listens = connection.execute(
+                "select current_setting('server_version_num')::int, "
+                "current_setting('listen_addresses')"
+            ).fetchone() or (0, "")
+        assert version >= 180000 and listens == "127.0.0.1"
+    finally:
+        assert server.stop()
+    assert not server.is_running() and not server.stop()
+
+
+def test_a_killed_server_is_started_again_on_its_port_with_its_data(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "warehouse")
+    url = server.start()
+    try:
+        with psycopg.connect(url) as connection:
+            connection.execute("create table prueba as select 7 as valor")
+        pid = server._pid()
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+        assert server.start() == url
+        with psycopg.connect(url) as connection:
+            assert connection.execute("select valor from prueba").fetchone() == (7,)
+    finally:
+        server.destroy()
+
+
+def test_the_embedded_server_asks_for_its_password(postgres: EmbeddedServer) -> None:
+    wrong = postgres.url().replace(postgres.url().split(":")[2].split("@")[0], "otra")
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+
+
+def test_the_password_is_readable_by_its_owner_only(postgres: EmbeddedServer) -> None:
+    assert (postgres.place / "password").stat().st_mode & 0o077 == 0
+
+
+def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "archivo").write_text("no soy una carpeta")
+    with pytest.raises(PipelineError, match="LUJAN_DATA_DIR"):
+        EmbeddedServer(tmp_path / "archivo" / "warehouse").start()
+
+
+def test_migrations_repeat_with_the_same_result(new_database: Callable[[], str]) -> None:
+    warehouse = Warehouse(new_database(), embedded=True)
+
+    first, second = migrate(warehouse), migrate(warehouse)
+
+    assert first.before is None and second.before == second.after == first.after
+    with warehouse.connect() as connection:
+        tables = connection.execute(
+            "select count(*) from information_schema.tables where table_schema = 'meta'"
+        ).fetchone()
+    assert tables is not None and tables[0] > 8
+
+
+def test_a_warehouse_newer_than_the_program_is_refused(warehouse: Warehouse) -> None:
+    with warehouse.connect() as connection:
+        connection.execute("update meta.version_esquema set version_num = '9999'")
+    with pytest.raises(WarehouseError, match="más nueva"):
+        migrate(warehouse)
+
+
+@pytest.mark.parametrize(
+    ("role", "schema", "may"),
+    [
+        ("datos_powerbi", "agua", True),
+        ("datos_powerbi", "meta", False),
+        ("datos_powerbi", "raw", False),
+        ("datos_powerbi", "quarantine", False),
+        ("datos_analista", "meta", True),
+        ("datos_analista", "staging", False),
+        ("datos_analista", "raw", False),
+        ("datos_equipo", "quarantine", True),
+    ],
+)
+def test_roles_see_their_schemas_also_in_tables_made_later(
+    warehouse: Warehouse, role: str, schema: str, may: bool
+) -> None:
+    with warehouse.connect() as connection:
+        connection.execute(f"create table {schema}.nueva (x int)".encode())
+        found = connection.execute(
+            "select has_schema_privilege(%s, %s, 'usage') and has_table_privilege(%s, %s, 'select')",
+            [role, schema, role, f"{schema}.nueva"],
+        ).fetchone()
+    assert found == (may,)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("mysql://a:b@c/d", "postgresql://"),
+        ("postgresql://u:secreta@127.0.0.1:1/x", "no responde"),
+    ],
+)
+def test_a_wrong_address_says_so_without_the_password(url: str, words: str) -> None:
+    with pytest.raises(WarehouseError, match=words) as caught:
+        locate(Settings(WAREHOUSE_URL=url)).connect(connect_timeout=2)  # type: ignore[call-arg]
+    assert "secreta" not in str(caught.value)
+    assert "Qué hacer:" in str(caught.value)
+
+
+def test_a_wrong_password_and_a_missing_database_are_told_apart(postgres: EmbeddedServer) -> None:
+    good = postgres.url()
+    password = good.split(":")[2].split("@")[0]
+    with pytest.raises(WarehouseError, match="contraseña"):
+        Warehouse(good.replace(password, "mal"), embedded=False).connect()
+    with pytest.raises(WarehouseError, match="no tiene esa base"):
+        Warehouse(postgres.url("no_existe"), embedded=False).connect()
+
+
+def test_addresses_given_to_other_tools_keep_special_characters() -> None:
+    warehouse = Warehouse("postgresql://ana:p%40s%2Fs@h:6000/mi%20base", embedded=False)
+
+    env = warehouse.environment()
+
+    assert env["DBT_WAREHOUSE_PASSWORD"] == "p@s/s" and env["DBT_WAREHOUSE_DBNAME"] == "mi base"
+    assert env["GX_WAREHOUSE_URL"].startswith("postgresql+psycopg2://ana:p%40s%2Fs@h:6000/")
+    assert "search_path%3Ddagster" in env["DAGSTER_POSTGRES_URL"]
+    assert "p@s" not in repr(warehouse) and "p%40s" not in repr(warehouse)
