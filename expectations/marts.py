@@ -21,7 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 import yaml
@@ -33,6 +33,7 @@ from sources.errors import PipelineError
 SUITES_DIR = Path(__file__).parent / "suites"
 SITE_NAME = "calidad"
 
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DATASOURCE = "almacen"
 _URL_VARIABLE = "GX_WAREHOUSE_URL"
 _SEVERITIES: Mapping[Severity, str] = MappingProxyType(
@@ -218,11 +219,7 @@ class MartValidator:
     def _asset(self, suite: Suite) -> Any:
         with suppress(LookupError):
             self._datasource.delete_asset(suite.mart)
-        if suite.ventana:
-            return self._datasource.add_query_asset(name=suite.mart, query=_recent(suite))
-        return self._datasource.add_table_asset(
-            name=suite.mart, table_name=suite.table, schema_name=suite.schema
-        )
+        return self._datasource.add_query_asset(name=suite.mart, query=_rows_of(suite))
 
 
 def _open_context(url: str, site: Path) -> Any:
@@ -283,20 +280,18 @@ def _with_driver(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
-def _recent(suite: Suite) -> str:
-    """The query of a window; names go through SQLAlchemy, which quotes them."""
+def _rows_of(suite: Suite) -> str:
+    """The query of the rows a suite speaks of; names go through SQLAlchemy, which quotes them."""
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
-    window = cast("Window", suite.ventana)
-    table = sa.table(suite.table, sa.column(window.columna), schema=suite.schema)
-    moment = table.c[window.columna]
-    newest = sa.select(sa.func.max(moment)).select_from(table).scalar_subquery()
-    query = (
-        sa.select(sa.text("*"))
-        .select_from(table)
-        .where(moment >= newest - sa.literal(dt.timedelta(days=window.dias), sa.Interval))
-    )
+    table = sa.table(suite.table, schema=suite.schema)
+    query = sa.select(sa.text("*")).select_from(table)
+    if suite.ventana:
+        moment: sa.ColumnElement[Any] = sa.column(suite.ventana.columna)
+        newest = sa.select(sa.func.max(moment)).select_from(table).scalar_subquery()
+        days = sa.literal(dt.timedelta(days=suite.ventana.dias), sa.Interval)
+        query = query.where(moment >= newest - days)
     # SQLAlchemy leaves the constructor of its dialects without types.
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
@@ -422,7 +417,7 @@ def _control_name(suite: Suite, number: int) -> str:
 
 def _load(path: Path) -> Suite:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise _bad(path, f"no se puede leer: {error}") from error
     if not isinstance(document, dict):

@@ -279,7 +279,12 @@ class CkanPublisher:
         """All metadata in one call; resources that are no longer part of the dataset go."""
         current = self._call("package_show", {"id": name})
         have = {item["id"]: item for item in current["resources"]}
-        resources = [{**have[item["id"]], **item} for item in wanted["resources"]]
+        # The position is given anew: CKAN 2.12 keeps the old ones when a resource goes, and then
+        # fails on the gap ("list index out of range") the next time nothing else changes in one.
+        resources = [
+            {**have[item["id"]], **item, "position": position}
+            for position, item in enumerate(wanted["resources"])
+        ]
         self._call(
             "package_revise",
             {"match": {"id": current["id"]}, "update": {**wanted, "resources": resources}},
@@ -382,9 +387,9 @@ class _StreamingCkan(RemoteCKAN):  # type: ignore[misc]  # ckanapi has no type h
 class _TemporaryError(Exception):
     """The portal asked to come back later, or stumbled."""
 
-    def __init__(self, status: int, retry_after: float) -> None:
+    def __init__(self, action: str, status: int, retry_after: float) -> None:
         self.status, self.retry_after = status, retry_after
-        super().__init__(f"respondió {status}")
+        super().__init__(f"respondió {status} a {action}")
 
 
 class _Unexpected(Exception):  # noqa: N818 - a fact about an answer, explained by the caller
@@ -394,5 +399,9 @@ class _Unexpected(Exception):  # noqa: N818 - a fact about an answer, explained 
 def _raise_temporary(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
     if response.status_code in _RETRIED_STATUS:
         header = response.headers.get("Retry-After", "")
-        raise _TemporaryError(response.status_code, float(header) if header.isdigit() else 0.0)
+        raise _TemporaryError(
+            urlsplit(response.url).path.rpartition("/")[2],
+            response.status_code,
+            float(header) if header.isdigit() else 0.0,
+        )
     return response

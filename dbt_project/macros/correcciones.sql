@@ -93,76 +93,70 @@
 {%- endmacro %}
 
 
-{#- Rule that turned `<campo>_original` into `<campo>`, or null when nothing was corrected. -#}
-{% macro regla_de_correccion(campo, tipo) -%}
-    {%- set antes = campo ~ '_original' -%}
-    {%- set despues = campo -%}
-    {%- if tipo in ['texto', 'formato'] -%}
+{#-
+    Rule that turned the text `antes` into the text `despues`, by the kind of field; null when nothing
+    was corrected. Columns `tipo`, `antes` and `despues` must be in scope.
+-#}
+{% macro regla_de_correccion() -%}
     case
-        when {{ antes }} is not distinct from {{ despues }} then null
-        when {{ despues }} is null then 'R-TEXTO-03'
-        when {{ tiene_mojibake(antes) }} then 'R-TEXTO-01'
-        else {{ "'R-TEXTO-02'" if tipo == 'texto' else "'R-CODIGO-01'" }}
+        when antes is not distinct from despues then null
+        when tipo = 'fecha'
+            then
+                case
+                    when despues is not null and btrim(antes) ~ '^\d{2}/\d{2}/\d{4}$' then null
+                    when despues is not null then 'R-FECHA-01'
+                    when {{ limpiar_texto('antes') }} is null then 'R-TEXTO-03'
+                    else 'R-FECHA-02'
+                end
+        when tipo = 'numero'
+            then
+                case
+                    when despues is not null and antes ~ '^-?\d+(\.\d+)?$' then null
+                    when despues is not null then 'R-NUMERO-01'
+                    when {{ limpiar_texto('antes') }} is null then 'R-TEXTO-03'
+                    else 'R-NUMERO-02'
+                end
+        when tipo = 'rango' then 'R-RANGO-01'
+        when tipo = 'lista' then case when despues is null then 'R-LISTA-02' else 'R-LISTA-01' end
+        when tipo = 'documento' then case when despues is null then 'R-DOCUMENTO-02' else 'R-DOCUMENTO-01' end
+        when tipo = 'coordenada' then case when despues is null then 'R-COORD-02' else 'R-COORD-01' end
+        when despues is null and {{ limpiar_texto('antes') }} is null then 'R-TEXTO-03'
+        when tipo = 'texto' then case when {{ tiene_mojibake('antes') }} then 'R-TEXTO-01' else 'R-TEXTO-02' end
+        when tipo = 'formato' then 'R-CODIGO-01'
+        when tipo = 'secretaria' then 'R-SECRETARIA-01'
+        else
+            case tipo
+                when 'codigo' then 'R-CODIGO'
+                when 'protocolo' then 'R-PROTOCOLO'
+                when 'genero' then 'R-GENERO'
+                when 'distrito' then 'R-DISTRITO'
+            end || case when despues is null then '-02' else '-01' end
     end
-    {%- elif tipo in ['codigo', 'protocolo', 'genero', 'distrito'] -%}
-    {%- set reglas = {'codigo': 'R-CODIGO', 'protocolo': 'R-PROTOCOLO', 'genero': 'R-GENERO',
-                      'distrito': 'R-DISTRITO'} -%}
-    case
-        when {{ antes }} is not distinct from {{ despues }} then null
-        when {{ despues }} is not null then '{{ reglas[tipo] }}-01'
-        when {{ limpiar_texto(antes) }} is null then 'R-TEXTO-03'
-        else '{{ reglas[tipo] }}-02'
-    end
-    {%- elif tipo == 'fecha' -%}
-    case
-        when {{ despues }} is not null and btrim({{ antes }}) !~ '^\d{2}/\d{2}/\d{4}$' then 'R-FECHA-01'
-        when {{ despues }} is not null or {{ antes }} is null then null
-        when {{ limpiar_texto(antes) }} is null then 'R-TEXTO-03'
-        else 'R-FECHA-02'
-    end
-    {%- elif tipo == 'numero' -%}
-    case
-        when {{ despues }} is not null and {{ antes }} !~ '^-?\d+(\.\d+)?$' then 'R-NUMERO-01'
-        when {{ despues }} is not null or {{ antes }} is null then null
-        when {{ limpiar_texto(antes) }} is null then 'R-TEXTO-03'
-        else 'R-NUMERO-02'
-    end
-    {%- elif tipo == 'secretaria' -%}
-    case
-        when {{ antes }} is not distinct from {{ despues }} then null
-        when {{ despues }} is null then 'R-TEXTO-03'
-        else 'R-SECRETARIA-01'
-    end
-    {%- elif tipo == 'lista' -%}
-    case
-        when {{ antes }} is not distinct from {{ despues }} then null
-        when {{ despues }} is null then 'R-LISTA-02'
-        else 'R-LISTA-01'
-    end
-    {%- else -%}
-    {%- set reglas = {'rango': ['R-RANGO-01', 'R-RANGO-01'], 'documento': ['R-DOCUMENTO-01', 'R-DOCUMENTO-02'],
-                      'coordenada': ['R-COORD-01', 'R-COORD-02']} -%}
-    case
-        when {{ antes }} is not distinct from {{ despues }} then null
-        when {{ despues }} is null then '{{ reglas[tipo][1] }}'
-        else '{{ reglas[tipo][0] }}'
-    end
-    {%- endif -%}
+{%- endmacro %}
+
+
+{#- Rows (columna, tipo, sensible, antes, despues) of one model, for a lateral join or a subquery. -#}
+{% macro valores_corregibles(modelo) -%}
+    {%- set ficha = campos_corregibles()[modelo] -%}
+    values
+    {%- for campo, tipo in ficha.campos.items() %}
+    (
+        '{{ campo }}', '{{ tipo }}', {{ campo in ficha.sensible }}, {{ campo }}_original::text, {{ campo }}::text
+    ){{ ',' if not loop.last }}
+    {%- endfor %}
 {%- endmacro %}
 
 
 {#- Distinct rules that corrected something in the row, in the order of their ids; '{}' when none did. -#}
 {% macro correcciones(modelo) -%}
     array(
-        select distinct regla.regla_id
+        select distinct reglas.regla_id
         from (
-            values
-            {%- for campo, tipo in campos_corregibles()[modelo]['campos'].items() %}
-            ({{ regla_de_correccion(campo, tipo) }}){{ ',' if not loop.last }}
-            {%- endfor %}
-        ) as regla (regla_id)
-        where regla.regla_id is not null
-        order by regla.regla_id
+            select {{ regla_de_correccion() }} as regla_id
+            from ({{ valores_corregibles(modelo) }}) as valores (columna, tipo, sensible, antes, despues)
+        ) as reglas
+        where reglas.regla_id is not null
+        order by reglas.regla_id
     )
 {%- endmacro %}
 
@@ -173,24 +167,14 @@
     select
         '{{ ficha.dataset }}'::text as dataset,
         {% for campo in ficha.clave %}{{ campo }}::text{{ " || '|' || " if not loop.last }}{% endfor %} as clave,
-        corregido.columna,
-        corregido.valor_original,
-        corregido.valor_corregido,
-        corregido.queda_sin_dato,
-        corregido.regla_id
+        valores.columna,
+        valores.tipo,
+        valores.sensible,
+        valores.antes,
+        valores.despues
     from {{ ref(modelo) }}
     cross join lateral (
-        values
-        {%- for campo, tipo in ficha.campos.items() %}
-        {%- set oculto = campo in ficha.sensible %}
-        (
-            '{{ campo }}',
-            {{ 'null::text' if oculto else campo ~ '_original::text' }},
-            {{ 'null::text' if oculto else campo ~ '::text' }},
-            {{ campo }} is null,
-            {{ regla_de_correccion(campo, tipo) }}
-        ){{ ',' if not loop.last }}
-        {%- endfor %}
-    ) as corregido (columna, valor_original, valor_corregido, queda_sin_dato, regla_id)
-    where corregido.regla_id is not null
+        {{ valores_corregibles(modelo) }}
+    ) as valores (columna, tipo, sensible, antes, despues)
+    where valores.antes is distinct from valores.despues
 {%- endmacro %}

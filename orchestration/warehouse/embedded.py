@@ -39,6 +39,7 @@ SYSTEM_USER = "embedded_postgres"
 _ROOT_PLACE = Path("/var/lib/lujan-datos")
 _START_TIMEOUT_S = 60
 _RETRY_S = 0.1
+_PORT_WAIT_S = 5
 _SHM_NEEDED_BYTES = 256 * 1024 * 1024
 
 # Sized for a small shared machine: one loading process, a few dbt threads and some readers.
@@ -266,13 +267,14 @@ class EmbeddedServer:
         """The port of last time when it is free, so that saved connections keep working."""
         file = self.place / "port"
         wanted = int(file.read_text()) if file.exists() else 0
-        for port in (wanted, 0):
-            with closing(socket.socket()) as probe:
-                try:
-                    probe.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                return int(probe.getsockname()[1])
+        deadline = time.monotonic() + _PORT_WAIT_S
+        while wanted and time.monotonic() < deadline:
+            # A killed server's children may hold the port for a moment.
+            if found := _free_port(wanted):
+                return found
+            time.sleep(_RETRY_S)
+        if found := _free_port(0):
+            return found
         raise EmbeddedServerError("no hay puertos libres en 127.0.0.1.")
 
     def _pid(self) -> int | None:
@@ -333,6 +335,18 @@ def _is_alive_server(process: psutil.Process) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and "postgres" in process.name()
     except psutil.Error:
         return False
+
+
+def _free_port(wanted: int) -> int | None:
+    """`wanted` if it can be listened on (0: any), else None."""
+    with closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+            probe.listen(1)
+        except OSError:
+            return None
+        return int(probe.getsockname()[1])
 
 
 def _package_dir() -> Path:

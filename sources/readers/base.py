@@ -183,19 +183,21 @@ def source_columns(contract: Contract) -> tuple[Column, ...]:
 def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[str, int]:
     """Contract column name -> position in `found`.
 
-    Names are compared trimmed; upper and lower case only matter where two columns of the source
-    differ in nothing else. Raises DriftError naming the contract's columns that are missing.
+    Names are compared without superfluous blanks; upper and lower case only matter where two
+    columns of the source differ in nothing else. Raises DriftError naming the contract's columns that are missing.
     """
-    exact = {name.strip(): position for position, name in reversed([*enumerate(found)])}
+    exact: dict[str, int] = {}
     folded: dict[str, list[int]] = {}
-    for position, name in enumerate(found):
-        folded.setdefault(name.strip().casefold(), []).append(position)
+    for position, name in enumerate(map(_trimmed, found)):
+        exact.setdefault(name, position)
+        folded.setdefault(name.casefold(), []).append(position)
     matched: dict[str, int] = {}
     missing: list[str] = []
     for column in source_columns(contract):
-        loose = folded.get(column.source_name.casefold(), [])
-        if column.source_name in exact:
-            matched[column.name] = exact[column.source_name]
+        name = _trimmed(column.source_name)
+        loose = folded.get(name.casefold(), [])
+        if name in exact:
+            matched[column.name] = exact[name]
         elif len(loose) == 1:
             matched[column.name] = loose[0]
         else:
@@ -203,6 +205,10 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
     if missing:
         raise missing_columns(contract, missing, found, where)
     return matched
+
+
+def _trimmed(name: str) -> str:
+    return " ".join(name.split())
 
 
 def missing_columns(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -103,6 +103,8 @@ class DelimitedReader:
                     next_row += len(rows) + len(held)
                     if len(rows) or held:
                         yield self._batch(part, rows, held)
+            if rejected:
+                yield self._only_rejected(rejected)
         except (OSError, EOFError, pa.ArrowInvalid) as error:
             raise self._unreadable(error) from error
 
@@ -151,6 +153,12 @@ class DelimitedReader:
             keep = pa.array(~bad)
             columns = {name: array.filter(keep) for name, array in columns.items()}
             rows = rows[~bad]
+        return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
+
+    def _only_rejected(self, rejected: Iterable[RejectedRow]) -> RawBatch:
+        """What remains when no line of the last block was good: Arrow may not hand it over."""
+        columns = {name: pa.array([], pa.string()) for name in self._positions}
+        rows = np.array([], np.int64)
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _undecodable(

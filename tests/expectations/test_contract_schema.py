@@ -12,11 +12,14 @@ import pyarrow as pa
 import pytest
 
 from expectations.contract_schema import BatchChecker, schema_of
+from expectations.protocol import ProtocolChecker
 from expectations.results import CheckResult
+from sources.contract import load_catalogue
 from sources.errors import ContractError
 
 ID = {"name": "id", "physicalType": "bigint", "primaryKey": True}
 UTC = dt.UTC
+CITY = load_catalogue().contracts
 
 
 def quality(severity: str, **arguments: Any) -> list[dict[str, Any]]:
@@ -334,6 +337,16 @@ def test_a_rule_that_cannot_be_used_names_column_and_file(make_contract, column,
         schema_of(contract)
     assert "dato" in str(caught.value)
     assert str(contract.path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(CITY))
+def test_every_contract_of_the_city_can_be_checked(name) -> None:
+    contract = CITY[name]
+    empty = pa.RecordBatch.from_pylist([], schema=contract.arrow_schema)
+    for checker in (BatchChecker(contract), ProtocolChecker(contract)):
+        assert checker.check(empty, pa.array([], pa.int64())).failures == []
+        controls = [result.control for result in checker.results()]
+        assert len(set(controls)) == len(controls)
 
 
 def test_pandera_cannot_be_switched_off_from_outside(make_contract, batch_of, monkeypatch):

@@ -3,11 +3,23 @@
     with the hours whose consumption a rule changed or recovered, and with those that had repetitions.
 -#}
 with
-valores as (
+cambiados as (
     {%- for modelo in campos_corregibles() %}
     {{ correcciones_de(modelo) }}
     {{ 'union all' if not loop.last }}
     {%- endfor %}
+),
+
+valores as (
+    select
+        dataset,
+        clave,
+        columna,
+        case when not sensible then antes end as valor_original,
+        case when not sensible then despues end as valor_corregido,
+        despues is null as queda_sin_dato,
+        {{ regla_de_correccion() }} as regla_id
+    from cambiados
 ),
 
 cargas as (
@@ -65,6 +77,7 @@ consumos as (
 reunidos as (
     select dataset, clave, columna, valor_original, valor_corregido, queda_sin_dato, regla_id
     from valores
+    where regla_id is not null
     union all
     select dataset, clave, columna, valor_original, valor_corregido, queda_sin_dato, regla_id
     from consumos

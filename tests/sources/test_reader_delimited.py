@@ -1,0 +1,253 @@
+"""CSV files: every line is a row or is set aside, under its own number."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from sources.contract import Contract
+from sources.errors import DriftError, SourceDataError
+from sources.readers import RawBatch, delimited, open_file
+from tests.sources.reader_support import (
+    cast_all,
+    column,
+    feed_file,
+    make_contract,
+    numbers_of,
+    read_all,
+    rows_of,
+)
+
+COLUMNS = [
+    column("medidor_id", source="medidor"),
+    column("lectura", "numeric(14,3)"),
+    column("unidad", constant="m3"),
+]
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return make_contract(tmp_path, "csv", COLUMNS, delimiter=";")
+
+
+def read(contract: Contract, content: bytes | str, name: str = "f.csv") -> list[RawBatch]:
+    path = contract.path.parent / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_all(open_file(contract, feed_file(path), batch_rows=2))
+
+
+def test_values_arrive_as_the_text_they_are(contract: Contract) -> None:
+    batches = read(contract, 'otra;Medidor ;lectura\nx;M-1;1.0\ny;"M;2\nñ ""q""";\nz;;3')
+
+    assert rows_of(batches) == [
+        {"medidor_id": "M-1", "lectura": "1.0", "unidad": "m3"},
+        {"medidor_id": 'M;2\nñ "q"', "lectura": "", "unidad": "m3"},
+        {"medidor_id": "", "lectura": "3", "unidad": "m3"},
+    ]
+    assert [batch.data.num_rows for batch in batches] == [2, 1]
+    assert {batch.file for batch in batches} == {"f.csv"}
+
+
+def test_every_column_found_is_told(contract: Contract) -> None:
+    path = contract.path.parent / "f.csv"
+    path.write_text("medidor;lectura;nueva\n")
+
+    with open_file(contract, feed_file(path)) as reader:
+        assert reader.columns() == ("medidor", "lectura", "nueva")
+        assert list(reader.batches()) == []
+
+
+def test_lines_that_cannot_be_taken_apart_keep_their_number(contract: Contract) -> None:
+    batches = read(
+        contract,
+        "medidor;lectura\ncortada\nM-2;2\nM-3;3\nM-4;4\nM-5;5;de más\n\nM-6;6\nsin final",
+    )
+
+    assert numbers_of(batches) == [2, 3, 4, 6]
+    rejected = [row for batch in batches for row in batch.rejected]
+    assert [(row.row_number, row.rule, row.values["_linea"]) for row in rejected] == [
+        (1, "linea_malformada", "cortada"),
+        (5, "linea_malformada", "M-5;5;de más"),
+        (7, "linea_malformada", "sin final"),
+    ]
+    assert rejected[1].reason == "la línea tiene 3 campos y se esperaban 2"
+    assert sum(batch.read for batch in batches) == 7
+    assert batches[0].first_row == 1
+
+
+def test_a_file_of_nothing_but_bad_lines_is_set_aside_line_by_line(contract: Contract) -> None:
+    batches = read(contract, "medidor;lectura\na\nb\nc\n")
+
+    assert [row.row_number for batch in batches for row in batch.rejected] == [1, 2, 3]
+    assert numbers_of(batches) == []
+
+
+def test_numbers_hold_across_blocks(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 64)
+    lines = [f"M-{n};{n}" if n % 7 else f"mala {n}" for n in range(1, 501)]
+
+    batches = read(contract, "\n".join(["medidor;lectura", *lines]))
+
+    assert numbers_of(batches) == [n for n in range(1, 501) if n % 7]
+    assert [int(row["lectura"]) for row in rows_of(batches)] == numbers_of(batches)
+    rejected = [row for batch in batches for row in batch.rejected]
+    assert [row.values["_linea"] for row in rejected] == [f"mala {n}" for n in range(7, 501, 7)]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column(contract: Contract) -> None:
+    assert rows_of(read(contract, "medidor;lectura\nÑ;1\n".encode("utf-8-sig"))) == [
+        {"medidor_id": "Ñ", "lectura": "1", "unidad": "m3"}
+    ]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16"])
+def test_the_declared_encoding_is_used(tmp_path: Path, encoding: str) -> None:
+    contract = make_contract(tmp_path, "csv", COLUMNS, delimiter=";", encoding=encoding)
+
+    batches = read(contract, "medidor;lectura\nCañería ó;1\n".encode(encoding))
+
+    assert [row["medidor_id"] for row in rows_of(batches)] == ["Cañería ó"]
+
+
+def test_bytes_that_are_no_text_reject_only_their_row(contract: Contract) -> None:
+    batches = read(contract, b"medidor;lectura\nM-1;1\nM-\xf1\xff;2\ncortada \xf1\nM-4;4\n")
+
+    assert [row["medidor_id"] for row in rows_of(batches)] == ["M-1", "M-4"]
+    rejected = [row for batch in batches for row in batch.rejected]
+    assert [(row.row_number, row.rule) for row in rejected] == [
+        (2, "codificacion_invalida"),
+        (3, "linea_malformada"),
+    ]
+    assert rejected[0].values == {"medidor_id": "M-ñÿ", "lectura": "2"}
+    assert rejected[1].values == {"_linea": "cortada ñ"}
+
+
+def test_a_character_split_between_two_reads_is_whole(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sources.readers.encoding._BLOCK", 3)
+
+    assert [row["medidor_id"] for row in rows_of(read(contract, "medidor;lectura\nñññ🙂ñ;1"))] == [
+        "ñññ🙂ñ"
+    ]
+
+
+@pytest.mark.parametrize("ending", ["gz", "zst"])
+def test_compressed_files_are_read(contract: Contract, ending: str) -> None:
+    content = b"medidor;lectura\nM-1;1\n"
+    packed = gzip.compress(content) if ending == "gz" else zstandard.compress(content)
+
+    assert len(rows_of(read(contract, packed, f"f.csv.{ending}"))) == 1
+
+
+def test_a_compressed_file_that_breaks_off_is_refused_as_a_whole(contract: Contract) -> None:
+    content = "medidor;lectura\n" + "".join(f"M-{n};{n * 7919 % 1000}\n" for n in range(50_000))
+    packed = gzip.compress(content.encode())
+
+    with pytest.raises(SourceDataError, match="está cortado: falta el final"):
+        read(contract, packed[: len(packed) // 2], "f.csv.gz")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_an_empty_file_is_refused(contract: Contract, content: bytes) -> None:
+    with pytest.raises(SourceDataError, match=r"el archivo f\.csv: está vacío"):
+        read(contract, content)
+
+
+def test_a_header_alone_is_a_file_of_no_rows(contract: Contract) -> None:
+    assert read(contract, "medidor;lectura\n") == []
+    assert read(contract, "medidor;lectura") == []
+
+
+def test_another_layout_is_drift_and_names_what_is_missing(contract: Contract) -> None:
+    with pytest.raises(DriftError, match="faltan las columnas medidor, lectura") as held:
+        read(contract, "medidor,lectura\nM-1,1\n")
+    assert "otro formato" in str(held.value)
+    assert "Columnas encontradas: medidor,lectura" in str(held.value)
+
+
+def test_columns_that_differ_only_in_case_are_told_apart(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", [column("a", source="Dato")], delimiter=";")
+
+    assert [row["a"] for row in rows_of(read(contract, "dato;Dato;DATO\n1;2;3\n"))] == ["2"]
+    with pytest.raises(DriftError, match="falta la columna Dato"):
+        read(contract, "dato;DATO\n1;3\n")
+
+
+def test_the_header_may_stand_further_down(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", COLUMNS, delimiter=";", headerRow=3)
+
+    batches = read(contract, "Informe\n\nmedidor;lectura\nM-1;1\nrota\n")
+
+    assert numbers_of(batches) == [1]
+    assert [row.row_number for batch in batches for row in batch.rejected] == [2]
+
+
+def test_an_unclosed_quote_does_not_pass_unnoticed(contract: Contract) -> None:
+    batches = read(contract, 'medidor;lectura\nM-1;1\n"M-2;2\nM-3;3\n')
+
+    assert numbers_of(batches) == [1]
+    (rejected,) = [row for batch in batches for row in batch.rejected]
+    assert rejected.values == {"_linea": '"M-2;2\nM-3;3'}
+
+
+def test_a_row_longer_than_a_block_is_refused(
+    contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 1024)
+
+    with pytest.raises(SourceDataError, match="comillas sin cerrar"):
+        read(contract, 'medidor;lectura\n"' + "x" * 5000 + "\n")
+
+
+def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", COLUMNS, encoding="ebcdico")
+
+    with pytest.raises(SourceDataError, match="la codificación 'ebcdico' no existe"):
+        read(contract, "medidor;lectura\n")
+
+
+def test_an_abandoned_read_closes_the_file(contract: Contract) -> None:
+    path = contract.path.parent / "f.csv"
+    path.write_text("medidor;lectura\n" + "M;1\n" * 200_000)
+
+    with open_file(contract, feed_file(path), batch_rows=10) as reader:
+        next(reader.batches())
+
+    path.unlink()
+
+
+def test_a_day_of_the_city_is_read_and_cast(tmp_path: Path) -> None:
+    contract = make_contract(
+        tmp_path,
+        "csv",
+        [column("medidor_id", source="medidor"),
+         column("fecha_hora", "timestamptz", source="fecha", format="dd/MM/yyyy HH:mm:ss"),
+         column("lectura", "numeric(14,3)", source="lectura_m3")],
+        delimiter=";",
+    )  # fmt: skip
+    content = (
+        "medidor;fecha;lectura_m3;estimada;bateria\n"
+        "M-1;01/06/2026 00:00:00;10.5;false;3.61\n"
+        "M-1;31/06/2026 01:00:00;10.6;false;3.61\n"
+        "M-1;01/06/2026 02:0\n"
+        "M-1;sin dato;10.7;false;3.61\n"
+        "M-1;01/06/2026 03:00:00;10,8;false;3.61\n"
+        "M-1;01/06/2026 04:00:00;10.9;false;3.61\n"
+    )
+
+    good, rejected = cast_all(contract, read(contract, content))
+
+    assert [(row["fecha_hora"].hour, str(row["lectura"])) for row in good] == [
+        (3, "10.500"),
+        (7, "10.900"),
+    ]
+    assert [(row.row_number, row.rule, row.column) for row in rejected] == [
+        (2, "tipo_invalido", "fecha_hora"),
+        (3, "linea_malformada", None),
+        (4, "tipo_invalido", "fecha_hora"),
+        (5, "tipo_invalido", "lectura"),
+    ]

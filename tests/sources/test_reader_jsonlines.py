@@ -1,0 +1,152 @@
+"""JSON lines: paths are followed, and a line that is no JSON is set aside as it is."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sources.contract import Contract
+from sources.errors import DriftError, SourceDataError
+from sources.readers import RawBatch, open_file
+from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
+from tests.sources.reader_support import (
+    cast_all,
+    column,
+    feed_file,
+    make_contract,
+    numbers_of,
+    read_all,
+    rows_of,
+)
+
+COLUMNS = [
+    column("medidor_id", source="deviceInfo.deviceName", required=True),
+    column("lectura", "numeric(14,3)", source="object.volumen_l"),
+    column("rssi_dbm", "integer", source="rxInfo[0].rssi"),
+    column("unidad", constant="L"),
+]
+
+
+@pytest.fixture
+def contract(tmp_path: Path) -> Contract:
+    return make_contract(tmp_path, "jsonl", COLUMNS)
+
+
+def read(contract: Contract, content: bytes | str, name: str = "f.jsonl") -> list[RawBatch]:
+    path = contract.path.parent / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_all(open_file(contract, feed_file(path), batch_rows=2))
+
+
+def uplink(meter: str | None, volume: Any = 1, rssi: Any = -97) -> str:
+    return json.dumps(
+        {"deviceInfo": {"deviceName": meter}, "rxInfo": [{"rssi": rssi}, {"rssi": 0}],
+         "object": {"volumen_l": volume}},
+        ensure_ascii=False,
+    )  # fmt: skip
+
+
+def test_paths_lead_into_objects_and_lists(contract: Contract) -> None:
+    lines = [uplink("M-1", 123456), uplink("Ñ", 7.5, None), '{"deviceInfo": {}, "rxInfo": []}']
+
+    good, rejected = cast_all(contract, read(contract, "\n".join(lines)))
+
+    assert rejected == []
+    assert good == [
+        {"medidor_id": "M-1", "lectura": Decimal(123456), "rssi_dbm": -97, "unidad": "L"},
+        {"medidor_id": "Ñ", "lectura": Decimal("7.5"), "rssi_dbm": None, "unidad": "L"},
+        {"medidor_id": None, "lectura": None, "rssi_dbm": None, "unidad": "L"},
+    ]
+
+
+def test_lines_that_are_no_json_are_set_aside_under_their_number(contract: Contract) -> None:
+    batches = read(
+        contract,
+        f'{uplink("M-1")}\n{{"deviceInfo": \n\n{uplink("M-3")}\n[1, 2]\n{uplink("M-5")[:-20]}',
+    )
+
+    assert numbers_of(batches) == [1, 3]
+    rejected = [row for batch in batches for row in batch.rejected]
+    assert [(row.row_number, row.rule, row.reason) for row in rejected] == [
+        (2, "linea_malformada", "la línea no es un objeto JSON"),
+        (4, "linea_malformada", "la línea no es un objeto JSON"),
+        (5, "linea_malformada", "la línea está cortada: el archivo termina en medio de ella"),
+    ]
+    assert rejected[0].values == {"_linea": '{"deviceInfo": '}
+    assert rejected[2].values == {"_linea": uplink("M-5")[:-20]}
+
+
+def test_bytes_that_are_no_text_reject_only_their_line(contract: Contract) -> None:
+    bad = uplink("M-2").encode().replace(b"M-2", b"M-\xf1")
+
+    batches = read(contract, uplink("M-1").encode() + b"\n" + bad + b"\n" + uplink("M-3").encode())
+
+    assert numbers_of(batches) == [1, 3]
+    (rejected,) = [row for batch in batches for row in batch.rejected]
+    assert rejected.rule == "codificacion_invalida"
+    assert '"M-ñ"' in (rejected.values["_linea"] or "")
+
+
+def test_numbers_of_more_digits_than_a_double_has_are_exact(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "jsonl", [column("n", "numeric(30,12)")])
+
+    good, _ = cast_all(contract, read(contract, '{"n": 123456789012345.123456789012}\n{"n": 5}'))
+
+    assert good == [{"n": Decimal("123456789012345.123456789012")}, {"n": Decimal(5)}]
+
+
+def test_structures_become_json_text(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "jsonl", [column("ods"), column("extra", "jsonb")])
+
+    good, _ = cast_all(contract, read(contract, '{"ods": [6, 11], "extra": {"ñ": null}}'))
+
+    assert good == [{"ods": "[6,11]", "extra": '{"ñ":null}'}]
+
+
+def test_the_paths_found_are_told(contract: Contract) -> None:
+    path = contract.path.parent / "f.jsonl"
+    path.write_text(f'rota\n{uplink("M-1")}\n{{"nuevo": {{"a": 1}}}}\n')
+
+    with open_file(contract, feed_file(path)) as reader:
+        assert reader.columns() == (
+            "deviceInfo.deviceName", "rxInfo[0].rssi", "object.volumen_l", "nuevo.a",
+        )  # fmt: skip
+
+
+def test_a_file_without_a_required_path_is_another_format(contract: Contract) -> None:
+    other = json.dumps({"device": "M-1", "object": {"volumen_l": 1}})
+
+    with pytest.raises(DriftError, match=r"falta la columna deviceInfo\.deviceName"):
+        read(contract, "\n".join([other] * 100))
+    assert len(rows_of(read(contract, "\n".join([other] * 5)))) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"\n  \n"])
+def test_an_empty_file_is_refused(contract: Contract, content: bytes) -> None:
+    with pytest.raises(SourceDataError, match="está vacío"):
+        read(contract, content)
+
+
+def test_a_compressed_file_that_breaks_off_is_refused(contract: Contract) -> None:
+    packed = gzip.compress("\n".join(uplink(f"M-{n}", n) for n in range(20_000)).encode())
+
+    with pytest.raises(SourceDataError, match="está cortado"):
+        read(contract, packed[: len(packed) // 2], "f.jsonl.gz")
+
+
+def test_paths_are_parsed_and_followed() -> None:
+    document = {"a": {"b": [{"c": 1}]}, "n": None, "l": [1, 2], "e": {}}
+
+    assert parse_path("a.b[0].c") == ("a", "b", 0, "c")
+    assert value_at(document, parse_path("a.b[0].c")) == 1
+    assert value_at(document, parse_path("a.b[1].c")) is None
+    assert value_at(document, parse_path("l.x")) is None
+    assert value_at(document, ()) is document
+    assert has_path(document, parse_path("n.x.y"))
+    assert not has_path(document, parse_path("a.x"))
+    assert list(leaf_paths(document, {"l"})) == ["a.b[0].c", "n", "l", "e"]
