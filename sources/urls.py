@@ -32,7 +32,7 @@ _SCHEMES = {
     "https": "https",
 }
 _SERVER_SCHEMES = ("postgresql", "mysql", "mssql", "http", "https")
-_SECRET_KEYS = r"(?:[\w-]*(?:token|password|passwd|secret|api[_-]?key)|pwd|clave|contraseña)"
+_SECRET_KEYS = r"(?:[\w-]*(?:token|password|passwd|secret|api[_-]?key)|pwd|contraseña)"
 # The greedy middle takes passwords that hold an unescaped `@` or `/` as well: hiding too much
 # of an address is harmless, hiding too little is not.
 _USERINFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^:/\s@]*):\S*@")
@@ -58,7 +58,9 @@ class SourceUrl:
     database: str | None = None
     path: Path | None = None
     base: str | None = None
-    query: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    query: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False, hash=False
+    )
     password: str | None = field(default=None, repr=False)
     token: str | None = field(default=None, repr=False)
 

@@ -99,8 +99,7 @@
 -#}
 {% macro regla_de_correccion() -%}
     case
-        when antes is not distinct from despues then null
-        when tipo = 'fecha'
+        when tipo = 'fecha' and antes is not null
             then
                 case
                     when despues is not null and btrim(antes) ~ '^\d{2}/\d{2}/\d{4}$' then null
@@ -108,6 +107,7 @@
                     when {{ limpiar_texto('antes') }} is null then 'R-TEXTO-03'
                     else 'R-FECHA-02'
                 end
+        when antes is not distinct from despues then null
         when tipo = 'numero'
             then
                 case
@@ -176,5 +176,6 @@
     cross join lateral (
         {{ valores_corregibles(modelo) }}
     ) as valores (columna, tipo, sensible, antes, despues)
-    where valores.antes is distinct from valores.despues
+    -- A readable date may be written as PostgreSQL writes it and still not be in the protocol's form.
+    where valores.antes is distinct from valores.despues or valores.tipo = 'fecha'
 {%- endmacro %}

@@ -184,7 +184,8 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
     """Contract column name -> position in `found`.
 
     Names are compared without superfluous blanks; upper and lower case only matter where two
-    columns of the source differ in nothing else. Raises DriftError naming the contract's columns that are missing.
+    columns of the source differ in nothing else. Raises DriftError naming the contract's columns
+    that are missing.
     """
     exact: dict[str, int] = {}
     folded: dict[str, list[int]] = {}

@@ -236,6 +236,9 @@ class Mysql(Engine):
             for kind, encode in pymysql.converters.conversions.items()
             if not isinstance(kind, int)
         }
+        encryption: dict[str, Any] = {
+            key: value for key, value in url.query.items() if key.startswith("ssl_")
+        }
         return pymysql.connect(
             host=url.host or "localhost",
             port=url.port or 3306,
@@ -249,6 +252,7 @@ class Mysql(Engine):
             connect_timeout=options.connect_timeout_s,
             read_timeout=options.read_timeout_s,
             program_name=APPLICATION,
+            **encryption,
         )
 
     def begin(self, connection: Any) -> bool:

@@ -155,7 +155,7 @@ class JsonLinesReader:
             return None
         try:
             return self._decode(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _refused(self, line: bytes, number: int) -> RejectedRow:

@@ -239,6 +239,33 @@ def test_a_cursor_without_zone_is_compared_on_the_local_clock(
     assert [row["obra_id"] for row in rows_of(read_all(reader))] == ["2"]
 
 
+ODD_COLUMNS = [
+    column("obra_id", "integer", key=True, source="Order"),
+    column("avance", "numeric(5,2)", source='Avance % "real"'),
+    column("actualizado_en", "date", source="select"),
+]
+ODD_INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en"}
+
+
+def test_names_that_sql_would_trip_over(
+    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute(
+        'create table "Obras nuevas" ("Order" int, "Avance % ""real""" float8, "select" date)'
+    )
+    pg.execute("""insert into "Obras nuevas" values (1, 0.1, '2026-06-01')""")
+    contract = make_contract(
+        tmp_path, "postgresql", ODD_COLUMNS, table="public.Obras nuevas", **ODD_INCREMENTAL
+    )
+
+    for watermark in (None, "2026-06-01"):
+        reader = open_reader(contract, SourceUrl.parse(postgres), watermark=watermark)
+        good, _ = cast_all(contract, read_all(reader))
+        assert good == [
+            {"obra_id": 1, "avance": Decimal("0.10"), "actualizado_en": date(2026, 6, 1)}
+        ]
+
+
 def test_missing_columns_are_drift_and_extra_columns_are_reported(
     tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
 ) -> None:
@@ -354,6 +381,24 @@ def test_mysql_incremental_read_on_either_kind_of_time(
         {"obra_id": 2, "actualizado_en": datetime(2026, 6, 10, tzinfo=UTC)},
         {"obra_id": 3, "actualizado_en": None},
     ]
+
+
+@pytest.mark.mariadb
+def test_mysql_names_that_sql_would_trip_over(tmp_path: Path, mariadb: MariaDb) -> None:
+    mysql_execute(
+        mariadb,
+        "drop table if exists `Obras nuevas`",
+        'create table `Obras nuevas` (`Order` int, `Avance % "real"` double, `select` date)',
+        "insert into `Obras nuevas` values (1, 0.1, '2026-06-01')",
+    )
+    contract = make_contract(
+        tmp_path, "mysql", ODD_COLUMNS, table="Obras nuevas", **ODD_INCREMENTAL
+    )
+
+    for watermark in (None, "2026-06-01"):
+        reader = open_reader(contract, SourceUrl.parse(mariadb.url), watermark=watermark)
+        good, _ = cast_all(contract, read_all(reader))
+        assert good[0]["avance"] == Decimal("0.10")
 
 
 @pytest.mark.mariadb
