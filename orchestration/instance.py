@@ -21,6 +21,8 @@ storage:
       env: DAGSTER_POSTGRES_URL
 telemetry:
   enabled: false
+nux:
+  enabled: false
 # A run worker killed for memory leaves no failure event: look for it.
 run_monitoring:
   enabled: true

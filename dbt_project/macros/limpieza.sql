@@ -24,8 +24,14 @@
     {%- set ns = namespace(sql=columna) -%}
     {%- for letra in caracteres_reparables() -%}
         {%- set utf8 = letra.encode('utf-8') -%}
-        {%- set formas = [utf8.decode('latin-1'), utf8.decode('cp1252', 'ignore')] -%}
-        {%- for forma in formas | unique if forma | length == utf8 | length -%}
+        {#- Windows-1252 leaves five bytes undefined; programs show those as Latin-1 does. -#}
+        {%- set windows = namespace(texto='') -%}
+        {%- for i in range(utf8 | length) -%}
+            {%- set byte = utf8[i:i + 1] -%}
+            {%- set windows.texto = windows.texto ~ (byte.decode('cp1252', 'ignore') or byte.decode('latin-1')) -%}
+        {%- endfor -%}
+        {%- set formas = [utf8.decode('latin-1'), windows.texto] -%}
+        {%- for forma in formas | unique -%}
             {%- set ns.sql = "replace(" ~ ns.sql ~ ", '" ~ forma ~ "', '" ~ letra ~ "')" -%}
         {%- endfor -%}
     {%- endfor -%}

@@ -16,6 +16,8 @@ from typing import Any
 from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, AssetSpec, Output
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
+from psycopg import sql
+
 from expectations.results import record
 from orchestration.assets.naming import (
     INTERMEDIATE_GROUP,
@@ -28,10 +30,10 @@ from orchestration.assets.naming import (
     relation_key,
 )
 from orchestration.build_plan import plan_build, record_builds, test_results
-from orchestration.dbt_project import MANIFEST, dbt_executable
+from orchestration.dbt_project import MANIFEST, dbt_executable, relations
 from orchestration.progress import observer
 from orchestration.settings import DBT_PROJECT_DIR
-from orchestration.warehouse.connection import export_environment, locate
+from orchestration.warehouse.connection import Warehouse, export_environment, locate
 
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
 # Any fixed number: two builds at once would collide on dbt's temporary names.
@@ -121,7 +123,9 @@ def _run(
         for event in invocation.stream():
             if isinstance(event, Output):
                 watch.finished("dbt", str(event.output_name), "ok")
-            elif isinstance(event, AssetCheckResult):
+                yield _with_row_count(context, warehouse, event)
+                continue
+            if isinstance(event, AssetCheckResult):
                 watch.finished("controles", str(event.check_name), "ok" if event.passed else "falla")
             yield event
         results = _run_results(invocation.target_path)
@@ -133,6 +137,21 @@ def _run(
             record(connection, context.run_id, test_results(results))
     finally:
         _keep_artifacts(invocation.target_path)
+
+
+def _with_row_count(
+    context: AssetExecutionContext, warehouse: Warehouse, event: Output[Any]
+) -> Output[Any]:
+    """The event of a table with its rows counted; views are left alone, counting them runs them."""
+    schema, table = context.assets_def.keys_by_output_name[event.output_name].path
+    node = relations()[f"{schema}.{table}"]
+    if node["config"].get("materialized") == "view":
+        return event
+    with warehouse.connect() as connection:
+        row = connection.execute(
+            sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
+        ).fetchone()
+    return event.with_metadata({**event.metadata, "dagster/row_count": row[0] if row else 0})
 
 
 def _run_results(target: Path) -> Mapping[str, Any] | None:

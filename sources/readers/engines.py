@@ -17,7 +17,6 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import quote
@@ -197,11 +196,14 @@ class Postgresql(Engine):
 
         text, parameters = self.compiled(statement)
         copy_out = sql.SQL("copy ({}) to stdout (format csv)").format(sql.SQL(text))
+        if not parameters:
+            # Without parameters psycopg takes a text as it is: a doubled % would stay doubled.
+            text = text.replace("%%", "%")
         names = [column.name for column in statement.selected_columns]
         with connection.cursor() as cursor, cursor.copy(copy_out, parameters) as copy:
             lines = iter(copy)
-            while block := _take(lines, batch_rows):
-                yield _parse_copy(block, names)
+            while (taken := _take(lines, batch_rows))[1]:
+                yield _parse_copy(*taken, names)
 
     def since(
         self, column: sa.ColumnClause[Any], value: CursorValue, zoned: bool | None
@@ -462,25 +464,25 @@ def engine_for(url: SourceUrl) -> Engine:
     return kinds[url.scheme]()
 
 
-def _take(lines: Iterator[Any], batch_rows: int) -> list[Any]:
-    """The next rows of a COPY, each as bytes: `batch_rows` of them or some megabytes."""
-    block: list[Any] = []
-    size = 0
-    while len(block) < batch_rows and size < _BATCH_BYTES:
-        part = list(islice(lines, min(1024, batch_rows - len(block))))
-        if not part:
+def _take(lines: Iterator[Any], batch_rows: int) -> tuple[bytearray, int]:
+    """The next rows of a COPY and how many they are: `batch_rows`, or some megabytes.
+
+    Copied at once into one buffer: kept apart, a million small objects cost more than the read.
+    """
+    block, count = bytearray(), 0
+    for line in lines:
+        block += line
+        count += 1
+        if count == batch_rows or len(block) >= _BATCH_BYTES:
             break
-        block += part
-        size += sum(map(len, part))
-    return block
+    return block, count
 
 
-def _parse_copy(block: Sequence[Any], names: Sequence[str]) -> list[Array]:
+def _parse_copy(block: bytearray, count: int, names: Sequence[str]) -> list[Array]:
     """Rows in PostgreSQL's CSV form as binary columns: null is unquoted, an empty text quoted."""
-    buffer = b"".join(block)
     table = pacsv.read_csv(
-        pa.BufferReader(buffer),
-        read_options=pacsv.ReadOptions(column_names=list(names), block_size=len(buffer) + 1),
+        pa.BufferReader(pa.py_buffer(block)),
+        read_options=pacsv.ReadOptions(column_names=list(names), block_size=len(block) + 1),
         parse_options=pacsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
         convert_options=pacsv.ConvertOptions(
             column_types=dict.fromkeys(names, pa.binary()),
@@ -489,8 +491,8 @@ def _parse_copy(block: Sequence[Any], names: Sequence[str]) -> list[Array]:
             quoted_strings_can_be_null=False,
         ),
     ).combine_chunks()
-    if table.num_rows != len(block):
-        raise pa.ArrowInvalid(f"COPY sent {len(block)} rows and {table.num_rows} were parsed")
+    if table.num_rows != count:
+        raise pa.ArrowInvalid(f"COPY sent {count} rows and {table.num_rows} were parsed")
     return [column.chunk(0) for column in table.columns]
 
 

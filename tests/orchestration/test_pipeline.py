@@ -1,0 +1,266 @@
+"""The whole way, as a person runs it: sample, second run, broken mart, healed mart, bad sources.
+
+One small synthetic municipality is carried through the tests of this file in order; each test
+says what it changes at the source.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse.embedded import EmbeddedServer
+
+LUJAN = str(Path(sys.executable).with_name("lujan"))
+WATER_EXPORT = "zonas-de-agua"
+PROJECTS_EXPORT = "proyectos-por-estado"
+
+
+@dataclass
+class City:
+    """A data folder and the command line working in it."""
+
+    folder: Path
+
+    @property
+    def sample(self) -> Path:
+        return self.folder / "sample"
+
+    @property
+    def portal(self) -> Path:
+        return self.folder / "portal"
+
+    def lujan(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SOURCE_", "CKAN_"))}
+        for name in ("WAREHOUSE_URL", "DAGSTER_HOME"):
+            clean.pop(name, None)
+        return subprocess.run(
+            [LUJAN, *arguments],
+            env=clean | {"LUJAN_DATA_DIR": str(self.folder), "LUJAN_SAMPLE_SCALE": "0.05",
+                         "COLUMNS": "200"} | env,
+            cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        url = EmbeddedServer(self.folder / "warehouse").url()
+        with psycopg.connect(url) as connection:
+            return connection.execute(statement.encode(), parameters).fetchall()
+
+    def change_water(self, statement: str) -> None:
+        """Change the synthetic water system, as its own people would."""
+        connection = sqlite3.connect(self.sample / "aguas.sqlite")
+        with connection:
+            connection.execute(statement)
+        connection.close()
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    made = City(tmp_path_factory.mktemp("city") / "data")
+    yield made
+    made.lujan("stop")
+
+
+@pytest.fixture(scope="module")
+def first(city: City) -> subprocess.CompletedProcess[str]:
+    return city.lujan("run")
+
+
+def portal_files(city: City) -> dict[str, tuple[float, bytes]]:
+    return {
+        str(path.relative_to(city.portal)): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in sorted(city.portal.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_first_run_ends_green_with_its_exports_made(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert first.returncode == 0, first.stdout[-3000:] + first.stderr[-2000:]
+    for words in ("sintético", "Cuarentena:", "Controles:", "0 bloqueantes", "Hallazgos:",
+                  "Exportaciones:", "make ui", "make docs", "Terminó bien"):  # fmt: skip
+        assert words in first.stdout, words
+    catalog = json.loads((city.portal / "data.json").read_text(encoding="utf-8"))
+    assert len(catalog["dataset"]) >= 15
+    for folder in (city.portal / WATER_EXPORT, city.portal / PROJECTS_EXPORT):
+        assert (folder / "datapackage.json").exists()
+        assert list(folder.glob("*.csv")) and list(folder.glob("*.json"))
+    assert (city.folder / "quality" / "index.html").exists()
+
+
+def test_what_was_planted_for_quarantine_is_there_and_nothing_else(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    truth = json.loads((city.sample / "ground_truth.json").read_text(encoding="utf-8"))
+    expected = {name: count for name, count in truth["cuarentena_esperada"].items() if count}
+    found = dict(city.query("select dataset, count(*) from quarantine.fila group by dataset"))
+    assert found == expected
+
+
+def test_every_row_is_accounted_for(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    assert city.query(
+        "select dataset from meta.carga where filas_leidas <> filas_cargadas + filas_cuarentena "
+        "+ filas_conocidas or filas_origen <> filas_leidas"
+    ) == []
+    [(raw, loaded)] = city.query(
+        "select (select count(*) from raw.telemetria__lecturas), (select sum(filas_cargadas) "
+        "from meta.carga where dataset like 'telemetria.%%')"
+    )
+    assert raw == loaded > 0
+
+
+def test_no_password_or_address_with_one_is_written_anywhere_but_its_file(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    server = EmbeddedServer(city.folder / "warehouse")
+    secret = (server.place / "password").read_bytes().strip()
+    assert secret not in (first.stdout + first.stderr).encode()
+    written = [
+        path
+        for path in city.folder.rglob("*")
+        if path.is_file() and "pgdata" not in path.parts and path != server.place / "password"
+    ]
+    assert written
+    assert [str(path) for path in written if secret in path.read_bytes()] == []
+    assert city.query(
+        "select count(*) from dagster.event_logs where event like %s", f"%{secret.decode()}%"
+    ) == [(0,)]
+
+
+def test_a_second_run_finds_nothing_to_do_and_says_so(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    before = portal_files(city)
+
+    second = city.lujan("run")
+
+    assert second.returncode == 0, second.stdout[-2000:]
+    assert "Sin novedades" in second.stdout
+    assert portal_files(city) == before
+
+
+def test_a_red_check_withholds_what_depends_on_it_and_only_that(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    before = portal_files(city)
+    city.change_water("update zonas set cuenca = 'Cuenca inexistente' where zona_id = 1")
+    city.change_water("update red_infraestructura set material = 'otro' where elemento_id = 1")
+
+    broken = city.lujan("run")
+
+    assert broken.returncode == 1
+    assert f"retenida {WATER_EXPORT}" in broken.stdout
+    assert "control bloqueante" in broken.stdout
+    states = dict(
+        city.query(
+            "select distinct on (conjunto) conjunto, estado from meta.publicacion "
+            "order by conjunto, publicacion_id desc"
+        )
+    )
+    assert states[WATER_EXPORT] == "retenida"
+    assert states[PROJECTS_EXPORT] != "retenida"
+    after = portal_files(city)
+    kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")}
+    assert kept and all(after[name] == before[name] for name in kept)
+
+
+def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
+    again = city.lujan("run")
+
+    assert again.returncode == 1
+    assert f"retenida {WATER_EXPORT}" in again.stdout
+
+
+def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
+    city.change_water("update zonas set cuenca = 'Vistalba' where zona_id = 1")
+
+    healed = city.lujan("run")
+
+    assert healed.returncode == 0, healed.stdout[-2000:]
+    assert "retenida" not in healed.stdout
+
+
+def test_a_source_that_is_gone_leaves_the_rest_standing(city: City) -> None:
+    before = city.query("select count(*) from raw.aguas__zonas")
+    sample = city.sample
+    server = EmbeddedServer(city.folder / "warehouse")
+
+    run = city.lujan(
+        "run",
+        SOURCE_AGUAS_URL="mysql://lector:clave-secreta@127.0.0.1:1/aguas",
+        SOURCE_CITYMIS_URL=f"sqlite:///{sample / 'citymis.sqlite'}",
+        SOURCE_MLC_URL=server.url("muestra_mlc").replace("lujan:", "lujan:mal", 1),
+        SOURCE_TELEMETRIA_URL=str(sample / "telemetria"),
+    )
+
+    assert run.returncode == 2, run.stdout[-2000:]
+    assert "Falló aguas.zonas" in run.stdout and "no responde" in run.stdout
+    assert "Falló mlc.ejes" in run.stdout and "contraseña" in run.stdout
+    assert "clave-secreta" not in run.stdout + run.stderr
+    assert "Sistemas sin configurar (omitidos): milujan, planillas." in run.stdout
+    assert city.query("select count(*) from raw.aguas__zonas") == before
+
+
+def test_a_broken_contract_is_one_message_and_the_others_are_loaded(
+    city: City, tmp_path: Path
+) -> None:
+    (tmp_path / "roto.yaml").write_text("kind: DataContract\nid: mlc.roto\n", encoding="utf-8")
+
+    run = city.lujan("run", "--contracts", str(tmp_path))
+
+    assert run.returncode == 2
+    assert "roto.yaml" in run.stdout and "Qué hacer" in run.stdout
+    assert "mlc.proyectos" in run.stdout or "Sin novedades" in run.stdout
+
+
+def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
+    city: City, tmp_path: Path
+) -> None:
+    folder = tmp_path / "otro"
+    folder.mkdir()
+    lines = ["user key;datetime;meter reading;diff"]
+    register = 1000
+    for hour in range(60):
+        register += 20
+        lines.append(f"m-1;{1 + hour // 24:02d}/03/2026 {hour % 24:02d}:19:43;{register};20")
+    (folder / "swm_trial_x.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    run = city.lujan(
+        "run", "--contracts", str(PROJECT_ROOT / "docs/ejemplos/daiad/lecturas_daiad.yaml"),
+        "--source", f"telemetria={folder}",
+    )  # fmt: skip
+
+    assert run.returncode == 0, run.stdout[-2000:]
+    assert city.query(
+        "select cuenta_id, caudal_minimo_lh from agua.alerta_flujo_continuo where medidor_id = 'm-1'"
+    ) == [(None, 20)]
+
+
+@pytest.mark.parametrize("command", ["run", "status", "approve", "warehouse", "quarantine"])
+def test_every_command_explains_itself(city: City, command: str) -> None:
+    done = city.lujan(command, "--help")
+    assert done.returncode == 0 and "Usage" in done.stdout
+
+
+def test_status_and_a_dry_run_change_nothing(city: City) -> None:
+    before = city.query("select count(*) from meta.carga")
+
+    status, plan = city.lujan("status"), city.lujan("run", "--dry-run")
+
+    assert status.returncode == 0 and "telemetria.lecturas_csv" in status.stdout
+    assert plan.returncode == 0
+    assert city.query("select count(*) from meta.carga") == before
