@@ -36,7 +36,9 @@ def main() -> int:
     for figure, value, unit, ok in _figures(options.cold):
         failed |= not ok
         if options.json:
-            print(json.dumps({"figure": figure, "value": round(value, 2), "unit": unit}), flush=True)
+            print(
+                json.dumps({"figure": figure, "value": round(value, 2), "unit": unit}), flush=True
+            )
         else:
             print(f"{figure:32} {value:10.2f} {unit}{'' if ok else '   (failed)'}", flush=True)
     return int(failed)

@@ -392,7 +392,7 @@ class _TemporaryError(Exception):
         super().__init__(f"respondió {status} a {action}")
 
 
-class _Unexpected(Exception):  # noqa: N818 - a fact about an answer, explained by the caller
+class _Unexpected(Exception):
     """An answer that repeating the request will not change."""
 
 

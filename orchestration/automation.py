@@ -74,9 +74,7 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     feeds = [c for c in catalogue.contracts.values() if c.system == FEED_SYSTEM]
     try:
         with locate(start=False).connect() as connection:
-            known = {
-                str(row[0]) for row in connection.execute("select sha256 from meta.archivo")
-            }
+            known = {str(row[0]) for row in connection.execute("select sha256 from meta.archivo")}
         waiting = sorted(
             file.sha256 for feed in feeds for file in list_files(feed, url)
             if file.sha256 not in known

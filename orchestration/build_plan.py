@@ -110,9 +110,7 @@ def tested_relations(test: Mapping[str, Any]) -> list[str]:
     return [relation_of(both[name]) for name in names if name in both]
 
 
-def _test_result(
-    node: Mapping[str, Any], relation: str, result: Mapping[str, Any]
-) -> CheckResult:
+def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, Any]) -> CheckResult:
     severity = str(node["config"].get("severity", "error")).lower()
     status = str(result["status"])
     meta = node["config"].get("meta") or node.get("meta") or {}
@@ -151,7 +149,7 @@ def _dimension(node: Mapping[str, Any]) -> str:
 
 
 def _built(connection: Connection) -> dict[str, tuple[str, str, int]]:
-    """Last build by relation, of relations the project still has: state, fingerprint, newest load."""
+    """State, fingerprint and newest load of the last build of each relation there still is."""
     known = relations()
     return {
         str(row[0]): (str(row[1]), str(row[2]), int(row[3]))

@@ -59,7 +59,7 @@ def _document(system: str, tables: dict[str, list[Contract]]) -> str:
             {
                 "name": system,
                 "schema": "raw",
-                "description": f"Sistema {system}: filas tal como llegaron, con su registro de carga.",
+                "description": f"Sistema {system}: filas tal como llegaron, con su carga.",
                 "tables": [
                     _table(system, table, contracts) for table, contracts in sorted(tables.items())
                 ],

@@ -86,7 +86,9 @@ def build_sample(watch: Observer) -> None:
     build(
         config.sample_dir,
         mlc_url=server.ensure_database(SAMPLE_DATABASE),
-        size=SampleSize() if config.sample_scale == 1 else SampleSize().reduced(config.sample_scale),
+        size=SampleSize()
+        if config.sample_scale == 1
+        else SampleSize().reduced(config.sample_scale),
         on_progress=lambda item, rows: watch.advanced("sample", item, rows),
     )
     watch.finished("sample", "municipio sintético", "ok")
@@ -139,7 +141,9 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
     from dagster import DagsterEventType
 
     found = []
-    for record in instance.get_records_for_run(run_id, of_type=DagsterEventType.STEP_FAILURE).records:
+    for record in instance.get_records_for_run(
+        run_id, of_type=DagsterEventType.STEP_FAILURE
+    ).records:
         event = record.event_log_entry.dagster_event
         if event is None or event.step_failure_data.error is None:
             continue
@@ -167,9 +171,12 @@ def _quiet(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "run.log"
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with path.open("w", encoding="utf-8") as log:
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            yield
+    with (
+        path.open("w", encoding="utf-8") as log,
+        contextlib.redirect_stdout(log),
+        contextlib.redirect_stderr(log),
+    ):
+        yield
 
 
 def set_sources(assignments: Sequence[str]) -> None:

@@ -32,9 +32,7 @@ class Settings(BaseSettings):
     `source_urls`, because the systems are those of the contracts and not known here.
     """
 
-    model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore"
-    )
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore")
 
     data_dir: Path = Field(
         default=PROJECT_ROOT / "data",

@@ -130,7 +130,9 @@ def summarise(
                 "order by conjunto, publicacion_id desc", [run_id],
             )
         )  # fmt: skip
-        total = connection.execute("select count(distinct conjunto) from meta.publicacion").fetchone()
+        total = connection.execute(
+            "select count(distinct conjunto) from meta.publicacion"
+        ).fetchone()
         findings = _findings(connection)
     lines = []
     unconfigured = []
@@ -144,7 +146,9 @@ def summarise(
             continue
         state = "fallida" if row[1] else "cargada" if row[2] else "sin_cambios"
         lines.append(
-            LoadLine(identifier, contract.title, state, int(row[3]), int(row[4]), int(row[5]), row[6])
+            LoadLine(
+                identifier, contract.title, state, int(row[3]), int(row[4]), int(row[5]), row[6]
+            )
         )
     return RunSummary(
         run_id=run_id,

@@ -25,7 +25,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,7 @@ import orjson
 import pyarrow as pa
 
 from sources.contract import Column, Contract
-from sources.errors import ContractError, DriftError
+from sources.errors import DriftError
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     Mask,
@@ -46,6 +45,7 @@ from sources.readers.base import (
     source_columns,
     verbatim,
 )
+from sources.readers.time_format import jdk_format
 
 RULE_TYPE = "tipo_invalido"
 RULE_RANGE = "fuera_de_rango"
@@ -54,7 +54,7 @@ DEFAULT_TIMEZONE = "America/Argentina/Mendoza"
 
 _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")
-# Every integer type of PostgreSQL fits in it, and Arrow parses '5.00' and '1e3' into it exactly.
+# Every integer type of PostgreSQL fits in it, and Arrow reads '5.00' into it as 5.
 _WHOLE = pa.decimal128(38, 0)
 _TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
 _FALSE = pa.array(["false", "f", "0", "0.0", "no", "n", "falso"])
@@ -99,7 +99,7 @@ class _Casted:
 
 @dataclass(frozen=True, slots=True)
 class NumberStyle:
-    """How a source writes numbers: the contract's options `decimal` and `thousands`.
+    """How a file writes numbers: the contract's options `decimal` and `thousands`.
 
     Without a declared thousands sign, none is accepted: 1.234 could be either number.
     """
@@ -120,7 +120,7 @@ class NumberStyle:
         return rf"^[+-]?{whole}(?:{point}\d+)?$"
 
 
-_NUMBER = re.compile(NumberStyle().pattern)
+_NUMBER = re.compile(NumberStyle().pattern, re.ASCII)
 
 
 def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
@@ -137,7 +137,8 @@ def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
             f"faltan columnas en lo leído: {', '.join(missing)}.",
             "avise al equipo de datos.",
         )
-    style = number_style(contract.options)
+    # A database or an API writes numbers in one way only, whatever a file would do.
+    style = number_style(contract.options) if contract.from_files else NumberStyle()
     casted = {
         column.name: cast_column(contract, column, columns[column.name], style)
         for column in contract.columns
@@ -253,8 +254,17 @@ def _to_exact_number(column: Column, array: Array, style: NumberStyle) -> _Caste
     try:
         result = _Casted(convert(texts), failures)
     except pa.ArrowInvalid:
-        result = _convert_shaped(texts, convert, not_a_number, why, failures)
+        result = _convert_shaped(
+            texts, convert, not_a_number, why, failures, promising=_fitting(target)
+        )
     return _with_failure(result, too_long, RULE_RANGE, why)
+
+
+def _fitting(target: Any) -> str:
+    """The pattern of numbers, written out, that have no more digits than the type."""
+    if pa.types.is_integer(target):
+        return rf"^[+-]?0*\d{{1,{len(str(2**target.bit_width))}}}(?:\.0*)?$"
+    return rf"^[+-]?0*\d{{0,{target.precision - target.scale}}}(?:\.\d{{0,{target.scale}}}0*)?$"
 
 
 def _to_float(array: Array, style: NumberStyle) -> _Casted:
@@ -272,8 +282,10 @@ def _to_float(array: Array, style: NumberStyle) -> _Casted:
 def _plain_numbers(
     array: Array, style: NumberStyle, not_a_number: str
 ) -> tuple[Array, tuple[_Failure, ...]]:
-    """Numbers as text with a decimal point and no thousands sign; null where they are written
-    in another way than the declared one."""
+    """Numbers as text with a decimal point and without thousands signs.
+
+    Null, and a failure, where one is written in another way than the contract declares.
+    """
     if not pa.types.is_string(array.type):
         # A float is read as its shortest decimal text: 0.1 is 0.1, not 0.1000000000000000055.
         return _as_strings(array), ()
@@ -294,10 +306,13 @@ def _convert_shaped(
     not_a_number: str,
     does_not_fit: str,
     failures: tuple[_Failure, ...],
+    *,
+    promising: str | None = None,
 ) -> _Casted:
     """Tell values that are no number from numbers that do not fit."""
     shaped = pc.fill_null(pc.match_substring_regex(texts, NumberStyle().pattern), True)
-    result = _convert(pc.if_else(shaped, texts, _NO_TEXT), convert, RULE_RANGE, does_not_fit)
+    numbers = pc.if_else(shaped, texts, _NO_TEXT)
+    result = _convert(numbers, convert, RULE_RANGE, does_not_fit, promising=promising)
     shapeless = _failures(_mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
     return _Casted(result.array, (*failures, *shapeless, *result.failures))
 
@@ -336,7 +351,7 @@ def _spelled_out(texts: Array) -> tuple[Array, Mask]:
 
 def _without_exponent(text: str) -> str | None:
     """A number written out; None when it needs more than 38 digits. Other text as it is."""
-    if not _NUMBER.match(text):
+    if not _NUMBER.fullmatch(text):
         return text
     sign, all_digits, exponent = Decimal(text).as_tuple()
     written = "".join(map(str, all_digits)).lstrip("0")
@@ -409,7 +424,8 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
 
     The result is naive when no value carries a zone, and in UTC otherwise.
     """
-    why = f"{what} (se espera {column.format or 'AAAA-MM-DD hh:mm:ss'})"
+    iso = "AAAA-MM-DD" if column.pg_type == "date" else "AAAA-MM-DD hh:mm:ss"
+    why = f"{what} (se espera {column.format or iso})"
     texts = _empty_to_null(texts)
     if column.format is None:
         for target in (_UTC, _NAIVE):
@@ -422,7 +438,7 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), True)
     iso = form.to_iso(pc.if_else(shaped, texts, _NO_TEXT))
     target = _UTC if form.zoned else _NAIVE
-    result = _convert(iso, lambda values: pc.cast(values, target), RULE_TYPE, why)
+    result = _times_of(iso, target, why)
     return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, why)
 
 
@@ -430,6 +446,11 @@ _ISO_DATE = r"(\d{4}-\d{2}-\d{2})"
 _ISO_CLOCK = r"(\d{2}:\d{2}(?::\d{2})?)"
 _ISO_ZONE = r"(Z|[+-]\d{2}(?::?\d{2})?)"
 _ISO_NAIVE = rf"^{_ISO_DATE}(?:[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)?)?$"
+# Days that a month never has, and hours that no day has; leap years are left to the conversion.
+_POSSIBLE_TIME = (
+    r"^\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\d|30)"
+    r"|02-(?:0[1-9]|[12]\d))(?:[T ](?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?|$)"
+)
 _ISO_ZONED = rf"^{_ISO_DATE}[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)? ?{_ISO_ZONE}$"
 
 
@@ -437,18 +458,10 @@ def _iso_times(column: Column, texts: Array, why: str) -> _Casted:
     """ISO times of every spelling in one column: with zone and without, any number of decimals."""
     zoned = pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False)
     naive = pc.fill_null(pc.match_substring_regex(texts, _ISO_NAIVE), False)
-    instants = _convert(
-        _respell(pc.if_else(zoned, texts, _NO_TEXT), _ISO_ZONED, r"\1T\2.\3Z\4"),
-        lambda values: pc.cast(values, _UTC),
-        RULE_TYPE,
-        why,
-    )
-    local = _convert(
-        _respell(pc.if_else(naive, texts, _NO_TEXT), _ISO_NAIVE, r"\1T\2.\3Z"),
-        lambda values: pc.cast(values, _NAIVE),
-        RULE_TYPE,
-        why,
-    )
+    zoned_texts = _respell(pc.if_else(zoned, texts, _NO_TEXT), _ISO_ZONED, r"\1T\2.\3Z\4")
+    naive_texts = _respell(pc.if_else(naive, texts, _NO_TEXT), _ISO_NAIVE, r"\1T\2.\3Z")
+    instants = _times_of(zoned_texts, _UTC, why)
+    local = _times_of(naive_texts, _NAIVE, why)
     failures = (*instants.failures, *local.failures)
     if pc.any(zoned).as_py():
         merged = pc.coalesce(instants.array, _instant(local.array, column))
@@ -456,6 +469,13 @@ def _iso_times(column: Column, texts: Array, why: str) -> _Casted:
         merged = local.array
     shapeless = _mask(pc.and_not(pc.is_valid(texts), pc.or_(zoned, naive)))
     return _with_failure(_Casted(merged, failures), shapeless, RULE_TYPE, why)
+
+
+def _times_of(iso: Array, target: Any, why: str) -> _Casted:
+    """ISO text as times; a day that its month does not have is a failure."""
+    return _convert(
+        iso, lambda values: pc.cast(values, target), RULE_TYPE, why, promising=_POSSIBLE_TIME
+    )
 
 
 def _respell(texts: Array, pattern: str, template: str) -> Array:
@@ -480,115 +500,6 @@ def _instant(times: Array, column: Column) -> Array:
 def _local(times: Array, column: Column) -> Array:
     zoned = pc.cast(times, pa.timestamp("us", tz=_zone(column)), safe=False)
     return pc.local_timestamp(zoned)
-
-
-@dataclass(frozen=True, slots=True)
-class TimeFormat:
-    """A date format in JDK letters (as ODCS writes them), ready to be applied to a column."""
-
-    pattern: str
-    template: str
-    padded: bool
-    zoned: bool
-    strftime: str
-
-    def to_iso(self, texts: Array) -> Array:
-        """ISO 8601 text of values that match `pattern`."""
-        iso = pc.replace_substring_regex(texts, self.pattern, self.template)
-        if self.padded:
-            return iso
-        # Parts written without a leading zero were given one after a mark: keep two digits.
-        iso = pc.replace_substring_regex(iso, r"~0(\d\d)", r"\1")
-        return pc.replace_substring(iso, "~", "")
-
-
-# Letter -> (part, expression, strftime); a part written with one letter may have one digit.
-_TOKENS: dict[str, tuple[str, str, str]] = {
-    "yyyy": ("year", r"(\d{4})", "%Y"),
-    "uuuu": ("year", r"(\d{4})", "%Y"),
-    "yy": ("short_year", r"(\d{2})", "%y"),
-    "MM": ("month", r"(\d{2})", "%m"),
-    "M": ("~month", r"(\d{1,2})", "%m"),
-    "dd": ("day", r"(\d{2})", "%d"),
-    "d": ("~day", r"(\d{1,2})", "%d"),
-    "HH": ("hour", r"(\d{2})", "%H"),
-    "H": ("~hour", r"(\d{1,2})", "%H"),
-    "mm": ("minute", r"(\d{2})", "%M"),
-    "ss": ("second", r"(\d{2})", "%S"),
-    "X": ("zone", r"(Z|[+-]\d{2}(?::?\d{2})?)", "%z"),
-    "XX": ("zone", r"(Z|[+-]\d{4})", "%z"),
-    "XXX": ("zone", r"(Z|[+-]\d{2}:\d{2})", "%z"),
-    "Z": ("zone", r"([+-]\d{4})", "%z"),
-}
-_TOKEN = re.compile(r"'(?P<literal>[^']*)'|(?P<letters>([A-Za-z])\3*)|(?P<sign>[^A-Za-z'])")
-
-
-def jdk_format(contract: Contract, text: str) -> TimeFormat:
-    """The format `text`; raises ContractError when a letter in it is not supported."""
-    try:
-        return _jdk_format(text)
-    except ValueError as error:
-        raise problem(
-            ContractError,
-            contract,
-            f"formato de fecha no admitido {text!r}: {error}.",
-            f"use {', '.join(_TOKENS)}, S y textos entre comillas simples.",
-        ) from error
-
-
-@lru_cache(maxsize=256)
-def _jdk_format(text: str) -> TimeFormat:
-    pattern = written = ""
-    groups: dict[str, tuple[int, bool]] = {}
-    for token in _TOKEN.finditer(text):
-        letters = token["letters"]
-        if letters is None:
-            sign = token["sign"] or token["literal"] or "'"
-            pattern += re.escape(sign)
-            written += sign.replace("%", "%%")
-            continue
-        part, expression, directive = _token(letters)
-        name = part.removeprefix("~")
-        if name in groups:
-            raise ValueError(f"{letters!r} está repetido")
-        groups[name] = (len(groups) + 1, part.startswith("~"))
-        pattern += expression
-        written += directive
-    return TimeFormat(
-        pattern=f"^{pattern}$",
-        template=_iso_template(groups),
-        padded=not any(loose for _, loose in groups.values()),
-        zoned="zone" in groups,
-        strftime=written,
-    )
-
-
-def _token(letters: str) -> tuple[str, str, str]:
-    if set(letters) == {"S"} and len(letters) <= 6:
-        return "fraction", rf"(\d{{{len(letters)}}})", "%f"
-    if letters not in _TOKENS:
-        raise ValueError(f"{letters!r} no se entiende")
-    return _TOKENS[letters]
-
-
-def _iso_template(groups: dict[str, tuple[int, bool]]) -> str:
-    def part(name: str) -> str:
-        number, loose = groups[name]
-        return f"~0\\{number}" if loose else f"\\{number}"
-
-    if not {"month", "day"} <= groups.keys() or not {"year", "short_year"} & groups.keys():
-        raise ValueError("faltan el año, el mes o el día")
-    year = part("year") if "year" in groups else f"20{part('short_year')}"
-    iso = f"{year}-{part('month')}-{part('day')}"
-    if "hour" in groups:
-        minute = part("minute") if "minute" in groups else "00"
-        second = part("second") if "second" in groups else "00"
-        iso += f" {part('hour')}:{minute}:{second}"
-        iso += f".{part('fraction')}" if "fraction" in groups else ""
-        iso += part("zone") if "zone" in groups else ""
-    elif groups.keys() & {"minute", "second", "fraction", "zone"}:
-        raise ValueError("falta la hora (HH)")
-    return iso
 
 
 # --- shared steps ---------------------------------------------------------------------------------
@@ -633,12 +544,26 @@ def _with_failure(casted: _Casted, bad: Mask, rule: str, why: str) -> _Casted:
     return _Casted(casted.array, (*casted.failures, *_failures(bad, rule, why)))
 
 
-def _convert(array: Array, convert: Callable[[Array], Array], rule: str, why: str) -> _Casted:
-    """`convert(array)`, with null and a failure for the values it cannot take."""
+def _convert(
+    array: Array,
+    convert: Callable[[Array], Array],
+    rule: str,
+    why: str,
+    *,
+    promising: str | None = None,
+) -> _Casted:
+    """`convert(array)`, with null and a failure for the values it cannot take.
+
+    `promising` is a pattern that every text which can be converted has: where much is wrong, it
+    settles most values at once.
+    """
     try:
         return _Casted(convert(array))
     except pa.ArrowInvalid:
         bad = np.zeros(len(array), bool)
+        if promising is not None:
+            matched = pc.fill_null(pc.match_substring_regex(array, promising), True)
+            array, bad = pc.if_else(matched, array, _NO_TEXT), _mask(pc.invert(matched))
         pieces = list(_by_halves(array, convert, bad))
         return _with_failure(_Casted(pa.concat_arrays(pieces)), bad, rule, why)
 

@@ -32,8 +32,6 @@ from sources.casting import cast_batch
 from sources.contract import Contract
 from sources.errors import LoadRefused, PipelineError, SourceDataError
 from sources.raw_table import (
-    LOAD_ID,
-    SOURCE_ROW,
     Connection,
     audit_columns,
     ensure_month_partitions,
@@ -388,8 +386,7 @@ def _merge(
     )
     updated = connection.execute(
         sql.SQL(
-            "update {raw} t set {set} from {input} e where {join} "
-            "and ({t}) is distinct from ({e})"
+            "update {raw} t set {set} from {input} e where {join} and ({t}) is distinct from ({e})"
         ).format(**parts)
     ).rowcount
     inserted = connection.execute(
@@ -608,10 +605,7 @@ class _Writer:
         self._schema = pa.schema(
             [*contract.arrow_schema, *(pa.field(name, pa.int64()) for name in extra)]
         )
-        encoders = {f.name: _encoder(f, contract) for f in self._schema}
-        self._new_encoder = lambda: pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(
-            self._schema, encoders
-        )
+        self._encoders = {f.name: _encoder(f, contract) for f in self._schema}
         self._statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
             target, _names(self._schema.names)
         )
@@ -625,7 +619,9 @@ class _Writer:
             arrays.append(rows)
         if self._with_order:
             arrays.append(rows)
-        encoder = self._new_encoder()
+        encoder: Any = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(
+            self._schema, self._encoders
+        )
         with (
             self._connection.cursor() as cursor,
             cursor.copy(self._statement) as copy,
@@ -635,7 +631,7 @@ class _Writer:
             copy.write(encoder.finish())
 
 
-def _encoder(field_: pa.Field, contract: Contract) -> Any:
+def _encoder(field_: pa.Field[Any], contract: Contract) -> Any:
     if field_.name in contract.arrow_schema.names:
         column = contract.column(field_.name)
         if column.pg_type == "jsonb":
@@ -815,5 +811,3 @@ def _record(
 def _names(names: Iterable[str]) -> sql.Composed:
     return sql.SQL(", ").join(sql.Identifier(name) for name in names)
 
-
-__all__ = ["Checker", "LoadContext", "LoadReport", "load", "SOURCE_ROW", "LOAD_ID"]

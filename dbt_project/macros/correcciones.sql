@@ -107,7 +107,7 @@
                     when {{ limpiar_texto('antes') }} is null then 'R-TEXTO-03'
                     else 'R-FECHA-02'
                 end
-        when antes is not distinct from despues then null
+        when (antes is not distinct from despues) then null
         when tipo = 'numero'
             then
                 case

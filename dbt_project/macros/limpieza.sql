@@ -3,39 +3,56 @@
     gives the corrected value; which rule changed it is answered in macros/correcciones.sql.
 -#}
 
-{#- Characters of Spanish text that turn into two or three others when UTF-8 is read as one byte each. -#}
-{% macro caracteres_reparables() -%}
-    {{ return('áéíóúüñÁÉÍÓÚÜÑàèìòùçÇ¿¡ºª°·«»–—‘’“”…€') }}
-{%- endmacro %}
-
-
 {#- Marks that only appear in text that went through the wrong encoding. -#}
 {% macro tiene_mojibake(columna) -%}
-    {{ columna }} ~ 'Ã[^A-Za-z ]|Ã |Â[^A-Za-z ]|Â |â€'
+    {{ columna }} ~ '[ÃÂ][^A-Za-z]|â[\u0080\u20ac\u201a]'
 {%- endmacro %}
 
 
 {#-
-    Repairs UTF-8 that was read as Latin-1 or Windows-1252 ("RevisiÃ³n" → "Revisión"). A chain of
-    replacements and not convert_from: a string that mixes damaged and sound text is repaired too, and
-    nothing in it can raise. Text without the marks is passed through untouched.
+    Puts right each pair of a mark and the character that stands for one byte, given the characters that
+    the pairs should have been. The byte is looked for as Latin-1 and as Windows-1252 show it; a mark
+    followed by anything else is left alone.
 -#}
-{% macro reparar_codificacion(columna) -%}
-    {%- set ns = namespace(sql=columna) -%}
-    {%- for letra in caracteres_reparables() -%}
-        {%- set utf8 = letra.encode('utf-8') -%}
-        {#- Windows-1252 leaves five bytes undefined; programs show those as Latin-1 does. -#}
-        {%- set windows = namespace(texto='') -%}
-        {%- for i in range(utf8 | length) -%}
-            {%- set byte = utf8[i:i + 1] -%}
-            {%- set windows.texto = windows.texto ~ (byte.decode('cp1252', 'ignore') or byte.decode('latin-1')) -%}
-        {%- endfor -%}
-        {%- set formas = [utf8.decode('latin-1'), windows.texto] -%}
-        {%- for forma in formas | unique -%}
-            {%- set ns.sql = "replace(" ~ ns.sql ~ ", '" ~ forma ~ "', '" ~ letra ~ "')" -%}
+{% macro reparar_pares(texto, marca, letras) -%}
+    {%- set ns = namespace(desde='', hasta='') -%}
+    {%- for letra in letras -%}
+        {%- set byte = letra.encode('utf-8')[-1:] -%}
+        {%- for forma in [byte.decode('latin-1'), byte.decode('cp1252', 'ignore')] | unique if forma -%}
+            {%- set ns.desde = ns.desde ~ forma -%}
+            {%- set ns.hasta = ns.hasta ~ letra -%}
         {%- endfor -%}
     {%- endfor -%}
-    case when {{ tiene_mojibake(columna) }} then {{ ns.sql }} else {{ columna }} end
+    (
+        select
+            string_agg(
+                case
+                    when orden = 1 then trozo
+                    when trozo <> '' and strpos('{{ ns.desde }}', left(trozo, 1)) > 0
+                        then translate(left(trozo, 1), '{{ ns.desde }}', '{{ ns.hasta }}') || substr(trozo, 2)
+                    else '{{ marca }}' || trozo
+                end,
+                '' order by orden
+            )
+        from unnest(string_to_array({{ texto }}, '{{ marca }}')) with ordinality as trozos (trozo, orden)
+    )
+{%- endmacro %}
+
+
+{#-
+    Repairs UTF-8 that was read as Latin-1 or Windows-1252 ("RevisiÃ³n" → "Revisión"). Pair by pair and not
+    with convert_from: a text that mixes damaged and sound parts is repaired too, and nothing in it can
+    raise. Text without the marks is passed through untouched.
+-#}
+{% macro reparar_codificacion(columna) -%}
+    {%- set sin_marca = "regexp_replace(" ~ columna ~ ", 'Â([\\u00a0-\\u00bf])', '\\1', 'g')" -%}
+    {%- set signos = "replace(" ~ sin_marca ~ ", 'â' || U&'\\0080', 'â€')" -%}
+    {%- set letras = 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüýþÿ' -%}
+    case
+        when {{ tiene_mojibake(columna) }}
+            then {{ reparar_pares(reparar_pares(signos, 'â€', '–—‘’“”…'), 'Ã', letras) }}
+        else {{ columna }}
+    end
 {%- endmacro %}
 
 

@@ -22,9 +22,9 @@ from dagster import (
     asset_check,
 )
 
-from exports.definition import load_definitions
 from expectations.marts import Suite
 from expectations.results import CheckResult, record
+from exports.definition import load_definitions
 from orchestration.assets.naming import relation_key
 from orchestration.progress import observer
 from orchestration.settings import settings

@@ -15,7 +15,6 @@ from typing import Any
 
 from dagster import AssetCheckResult, AssetExecutionContext, AssetsDefinition, AssetSpec, Output
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
-
 from psycopg import sql
 
 from expectations.results import record
@@ -126,7 +125,9 @@ def _run(
                 yield _with_row_count(context, warehouse, event)
                 continue
             if isinstance(event, AssetCheckResult):
-                watch.finished("controles", str(event.check_name), "ok" if event.passed else "falla")
+                watch.finished(
+                    "controles", str(event.check_name), "ok" if event.passed else "falla"
+                )
             yield event
         results = _run_results(invocation.target_path)
         if results is None:

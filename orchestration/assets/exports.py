@@ -113,13 +113,15 @@ def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:
         metadata={"frecuencia": definition.frecuencia, "marts": list(definition.marts)},
         pool=f"export_{definition.nombre.replace('-', '_')}",
     )
-    def export(context: AssetExecutionContext) -> MaterializeResult:
+    def export(context: AssetExecutionContext) -> MaterializeResult[None]:
         return _export(context, definition)
 
     return export
 
 
-def _export(context: AssetExecutionContext, definition: DatasetDefinition) -> MaterializeResult:
+def _export(
+    context: AssetExecutionContext, definition: DatasetDefinition
+) -> MaterializeResult[None]:
     watch = observer()
     watch.started("exports", definition.nombre)
     warehouse = locate()

@@ -100,7 +100,9 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
                 context.log.error(str(error), exc_info=error.__cause__)
         yield MaterializeResult(asset_key=key, metadata=_metadata(table, warehouse, outcome))
         yield _load_check(key, outcome)
-        yield _rules_check(key, CONTRACT_CHECK, [r for r in outcome.results if r.motor == "pandera"])
+        yield _rules_check(
+            key, CONTRACT_CHECK, [r for r in outcome.results if r.motor == "pandera"]
+        )
         if len(specs) > 2:
             found = [r for r in outcome.results if r.motor == "protocolo"]
             yield _rules_check(key, PROTOCOL_CHECK, found)
@@ -180,7 +182,8 @@ def _load_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
         passed=not errors and not idle,
         severity=AssetCheckSeverity.ERROR if errors else AssetCheckSeverity.WARN,
         description=(
-            "\n".join(errors) or ("El sistema no está configurado." if idle else "Filas conciliadas.")
+            "\n".join(errors)
+            or ("El sistema no está configurado." if idle else "Filas conciliadas.")
         ),
         metadata={"deriva": drift} if drift else {},
     )
@@ -231,7 +234,9 @@ def _metadata(table: str, warehouse: Warehouse, outcome: TableOutcome) -> dict[s
 
 
 def _describe(contracts: Sequence[Contract]) -> str:
-    lines = [f"**{contract.title}** (`{contract.id}`). {contract.description}" for contract in contracts]
+    lines = [
+        f"**{contract.title}** (`{contract.id}`). {contract.description}" for contract in contracts
+    ]
     return "\n\n".join(lines)
 
 

@@ -56,7 +56,9 @@ def run() -> None:
 def run_pipeline(
     source: Annotated[
         list[str] | None,
-        typer.Option("--source", "-s", help="sistema=dirección, p. ej. telemetria=/ruta. Repetible."),
+        typer.Option(
+            "--source", "-s", help="sistema=dirección, p. ej. telemetria=/ruta. Repetible."
+        ),
     ] = None,
     contracts: Annotated[
         list[Path] | None,
@@ -283,7 +285,8 @@ def sample_build() -> None:
 @contracts_app.command("check")
 def contracts_check(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Carpetas o archivos; por defecto, los de la ciudad.")
+        list[Path] | None,
+        typer.Argument(help="Carpetas o archivos; por defecto, los de la ciudad."),
     ] = None,
 ) -> None:
     """Revisa contratos sin conectarse a nada."""
@@ -292,7 +295,9 @@ def contracts_check(
     catalogue = load_catalogue(paths or [CONTRACTS_DIR])
     for error in catalogue.errors:
         errors.print(f"[red]✗[/red] {error}", highlight=False)
-    console.print(f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error.")
+    console.print(
+        f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error."
+    )
     raise typer.Exit(1 if catalogue.errors else 0)
 
 
@@ -355,8 +360,8 @@ def quarantine_show(
 
     with locate().connect() as connection:
         rows = connection.execute(
-            "select coalesce(archivo || ':', '') || coalesce(numero_fila::text, '?'), regla, motivo, "
-            "fila::text from quarantine.fila where dataset = %s and estado = 'pendiente' "
+            "select coalesce(archivo || ':', '') || coalesce(numero_fila::text, '?'), regla, "
+            "motivo, fila::text from quarantine.fila where dataset = %s and estado = 'pendiente' "
             "order by fila_id limit %s", [dataset, limit],
         ).fetchall()  # fmt: skip
     for place, rule, reason, values in rows:

@@ -53,7 +53,8 @@ def migrate(warehouse: Warehouse) -> MigrationResult:
             connection.execute(text("create schema if not exists meta"))
             connection.commit()
             context = MigrationContext.configure(
-                connection, opts={"version_table": "version_esquema", "version_table_schema": "meta"}
+                connection,
+                opts={"version_table": "version_esquema", "version_table_schema": "meta"},
             )
             before = context.get_current_revision()
             connection.commit()

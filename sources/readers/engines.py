@@ -195,10 +195,10 @@ class Postgresql(Engine):
         from psycopg import sql
 
         text, parameters = self.compiled(statement)
-        copy_out = sql.SQL("copy ({}) to stdout (format csv)").format(sql.SQL(text))
         if not parameters:
             # Without parameters psycopg takes a text as it is: a doubled % would stay doubled.
             text = text.replace("%%", "%")
+        copy_out = sql.SQL("copy ({}) to stdout (format csv)").format(sql.SQL(text))
         names = [column.name for column in statement.selected_columns]
         with connection.cursor() as cursor, cursor.copy(copy_out, parameters) as copy:
             lines = iter(copy)

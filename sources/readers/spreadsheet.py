@@ -23,7 +23,7 @@ from typing import Any, Self
 import numpy as np
 import python_calamine
 
-from sources.casting import jdk_format, number_style
+from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import DriftError, SourceDataError
 from sources.readers.arrow import Array
@@ -37,6 +37,7 @@ from sources.readers.base import (
     problem,
     unreadable,
 )
+from sources.readers.time_format import jdk_format
 
 # Spreadsheets count days from here; days 1 to 60 differ by one, and no date of the city is so old.
 _EPOCH = datetime(1899, 12, 30)

@@ -35,7 +35,9 @@ def test_the_asset_graph_is_the_one_on_file() -> None:
 
     found = shape(defs)
     if os.environ.get("LUJAN_UPDATE_SNAPSHOTS"):
-        SNAPSHOT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        SNAPSHOT.write_text(
+            json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
     assert found == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 

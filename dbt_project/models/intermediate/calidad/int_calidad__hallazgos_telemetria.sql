@@ -1,7 +1,7 @@
 {#-
     Findings of the readings. One pass over the hours for what one hour shows, the rest from days.
     The dataset is that of the load that brought the rows: several feeds share one table.
-    `filas_afectadas` is 0 where the water, and not the data, is what is unusual.
+    `filas_afectadas` is 0 where the readings are sound: the water is unusual or the register incomplete.
 -#}
 with
 cargas as (
@@ -233,7 +233,7 @@ reunidos as (
         carga_id,
         medidor_id,
         'R-MEDIDOR-02',
-        horas::integer,
+        0,
         'Llegan lecturas desde el ' || to_char(desde, 'DD/MM/YYYY') || ' y el medidor no está en el padrón.'
     from desconocidos
     union all

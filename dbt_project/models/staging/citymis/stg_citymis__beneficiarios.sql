@@ -37,7 +37,7 @@ limpio as (
         origen.apellido as apellido_original,
         {{ fecha_de_texto('origen.fecha_nacimiento') }} as fecha_nacimiento,
         origen.fecha_nacimiento as fecha_nacimiento_original,
-        generos.genero as genero,
+        generos.genero,
         origen.genero as genero_original,
         lista_etnia.valor as etnia,
         origen.etnia as etnia_original,

@@ -35,7 +35,7 @@ limpio as (
         origen.nombre as nombre_original,
         {{ limpiar_texto('origen.descripcion') }} as descripcion,
         origen.descripcion as descripcion_original,
-        estados.estado as estado,
+        estados.estado,
         origen.estado as estado_original,
         {{ en_rango('origen.avance_pct', 0, 100) }} as avance_pct,
         origen.avance_pct as avance_pct_original,

@@ -33,7 +33,7 @@ limpio as (
         origen.secretaria as secretaria_original,
         {{ fecha_de_texto('origen.fecha_nacimiento') }} as fecha_nacimiento,
         origen.fecha_nacimiento as fecha_nacimiento_original,
-        generos.genero as genero,
+        generos.genero,
         origen.genero as genero_original,
         lista_nivel_educativo.valor as nivel_educativo,
         origen.nivel_educativo as nivel_educativo_original,
