@@ -420,7 +420,7 @@ def _to_microseconds(times: Array) -> _Casted:
 
 
 def _parse_times(contract: Contract, column: Column, texts: Array, what: str) -> _Casted:
-    """Times written as text, in the column's format or in ISO 8601.
+    """Times written as text, in the column's format or else in ISO 8601.
 
     The result is naive when no value carries a zone, and in UTC otherwise.
     """
@@ -439,7 +439,15 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     iso = form.to_iso(pc.if_else(shaped, texts, _NO_TEXT))
     target = _UTC if form.zoned else _NAIVE
     result = _times_of(iso, target, why)
-    return _with_failure(result, _mask(pc.invert(shaped)), RULE_TYPE, why)
+    if pc.all(shaped).as_py():
+        return result
+    # ISO 8601 has one reading only, and is how a spreadsheet's own dates arrive.
+    rest = _iso_times(column, pc.if_else(shaped, _NO_TEXT, texts), why)
+    if form.zoned:
+        other = _instant(rest.array, column)
+    else:
+        other = _local(rest.array, column) if rest.array.type.tz else rest.array
+    return _Casted(pc.coalesce(result.array, other), (*result.failures, *rest.failures))
 
 
 _ISO_DATE = r"(\d{4}-\d{2}-\d{2})"

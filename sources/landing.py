@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
 import pgpq
+import pgpq.encoders
+import pgpq.schema
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -635,7 +637,7 @@ def _encoder(field_: pa.Field[Any], contract: Contract) -> Any:
     if field_.name in contract.arrow_schema.names:
         column = contract.column(field_.name)
         if column.pg_type == "jsonb":
-            return pgpq.StringEncoderBuilder.new_with_output(field_, pgpq.schema.Jsonb())
+            return pgpq.encoders.StringEncoderBuilder.new_with_output(field_, pgpq.schema.Jsonb())
     return pgpq.ArrowToPostgresBinaryEncoder.infer_encoder(field_)
 
 

@@ -14,22 +14,34 @@ horas as (
 ),
 
 niveles as (
-    select 'dia' as nivel, coalesce(sum(litros), 0) as litros
+    select
+        'dia' as nivel,
+        coalesce(sum(litros), 0) as litros
     from {{ ref('fct_consumo_diario') }}
     union all
-    select 'mes y cuenta', coalesce(sum(litros), 0)
+    select
+        'mes y cuenta',
+        coalesce(sum(litros), 0)
     from {{ ref('fct_consumo_mensual_cuenta') }}
     union all
-    select 'mes y zona', coalesce(sum(litros), 0)
+    select
+        'mes y zona',
+        coalesce(sum(litros), 0)
     from {{ ref('fct_consumo_mensual_zona') }}
 )
 
-select 'lecturas' as nivel, crudas.lecturas as esperado, horas.lecturas as obtenido
+select
+    'lecturas' as nivel,
+    crudas.lecturas as esperado,
+    horas.lecturas as obtenido
 from crudas
 cross join horas
 where crudas.lecturas <> horas.lecturas
 union all
-select niveles.nivel, horas.litros, niveles.litros
+select
+    niveles.nivel,
+    horas.litros as esperado,
+    niveles.litros as obtenido
 from niveles
 cross join horas
 where niveles.litros <> horas.litros

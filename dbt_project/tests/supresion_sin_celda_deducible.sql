@@ -8,7 +8,11 @@ tablas as (
         suprimido
     from {{ ref('fct_beneficiarios_agregado') }}
     union all
-    select 'fct_encuesta_habilidades', 'encuesta', dimension, suprimido
+    select
+        'fct_encuesta_habilidades',
+        'encuesta',
+        dimension,
+        suprimido
     from {{ ref('fct_encuesta_habilidades') }}
 ),
 

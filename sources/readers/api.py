@@ -345,6 +345,7 @@ def retry_after(response: httpx.Response, now: float) -> float | None:
     if text.isdecimal():
         return float(text)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - now)
+        asked: float = email.utils.parsedate_to_datetime(text).timestamp()
     except (TypeError, ValueError):
         return None
+    return max(0.0, asked - now)

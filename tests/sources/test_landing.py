@@ -524,3 +524,20 @@ def test_killed_at_ten_moments_and_run_again_gives_the_tables_of_one_clean_run(
     assert rows(warehouse, quarantined) == rows(clean, quarantined)
     files = "select nombre, sha256, filas_leidas from meta.archivo order by 1"
     assert rows(warehouse, files) == rows(clean, files)
+
+
+def test_json_columns_are_stored_as_json(
+    warehouse: Warehouse, source: Source, contract_of: Callable[..., Contract]
+) -> None:
+    columns = [
+        COLUMNS[0],
+        {"name": "nombre", "logicalType": "object", "physicalType": "jsonb"},
+    ]
+    source.run("drop table cuentas")
+    source.run("create table cuentas (cuenta_id, nombre)")
+    source.run("insert into cuentas values (?, ?)", [(1, '{"a": [1, "ñ"]}'), (2, "{roto")])
+
+    report = load(contract_of(columns), source.url, context(warehouse), [])
+
+    assert figures(report) == (2, 1, 1, 0, 0)
+    assert rows(warehouse, "select nombre #>> '{a,1}' from raw.aguas__cuentas") == [("ñ",)]

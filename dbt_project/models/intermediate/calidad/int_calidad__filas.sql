@@ -2,11 +2,11 @@
 with
 filas as (
     {%- for modelo, ficha in campos_corregibles().items() %}
-    select
-        '{{ ficha.dataset }}'::text as dataset,
-        count(*) as filas
-    from {{ ref(modelo) }}
-    union all
+        select
+            '{{ ficha.dataset }}'::text as dataset,
+            count(*) as filas
+        from {{ ref(modelo) }}
+        union all
     {%- endfor %}
     select
         cargas.dataset,

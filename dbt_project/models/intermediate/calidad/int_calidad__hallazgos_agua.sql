@@ -71,15 +71,50 @@ union all
 union all
 {{ hallazgo_huerfano('aguas.medidores', medidores, 'medidor_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id') }}
 union all
-{{ hallazgo_huerfano('aguas.macromedidores', ref('stg_aguas__macromedidores'), 'macromedidor_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id') }}
+{{ hallazgo_huerfano(
+    'aguas.macromedidores',
+    ref('stg_aguas__macromedidores'),
+    'macromedidor_id',
+    'zona_id',
+    ref('stg_aguas__zonas'),
+    'zona_id'
+) }}
 union all
-{{ hallazgo_huerfano('aguas.lecturas_macromedidor', ref('stg_aguas__lecturas_macromedidor'), 'macromedidor_id', 'macromedidor_id', ref('stg_aguas__macromedidores'), 'macromedidor_id') }}
+{{ hallazgo_huerfano(
+    'aguas.lecturas_macromedidor',
+    ref('stg_aguas__lecturas_macromedidor'),
+    'macromedidor_id',
+    'macromedidor_id',
+    ref('stg_aguas__macromedidores'),
+    'macromedidor_id'
+) }}
 union all
-{{ hallazgo_huerfano('aguas.facturacion', ref('stg_aguas__facturacion'), 'factura_id', 'cuenta_id', cuentas, 'cuenta_id') }}
+{{ hallazgo_huerfano(
+    'aguas.facturacion',
+    ref('stg_aguas__facturacion'),
+    'factura_id',
+    'cuenta_id',
+    cuentas,
+    'cuenta_id'
+) }}
 union all
-{{ hallazgo_huerfano('aguas.red_infraestructura', ref('stg_aguas__red_infraestructura'), 'elemento_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id') }}
+{{ hallazgo_huerfano(
+    'aguas.red_infraestructura',
+    ref('stg_aguas__red_infraestructura'),
+    'elemento_id',
+    'zona_id',
+    ref('stg_aguas__zonas'),
+    'zona_id'
+) }}
 union all
-{{ hallazgo_huerfano('aguas.calidad_agua', ref('stg_aguas__calidad_agua'), 'muestra_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id') }}
+{{ hallazgo_huerfano(
+    'aguas.calidad_agua',
+    ref('stg_aguas__calidad_agua'),
+    'muestra_id',
+    'zona_id',
+    ref('stg_aguas__zonas'),
+    'zona_id'
+) }}
 union all
 {{ hallazgo(
     'aguas.cuentas', 'R-CUENTA-01', 'cuenta_id', "'La cuenta no tiene zona.'", cuentas, 'zona_id is null',

@@ -20,9 +20,23 @@ personas_en_programas as (
     window por_documento as (partition by documento order by beneficiario_id)
 )
 
-{{ hallazgo_huerfano('citymis.tramites', ref('stg_citymis__tramites'), 'tramite_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+{{ hallazgo_huerfano(
+    'citymis.tramites',
+    ref('stg_citymis__tramites'),
+    'tramite_id',
+    'secretaria_id',
+    ref('stg_mlc__secretarias'),
+    'secretaria_id'
+) }}
 union all
-{{ hallazgo_huerfano('citymis.beneficiarios', ref('stg_citymis__beneficiarios'), 'beneficiario_id', 'programa_id', ref('stg_mlc__programas'), 'programa_id') }}
+{{ hallazgo_huerfano(
+    'citymis.beneficiarios',
+    ref('stg_citymis__beneficiarios'),
+    'beneficiario_id',
+    'programa_id',
+    ref('stg_mlc__programas'),
+    'programa_id'
+) }}
 union all
 {{ hallazgo(
     'citymis.solicitudes', 'R-FECHA-03', 'solicitud_id', "'El cierre es anterior al ingreso.'",

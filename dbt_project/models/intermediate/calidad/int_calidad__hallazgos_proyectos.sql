@@ -12,25 +12,81 @@ hitos_de_proyectos as (
     inner join {{ proyectos }} as proyectos on hitos.proyecto_id = proyectos.proyecto_id
 )
 
-{{ hallazgo_huerfano('mlc.programas', ref('stg_mlc__programas'), 'programa_id', 'eje_id', ref('stg_mlc__ejes'), 'eje_id') }}
+{{ hallazgo_huerfano(
+    'mlc.programas',
+    ref('stg_mlc__programas'),
+    'programa_id',
+    'eje_id',
+    ref('stg_mlc__ejes'),
+    'eje_id'
+) }}
 union all
-{{ hallazgo_huerfano('mlc.programas', ref('stg_mlc__programas'), 'programa_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+{{ hallazgo_huerfano(
+    'mlc.programas',
+    ref('stg_mlc__programas'),
+    'programa_id',
+    'secretaria_id',
+    ref('stg_mlc__secretarias'),
+    'secretaria_id'
+) }}
 union all
-{{ hallazgo_huerfano('mlc.proyectos', proyectos, 'proyecto_id', 'programa_id', ref('stg_mlc__programas'), 'programa_id') }}
+{{ hallazgo_huerfano(
+    'mlc.proyectos',
+    proyectos,
+    'proyecto_id',
+    'programa_id',
+    ref('stg_mlc__programas'),
+    'programa_id'
+) }}
 union all
-{{ hallazgo_huerfano('mlc.proyectos', proyectos, 'proyecto_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+{{ hallazgo_huerfano(
+    'mlc.proyectos',
+    proyectos,
+    'proyecto_id',
+    'secretaria_id',
+    ref('stg_mlc__secretarias'),
+    'secretaria_id'
+) }}
 union all
 {{ hallazgo_huerfano('mlc.hitos', hitos, 'hito_id', 'proyecto_id', proyectos, 'proyecto_id') }}
 union all
-{{ hallazgo_huerfano('mlc.indicadores', ref('stg_mlc__indicadores'), 'indicador_id', 'programa_id', ref('stg_mlc__programas'), 'programa_id') }}
+{{ hallazgo_huerfano(
+    'mlc.indicadores',
+    ref('stg_mlc__indicadores'),
+    'indicador_id',
+    'programa_id',
+    ref('stg_mlc__programas'),
+    'programa_id'
+) }}
 union all
-{{ hallazgo_huerfano('mlc.indicadores', ref('stg_mlc__indicadores'), 'indicador_id', 'secretaria_id', ref('stg_mlc__secretarias'), 'secretaria_id') }}
+{{ hallazgo_huerfano(
+    'mlc.indicadores',
+    ref('stg_mlc__indicadores'),
+    'indicador_id',
+    'secretaria_id',
+    ref('stg_mlc__secretarias'),
+    'secretaria_id'
+) }}
 union all
-{{ hallazgo_huerfano('mlc.metas', ref('stg_mlc__metas'), 'meta_id', 'indicador_id', ref('stg_mlc__indicadores'), 'indicador_id') }}
+{{ hallazgo_huerfano(
+    'mlc.metas',
+    ref('stg_mlc__metas'),
+    'meta_id',
+    'indicador_id',
+    ref('stg_mlc__indicadores'),
+    'indicador_id'
+) }}
 union all
 {{ hallazgo_huerfano('mlc.metas', ref('stg_mlc__metas'), 'meta_id', 'proyecto_id', proyectos, 'proyecto_id') }}
 union all
-{{ hallazgo_huerfano('mlc.mediciones', ref('stg_mlc__mediciones'), 'medicion_id', 'indicador_id', ref('stg_mlc__indicadores'), 'indicador_id') }}
+{{ hallazgo_huerfano(
+    'mlc.mediciones',
+    ref('stg_mlc__mediciones'),
+    'medicion_id',
+    'indicador_id',
+    ref('stg_mlc__indicadores'),
+    'indicador_id'
+) }}
 union all
 {{ hallazgo_repetido(
     'mlc.proyectos', 'R-CLAVE-02', proyectos, 'proyecto_id', ['codigo'],

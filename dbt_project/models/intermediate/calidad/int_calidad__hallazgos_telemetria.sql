@@ -38,29 +38,34 @@ por_hora as (
         1 as filas_afectadas,
         reglas.descripcion
     from horas
-    cross join lateral (
-        values
-        (
-            case when horas.regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09') then horas.regla_id end,
-            case horas.regla_id
-                when 'R-AGUA-04'
-                    then 'El registro retrocede ' || abs(horas.diferencia_original_litros) || ' litros.'
-                when 'R-AGUA-06'
-                    then 'El registro sube ' || horas.diferencia_original_litros || ' litros, más de lo que puede pasar por la conexión.'
-                when 'R-AGUA-07'
-                    then 'La lectura no encaja entre la anterior y la siguiente.'
-                else 'Pasaron ' || round(horas.segundos / 3600.0, 1) || ' horas sin lecturas; en ellas se consumieron ' || horas.consumo_litros || ' litros.'
-            end
-        ),
-        (
-            case when horas.lecturas_en_conflicto > 0 then 'R-AGUA-03' end,
-            'Hay dos lecturas distintas del mismo momento; se conservó la medida.'
-        ),
-        (
-            case when horas.hora >= {{ fecha_referencia() }} + interval '2 days' then 'R-AGUA-12' end,
-            'La lectura tiene una fecha posterior al día de referencia.'
-        )
-    ) as reglas (regla_id, descripcion)
+    cross join
+        lateral (
+            values
+            (
+                case when horas.regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09') then horas.regla_id end,
+                case horas.regla_id
+                    when 'R-AGUA-04'
+                        then 'El registro retrocede ' || abs(horas.diferencia_original_litros) || ' litros.'
+                    when 'R-AGUA-06'
+                        then
+                            'El registro sube ' || horas.diferencia_original_litros
+                            || ' litros, más de lo que puede pasar por la conexión.'
+                    when 'R-AGUA-07'
+                        then 'La lectura no encaja entre la anterior y la siguiente.'
+                    else
+                        'Pasaron ' || round(horas.segundos / 3600.0, 1) || ' horas sin lecturas; en ellas se consumieron '
+                        || horas.consumo_litros || ' litros.'
+                end
+            ),
+            (
+                case when horas.lecturas_en_conflicto > 0 then 'R-AGUA-03' end,
+                'Hay dos lecturas distintas del mismo momento; se conservó la medida.'
+            ),
+            (
+                case when horas.hora >= {{ fecha_referencia() }} + interval '2 days' then 'R-AGUA-12' end,
+                'La lectura tiene una fecha posterior al día de referencia.'
+            )
+        ) as reglas (regla_id, descripcion)
     where reglas.regla_id is not null
 ),
 
@@ -119,7 +124,7 @@ detenidos_con_uso_previo as (
         detenidos.horas,
         avg(dias.litros) as uso_previo
     from detenidos
-    inner join dias on detenidos.medidor_id = dias.medidor_id and dias.dia < detenidos.desde
+    inner join dias on detenidos.medidor_id = dias.medidor_id and detenidos.desde > dias.dia
     group by detenidos.carga_id, detenidos.medidor_id, detenidos.desde, detenidos.hasta, detenidos.dias, detenidos.horas
     having avg(dias.litros) >= {{ umbral_agua('R-AGUA-10', 'uso_previo_minimo_l_dia') }}
 ),
@@ -186,10 +191,20 @@ origenes as (
 ),
 
 reunidos as (
-    select carga_id, clave, regla_id, filas_afectadas, descripcion
+    select
+        carga_id,
+        clave,
+        regla_id,
+        filas_afectadas,
+        descripcion
     from por_hora
     union all
-    select carga_id, clave, regla_id, filas_afectadas, descripcion
+    select
+        carga_id,
+        clave,
+        regla_id,
+        filas_afectadas,
+        descripcion
     from intervalos
     union all
     select
@@ -244,10 +259,18 @@ reunidos as (
         0,
         alertas.explicacion
     from (
-        select medidor_id, inicio, regla_id, explicacion
+        select
+            medidor_id,
+            inicio,
+            regla_id,
+            explicacion
         from {{ ref('alerta_flujo_continuo') }}
         union all
-        select medidor_id, inicio, regla_id, explicacion
+        select
+            medidor_id,
+            inicio,
+            regla_id,
+            explicacion
         from {{ ref('alerta_rotura') }}
     ) as alertas
     left join origenes on alertas.medidor_id = origenes.medidor_id

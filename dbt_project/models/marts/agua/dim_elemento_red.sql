@@ -22,7 +22,9 @@ select
     elementos.diametro_mm,
     elementos.longitud_m::numeric(12, 2) as longitud_m,
     elementos.anio_instalacion::integer as anio_instalacion,
-    (extract(year from {{ fecha_referencia() }})::integer - elementos.anio_instalacion)::integer as antiguedad_anios,
+    (extract(year from {{ fecha_referencia(
+        
+    ) }})::integer - elementos.anio_instalacion)::integer as antiguedad_anios,
     elementos.estado
 from elementos
 left join {{ ref('stg_aguas__zonas') }} as zonas on elementos.zona_id = zonas.zona_id

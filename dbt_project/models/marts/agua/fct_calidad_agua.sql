@@ -38,7 +38,7 @@ select
     limites.maximo::numeric(14, 6) as limite_maximo,
     case
         when muestras.valor is null or coalesce(limites.minimo, limites.maximo) is null then null
-        when lower(muestras.unidad) is distinct from lower(limites.unidad) then null
+        when (lower(muestras.unidad) is distinct from lower(limites.unidad)) then null
         else
             muestras.valor >= coalesce(limites.minimo, muestras.valor)
             and muestras.valor <= coalesce(limites.maximo, muestras.valor)

@@ -17,7 +17,7 @@ horas as (
         bateria_mv,
         carga_id,
         case
-            when regla_id is distinct from 'R-AGUA-09' and not estimado and segundos > 0
+            when (regla_id is distinct from 'R-AGUA-09') and not estimado and segundos > 0
                 then consumo_litros * 3600.0::double precision / segundos
         end as caudal_lh
     from {{ ref('fct_consumo_horario') }}

@@ -86,7 +86,10 @@ validadas as (
                         else 'R-AGUA-04'
                     end
             when diferencia_l > maximo_l then 'R-AGUA-06'
-            when segundos_1 > (3600 * {{ umbral_agua('R-AGUA-09', 'intervalo_maximo_h') }})::integer then 'R-AGUA-09'
+            when segundos_1 > (3600 * {{ umbral_agua(
+                'R-AGUA-09',
+                'intervalo_maximo_h'
+            ) }})::integer then 'R-AGUA-09'
         end as regla_id
     from maximos
 ),

@@ -5,8 +5,8 @@
 with
 cambiados as (
     {%- for modelo in campos_corregibles() %}
-    {{ correcciones_de(modelo) }}
-    {{ 'union all' if not loop.last }}
+        {{ correcciones_de(modelo) }}
+        {{ 'union all' if not loop.last }}
     {%- endfor %}
 ),
 
@@ -56,30 +56,45 @@ consumos as (
         cambios.regla_id
     from horas
     left join cargas on horas.carga_id = cargas.carga_id
-    cross join lateral (
-        values
-        (
-            'consumo_litros',
-            horas.diferencia_original_litros::text,
-            horas.consumo_litros::text,
-            case when horas.regla_id not in ('R-AGUA-01', 'R-AGUA-09') then horas.regla_id end
-        ),
-        (
-            'lecturas',
-            (horas.lecturas + horas.lecturas_descartadas)::text,
-            horas.lecturas::text,
-            case when horas.lecturas_descartadas > 0 then 'R-AGUA-02' end
-        )
-    ) as cambios (columna, valor_original, valor_corregido, regla_id)
+    cross join
+        lateral (
+            values
+            (
+                'consumo_litros',
+                horas.diferencia_original_litros::text,
+                horas.consumo_litros::text,
+                case when horas.regla_id not in ('R-AGUA-01', 'R-AGUA-09') then horas.regla_id end
+            ),
+            (
+                'lecturas',
+                (horas.lecturas + horas.lecturas_descartadas)::text,
+                horas.lecturas::text,
+                case when horas.lecturas_descartadas > 0 then 'R-AGUA-02' end
+            )
+        ) as cambios (columna, valor_original, valor_corregido, regla_id)
     where cambios.regla_id is not null
 ),
 
 reunidos as (
-    select dataset, clave, columna, valor_original, valor_corregido, queda_sin_dato, regla_id
+    select
+        dataset,
+        clave,
+        columna,
+        valor_original,
+        valor_corregido,
+        queda_sin_dato,
+        regla_id
     from valores
     where regla_id is not null
     union all
-    select dataset, clave, columna, valor_original, valor_corregido, queda_sin_dato, regla_id
+    select
+        dataset,
+        clave,
+        columna,
+        valor_original,
+        valor_corregido,
+        queda_sin_dato,
+        regla_id
     from consumos
 )
 

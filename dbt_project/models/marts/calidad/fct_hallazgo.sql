@@ -22,19 +22,49 @@ de_correcciones as (
 ),
 
 reunidos as (
-    select dataset, clave, regla_id, columna, filas_afectadas, descripcion
+    select
+        dataset,
+        clave,
+        regla_id,
+        columna,
+        filas_afectadas,
+        descripcion
     from de_correcciones
     union all
-    select dataset, clave, regla_id, columna, filas_afectadas, descripcion
+    select
+        dataset,
+        clave,
+        regla_id,
+        columna,
+        filas_afectadas,
+        descripcion
     from {{ ref('int_calidad__hallazgos_proyectos') }}
     union all
-    select dataset, clave, regla_id, columna, filas_afectadas, descripcion
+    select
+        dataset,
+        clave,
+        regla_id,
+        columna,
+        filas_afectadas,
+        descripcion
     from {{ ref('int_calidad__hallazgos_agua') }}
     union all
-    select dataset, clave, regla_id, columna, filas_afectadas, descripcion
+    select
+        dataset,
+        clave,
+        regla_id,
+        columna,
+        filas_afectadas,
+        descripcion
     from {{ ref('int_calidad__hallazgos_telemetria') }}
     union all
-    select dataset, clave, regla_id, columna, filas_afectadas, descripcion
+    select
+        dataset,
+        clave,
+        regla_id,
+        columna,
+        filas_afectadas,
+        descripcion
     from {{ ref('int_calidad__hallazgos_gestion') }}
 )
 

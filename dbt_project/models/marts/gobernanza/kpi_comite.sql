@@ -11,7 +11,7 @@ manuales as (
         fuente
     from {{ ref('fct_kpi_manual') }}
     where codigo is not null and valor is not null and periodo <= {{ fecha_referencia() }}
-    order by codigo, periodo desc, fecha_carga desc
+    order by codigo asc, periodo desc, fecha_carga desc
 ),
 
 reuniones as (
@@ -40,7 +40,7 @@ ultima_publicacion as (
         fin
     from {{ source('meta', 'publicacion') }}
     where estado <> 'sin_cambios'
-    order by conjunto, publicacion_id desc
+    order by conjunto asc, publicacion_id desc
 ),
 
 publicados as (
@@ -55,19 +55,39 @@ pedidos as (
 ),
 
 medidos as (
-    select 'R27' as codigo, valor, periodo, 'Planilla de reuniones del comité' as fuente
+    select
+        'R27' as codigo,
+        valor,
+        periodo,
+        'Planilla de reuniones del comité' as fuente
     from reuniones
     union all
-    select 'R28', valor, {{ fecha_referencia() }}, 'Medido: calidad.kpi_calidad_dataset'
+    select
+        'R28',
+        valor,
+        {{ fecha_referencia() }},
+        'Medido: calidad.kpi_calidad_dataset'
     from calidad
     union all
-    select 'R30', valor, {{ fecha_referencia() }}, 'Medido: inventario.dim_dataset'
+    select
+        'R30',
+        valor,
+        {{ fecha_referencia() }},
+        'Medido: inventario.dim_dataset'
     from criticos
     union all
-    select 'R31', valor, {{ fecha_referencia() }}, 'Medido: registro de publicaciones'
+    select
+        'R31',
+        valor,
+        {{ fecha_referencia() }},
+        'Medido: registro de publicaciones'
     from publicados
     union all
-    select 'R39', valor, {{ fecha_referencia() }}, 'Medido: trámites de pedido de datos'
+    select
+        'R39',
+        valor,
+        {{ fecha_referencia() }},
+        'Medido: trámites de pedido de datos'
     from pedidos
 )
 

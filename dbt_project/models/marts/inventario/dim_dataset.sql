@@ -55,7 +55,10 @@ reunidos as (
             {{ dia_mendoza('cargas.ultima_carga') }},
             case when contratos.dataset is null then planilla.ultima_actualizacion end
         ) as ultima_actualizacion
-    from (select * from {{ source('meta', 'contrato') }} where vigente) as contratos
+    from (
+        select * from {{ source('meta', 'contrato') }}
+        where vigente
+    ) as contratos
     full outer join planilla on contratos.dataset = lower(planilla.dataset_codigo)
     left join cargas on contratos.dataset = cargas.dataset
 ),

@@ -27,19 +27,20 @@ celdas as (
         coalesce(dimensiones.valor, 'Sin dato') as valor,
         count(*) as personas
     from personas
-    cross join lateral (
-        values
-        ('total', 'Total'),
-        ('genero', personas.genero),
-        ('banda_edad', personas.banda_edad),
-        ('etnia', personas.etnia),
-        ('discapacidad', personas.discapacidad),
-        ('nivel_educativo', personas.nivel_educativo),
-        ('nivel_ingreso', personas.nivel_ingreso),
-        ('distrito', personas.distrito),
-        ('acceso_tecnologia', personas.acceso_tecnologia),
-        ('alfabetizacion_digital', personas.alfabetizacion_digital)
-    ) as dimensiones (dimension, valor)
+    cross join
+        lateral (
+            values
+            ('total', 'Total'),
+            ('genero', personas.genero),
+            ('banda_edad', personas.banda_edad),
+            ('etnia', personas.etnia),
+            ('discapacidad', personas.discapacidad),
+            ('nivel_educativo', personas.nivel_educativo),
+            ('nivel_ingreso', personas.nivel_ingreso),
+            ('distrito', personas.distrito),
+            ('acceso_tecnologia', personas.acceso_tecnologia),
+            ('alfabetizacion_digital', personas.alfabetizacion_digital)
+        ) as dimensiones (dimension, valor)
     group by personas.programa_id, dimensiones.dimension, coalesce(dimensiones.valor, 'Sin dato')
 ),
 

@@ -25,18 +25,19 @@ celdas as (
         count(*) as personas,
         avg(respuestas.autoevaluacion) as autoevaluacion_media
     from respuestas
-    cross join lateral (
-        values
-        ('total', 'Total'),
-        ('secretaria', respuestas.secretaria),
-        ('genero', respuestas.genero),
-        ('banda_edad', respuestas.banda_edad),
-        ('nivel_educativo', respuestas.nivel_educativo),
-        ('frecuencia_uso', respuestas.frecuencia_uso),
-        ('herramienta_principal', respuestas.herramienta_principal),
-        ('capacitacion_recibida', respuestas.capacitacion_recibida),
-        ('interes_capacitacion', respuestas.interes_capacitacion)
-    ) as dimensiones (dimension, valor)
+    cross join
+        lateral (
+            values
+            ('total', 'Total'),
+            ('secretaria', respuestas.secretaria),
+            ('genero', respuestas.genero),
+            ('banda_edad', respuestas.banda_edad),
+            ('nivel_educativo', respuestas.nivel_educativo),
+            ('frecuencia_uso', respuestas.frecuencia_uso),
+            ('herramienta_principal', respuestas.herramienta_principal),
+            ('capacitacion_recibida', respuestas.capacitacion_recibida),
+            ('interes_capacitacion', respuestas.interes_capacitacion)
+        ) as dimensiones (dimension, valor)
     group by dimensiones.dimension, coalesce(dimensiones.valor, 'Sin dato')
 ),
 

@@ -6,7 +6,7 @@ ultimas as (
         valor
     from {{ ref('int_proyectos__mediciones') }}
     where indicador_id is not null and valor is not null and not es_atipica
-    order by indicador_id, periodo desc, medicion_id desc
+    order by indicador_id asc, periodo desc, medicion_id desc
 )
 
 select

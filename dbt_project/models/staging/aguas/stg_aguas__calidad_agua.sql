@@ -20,7 +20,13 @@ limpio as (
         origen.punto as punto_original,
         origen.zona_id,
         origen.fecha_hora at time zone '{{ var("zona_horaria") }}' as fecha_hora,
-        {{ valor_de_lista('origen.parametro', {'turbidez': 'turbidez', 'color': 'color', 'ph': 'ph', 'arsenico': 'arsenico', 'amonio': 'amonio', 'cloro_residual': 'cloro_residual', 'cloro': 'cloro_residual'}) }} as parametro,
+        {{ valor_de_lista(
+            'origen.parametro',
+            {
+                'turbidez': 'turbidez', 'color': 'color', 'ph': 'ph', 'arsenico': 'arsenico',
+                'amonio': 'amonio', 'cloro_residual': 'cloro_residual', 'cloro': 'cloro_residual'
+            }
+        ) }} as parametro,
         origen.parametro as parametro_original,
         {{ en_rango('origen.valor', 'limites.minimo_posible', 'limites.maximo_posible') }} as valor,
         origen.valor as valor_original,

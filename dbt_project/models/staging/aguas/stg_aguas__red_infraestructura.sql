@@ -17,7 +17,13 @@ origen as (
 limpio as (
     select
         elemento_id,
-        {{ valor_de_lista('tipo', {'caneria': 'cañería', 'estacion_de_bombeo': 'estación de bombeo', 'planta_potabilizadora': 'planta potabilizadora', 'valvula': 'válvula', 'cisterna': 'cisterna'}) }} as tipo,
+        {{ valor_de_lista(
+            'tipo',
+            {
+                'caneria': 'cañería', 'estacion_de_bombeo': 'estación de bombeo',
+                'planta_potabilizadora': 'planta potabilizadora', 'valvula': 'válvula', 'cisterna': 'cisterna'
+            }
+        ) }} as tipo,
         tipo as tipo_original,
         {{ limpiar_texto('nombre') }} as nombre,
         nombre as nombre_original,
@@ -26,9 +32,16 @@ limpio as (
         material as material_original,
         diametro_mm,
         longitud_m,
-        {{ en_rango('anio_instalacion', 1850, 'extract(year from ' ~ fecha_referencia() ~ ') + 1') }} as anio_instalacion,
+        {{ en_rango(
+            'anio_instalacion',
+            1850,
+            'extract(year from ' ~ fecha_referencia() ~ ') + 1'
+        ) }} as anio_instalacion,
         anio_instalacion as anio_instalacion_original,
-        {{ valor_de_lista('estado', {'en_servicio': 'en servicio', 'fuera_de_servicio': 'fuera de servicio', 'en_obra': 'en obra'}) }} as estado,
+        {{ valor_de_lista(
+            'estado',
+            {'en_servicio': 'en servicio', 'fuera_de_servicio': 'fuera de servicio', 'en_obra': 'en obra'}
+        ) }} as estado,
         estado as estado_original,
         _load_id
     from origen

@@ -71,9 +71,13 @@ limpio as (
     left join {{ ref('protocolo_valores') }} as lista_etnia
         on lista_etnia.campo = 'etnia' and lista_etnia.codigo = {{ normalizar_codigo('origen.etnia') }}
     left join {{ ref('protocolo_valores') }} as lista_nivel_educativo
-        on lista_nivel_educativo.campo = 'nivel_educativo' and lista_nivel_educativo.codigo = {{ normalizar_codigo('origen.nivel_educativo') }}
+        on lista_nivel_educativo.campo = 'nivel_educativo' and lista_nivel_educativo.codigo = {{ normalizar_codigo(
+            'origen.nivel_educativo'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_nivel_ingreso
-        on lista_nivel_ingreso.campo = 'nivel_ingreso' and lista_nivel_ingreso.codigo = {{ normalizar_codigo('origen.nivel_ingreso') }}
+        on lista_nivel_ingreso.campo = 'nivel_ingreso' and lista_nivel_ingreso.codigo = {{ normalizar_codigo(
+            'origen.nivel_ingreso'
+        ) }}
     left join {{ ref('distritos') }} as distritos
         on distritos.distrito_codigo = {{ normalizar_codigo('origen.distrito') }}
     left join {{ ref('protocolo_valores') }} as lista_wg_ver
@@ -81,17 +85,29 @@ limpio as (
     left join {{ ref('protocolo_valores') }} as lista_wg_oir
         on lista_wg_oir.campo = 'wg_oir' and lista_wg_oir.codigo = {{ normalizar_codigo('origen.wg_oir') }}
     left join {{ ref('protocolo_valores') }} as lista_wg_caminar
-        on lista_wg_caminar.campo = 'wg_caminar' and lista_wg_caminar.codigo = {{ normalizar_codigo('origen.wg_caminar') }}
+        on lista_wg_caminar.campo = 'wg_caminar' and lista_wg_caminar.codigo = {{ normalizar_codigo(
+            'origen.wg_caminar'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_wg_recordar
-        on lista_wg_recordar.campo = 'wg_recordar' and lista_wg_recordar.codigo = {{ normalizar_codigo('origen.wg_recordar') }}
+        on lista_wg_recordar.campo = 'wg_recordar' and lista_wg_recordar.codigo = {{ normalizar_codigo(
+            'origen.wg_recordar'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_wg_cuidado_personal
-        on lista_wg_cuidado_personal.campo = 'wg_cuidado_personal' and lista_wg_cuidado_personal.codigo = {{ normalizar_codigo('origen.wg_cuidado_personal') }}
+        on lista_wg_cuidado_personal.campo = 'wg_cuidado_personal' and lista_wg_cuidado_personal.codigo = {{ normalizar_codigo(
+            'origen.wg_cuidado_personal'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_wg_comunicarse
-        on lista_wg_comunicarse.campo = 'wg_comunicarse' and lista_wg_comunicarse.codigo = {{ normalizar_codigo('origen.wg_comunicarse') }}
+        on lista_wg_comunicarse.campo = 'wg_comunicarse' and lista_wg_comunicarse.codigo = {{ normalizar_codigo(
+            'origen.wg_comunicarse'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_acceso_tecnologia
-        on lista_acceso_tecnologia.campo = 'acceso_tecnologia' and lista_acceso_tecnologia.codigo = {{ normalizar_codigo('origen.acceso_tecnologia') }}
+        on lista_acceso_tecnologia.campo = 'acceso_tecnologia' and lista_acceso_tecnologia.codigo = {{ normalizar_codigo(
+            'origen.acceso_tecnologia'
+        ) }}
     left join {{ ref('protocolo_valores') }} as lista_alfabetizacion_digital
-        on lista_alfabetizacion_digital.campo = 'alfabetizacion_digital' and lista_alfabetizacion_digital.codigo = {{ normalizar_codigo('origen.alfabetizacion_digital') }}
+        on lista_alfabetizacion_digital.campo = 'alfabetizacion_digital' and lista_alfabetizacion_digital.codigo = {{ normalizar_codigo(
+            'origen.alfabetizacion_digital'
+        ) }}
 )
 
 select

@@ -31,9 +31,18 @@ limpio as (
         nombre as nombre_original,
         secretaria_id,
         programa_id,
-        {{ valor_de_lista('categoria', ['eficiencia', 'eficacia', 'calidad', 'productividad', 'impacto']) }} as categoria,
+        {{ valor_de_lista(
+            'categoria',
+            ['eficiencia', 'eficacia', 'calidad', 'productividad', 'impacto']
+        ) }} as categoria,
         categoria as categoria_original,
-        {{ valor_de_lista('tipo', {'de_proceso': 'de proceso', 'proceso': 'de proceso', 'de_finalidad': 'de finalidad', 'finalidad': 'de finalidad'}) }} as tipo,
+        {{ valor_de_lista(
+            'tipo',
+            {
+                'de_proceso': 'de proceso', 'proceso': 'de proceso', 'de_finalidad': 'de finalidad',
+                'finalidad': 'de finalidad'
+            }
+        ) }} as tipo,
         tipo as tipo_original,
         {{ limpiar_texto('unidad') }} as unidad,
         unidad as unidad_original,

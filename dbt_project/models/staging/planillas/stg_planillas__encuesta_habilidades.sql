@@ -37,7 +37,10 @@ limpio as (
         origen.genero as genero_original,
         lista_nivel_educativo.valor as nivel_educativo,
         origen.nivel_educativo as nivel_educativo_original,
-        {{ valor_de_lista('origen.frecuencia_uso', ['diaria', 'semanal', 'mensual', 'ocasional', 'nunca']) }} as frecuencia_uso,
+        {{ valor_de_lista(
+            'origen.frecuencia_uso',
+            ['diaria', 'semanal', 'mensual', 'ocasional', 'nunca']
+        ) }} as frecuencia_uso,
         origen.frecuencia_uso as frecuencia_uso_original,
         {{ limpiar_texto('origen.herramienta_principal') }} as herramienta_principal,
         origen.herramienta_principal as herramienta_principal_original,
@@ -56,7 +59,9 @@ limpio as (
     left join {{ ref('genero_equivalencias') }} as generos
         on generos.origen_codigo = {{ normalizar_codigo('origen.genero') }}
     left join {{ ref('protocolo_valores') }} as lista_nivel_educativo
-        on lista_nivel_educativo.campo = 'nivel_educativo' and lista_nivel_educativo.codigo = {{ normalizar_codigo('origen.nivel_educativo') }}
+        on lista_nivel_educativo.campo = 'nivel_educativo' and lista_nivel_educativo.codigo = {{ normalizar_codigo(
+            'origen.nivel_educativo'
+        ) }}
 )
 
 select

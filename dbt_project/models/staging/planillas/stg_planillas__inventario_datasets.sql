@@ -42,7 +42,13 @@ limpio as (
         origen.frecuencia as frecuencia_original,
         {{ limpiar_texto('origen.formato') }} as formato,
         origen.formato as formato_original,
-        {{ valor_de_lista('origen.clasificacion', {'sensible': 'sensible', 'acceso_restringido': 'acceso_restringido', 'restringido': 'acceso_restringido', 'libre_acceso': 'libre_acceso', 'abierto': 'libre_acceso'}) }} as clasificacion,
+        {{ valor_de_lista(
+            'origen.clasificacion',
+            {
+                'sensible': 'sensible', 'acceso_restringido': 'acceso_restringido',
+                'restringido': 'acceso_restringido', 'libre_acceso': 'libre_acceso', 'abierto': 'libre_acceso'
+            }
+        ) }} as clasificacion,
         origen.clasificacion as clasificacion_original,
         {{ valor_de_lista('origen.prioridad', ['critica', 'alta', 'normal', 'media', 'baja']) }} as prioridad,
         origen.prioridad as prioridad_original,

@@ -124,7 +124,8 @@ create table meta.deriva (
     unique (dataset, tipo, columna, detalle)
 );
 
--- Rows kept out of raw, verbatim. `fila` holds every value as text under the source's column names.
+-- Rows kept out of raw, verbatim. `fila` holds every value as text under the contract's column names; a line that could
+-- not be taken apart stands whole under `_linea`.
 create table quarantine.fila (
     fila_id              bigint generated always as identity primary key,
     dataset              text not null,
