@@ -14,6 +14,8 @@ from orchestration.settings import Settings, settings, source_tokens, source_url
 from orchestration.warehouse.embedded import EmbeddedServer
 from sources.urls import SourceUrl
 
+# The day the synthetic municipality stands still at.
+SAMPLE_REFERENCE_DATE = "2026-07-01"
 SAMPLE_DATABASE = "muestra_mlc"
 SAMPLE_API_SYSTEM = "milujan"
 # The sample's API listens on loopback for the length of one load; the token guards nothing.

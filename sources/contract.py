@@ -42,7 +42,7 @@ CONTRACTS_DIR = Path(__file__).parent / "contracts"
 LoadMode = Literal["full", "incremental", "files"]
 Severity = Literal["bloqueante", "advertencia"]
 CLASSIFICATIONS = ("sensible", "acceso_restringido", "libre_acceso")
-PRIORITIES = ("critico", "normal")
+PRIORITIES = ("critica", "normal")
 SEVERITIES: tuple[Severity, ...] = ("bloqueante", "advertencia")
 PROTOCOL_FIELDS = (
     "fecha_nacimiento",

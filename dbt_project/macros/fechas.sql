@@ -1,9 +1,10 @@
 {#- Days, hours, dates written as text and age bands. -#}
 
-{#- Day the marts speak of: the variable, or today in Mendoza. -#}
+{#- Day the marts speak of: the variable, else the environment (the sample's day), else today. -#}
 {% macro fecha_referencia() -%}
-    {%- if var('fecha_referencia') -%}
-        date '{{ var("fecha_referencia") }}'
+    {%- set dia = var('fecha_referencia') or env_var('DBT_FECHA_REFERENCIA', '') -%}
+    {%- if dia -%}
+        date '{{ dia }}'
     {%- else -%}
         (current_timestamp at time zone '{{ var("zona_horaria") }}')::date
     {%- endif -%}

@@ -8,6 +8,7 @@ well. A model that failed yields nothing, so what hangs on it is skipped; a test
 red check, and the gate withholds the exports that depend on it, in this run and in later ones.
 """
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,7 @@ from orchestration.assets.naming import (
     relation_key,
 )
 from orchestration.build_plan import plan_build, record_builds, test_results
+from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import MANIFEST, dbt_executable, relations
 from orchestration.progress import observer
 from orchestration.settings import DBT_PROJECT_DIR
@@ -113,6 +115,10 @@ def _run(
 ) -> Iterator[Any]:
     watch = observer()
     warehouse = locate()
+    if connections().sample:
+        os.environ["DBT_FECHA_REFERENCIA"] = SAMPLE_REFERENCE_DATE
+    else:
+        os.environ.pop("DBT_FECHA_REFERENCIA", None)
     arguments = ["build"]
     if selectors:
         arguments += ["--select", " ".join(selectors)]

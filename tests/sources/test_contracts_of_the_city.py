@@ -246,7 +246,7 @@ def test_birth_is_a_date_kept_as_it_was_written(catalogue: Catalogue, id_: str) 
 
 def test_water_consumption_infrastructure_and_health_are_critical(catalogue: Catalogue) -> None:
     assert {
-        id_ for id_, contract in catalogue.contracts.items() if contract.priority == "critico"
+        id_ for id_, contract in catalogue.contracts.items() if contract.priority == "critica"
     } == CRITICAL
 
 
