@@ -98,11 +98,12 @@ def relation_of(node: Mapping[str, Any]) -> str:
 
 
 def relations() -> dict[str, Mapping[str, Any]]:
-    """dbt nodes that are tables or views, by `<schema>.<table>`."""
+    """dbt nodes that are tables or views, by `<schema>.<table>`; ephemeral ones are neither."""
     return {
         relation_of(node): node
         for node in manifest()["nodes"].values()
         if node["resource_type"] in _RELATION_KINDS
+        and node["config"].get("materialized") != "ephemeral"
     }
 
 

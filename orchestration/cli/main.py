@@ -36,8 +36,9 @@ app.add_typer(sample_app, name="sample")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 
-console = Console()
-errors = Console(stderr=True)
+# Bound to the terminal itself: during a run, what libraries print is sent to a log file.
+console = Console(file=sys.stdout)
+errors = Console(file=sys.stderr)
 
 
 def run() -> None:
