@@ -61,8 +61,8 @@ def plan_build(connection: Connection, exports_behind: Collection[str] = ()) -> 
 
 def record_builds(
     connection: Connection, run_id: str, run_results: Mapping[str, Any], newest_load: int
-) -> None:
-    """Store the state of every relation that dbt built, failed or left out."""
+) -> list[str]:
+    """Store the state of every relation that dbt built, failed or left out; those not built."""
     fingerprint = project_sha256()
     nodes = manifest()["nodes"]
     rows = [
@@ -85,6 +85,7 @@ def record_builds(
             "proyecto_sha256, ultima_carga_id) values (%s, %s, %s, %s, %s, %s, %s, %s)",
             rows,
         )
+    return [row[1] for row in rows if row[3] != "ok"]
 
 
 def test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:

@@ -107,6 +107,12 @@ def relations() -> dict[str, Mapping[str, Any]]:
     }
 
 
+def test_names() -> list[str]:
+    """Names of the data tests that the project has now."""
+    nodes = manifest()["nodes"].values()
+    return [str(node["name"]) for node in nodes if node["resource_type"] == "test"]
+
+
 def with_ancestors(relation: str) -> set[str]:
     """A relation and everything of dbt it is built from (sources left out)."""
     nodes = manifest()["nodes"]

@@ -106,11 +106,14 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         warnings.simplefilter("ignore")
         from dagster import DagsterInstance
 
+        from exports.definition import load_definitions
         from orchestration.assets.controls import finish_validation
         from orchestration.definitions import defs
 
         job = defs.resolve_job_def("diaria")
         run_id = str(uuid.uuid4())
+        watch.expected("raw", len(prepared.catalogue.contracts))
+        watch.expected("exports", len(load_definitions().definitions))
         observe(watch)
         try:
             with DagsterInstance.get() as instance:

@@ -24,7 +24,7 @@ from dagster import (
 
 from expectations.marts import Suite
 from expectations.results import CheckResult, record
-from exports.definition import load_definitions
+from orchestration.assets.exports import withhold
 from orchestration.assets.naming import relation_key
 from orchestration.progress import observer
 from orchestration.settings import settings
@@ -78,17 +78,18 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         warehouse = locate()
         export_environment(warehouse)
         results = _validator(warehouse.sqlalchemy_url("psycopg2"), context.run.run_id).run(suite)
+        red = any(r.severidad == "bloqueante" and r.paso is not True for r in results)
         with warehouse.connect() as connection:
             record(connection, context.run.run_id, results)
+            held = withhold(connection, context.run.run_id, [suite.mart]) if red else []
         for result in results:
             watch.finished("controles", result.control, "ok" if result.paso else "falla")
-        return _verdict(suite.mart, results)
+        return _verdict(results, red, held)
 
     return check
 
 
-def _verdict(mart: str, results: list[CheckResult]) -> AssetCheckResult:
-    red = [r for r in results if r.severidad == "bloqueante" and r.paso is not True]
+def _verdict(results: list[CheckResult], red: bool, withheld: list[str]) -> AssetCheckResult:
     failed = [r for r in results if r.paso is not True]
     lines = [
         f"| {r.regla} | {r.columna or ''} | {r.severidad} | {r.filas_fallidas} | {r.explicacion} |"
@@ -97,7 +98,6 @@ def _verdict(mart: str, results: list[CheckResult]) -> AssetCheckResult:
     table = "\n".join(
         ["| regla | columna | severidad | fallan | explicación |", "|---|---|---|---|---|", *lines]
     )
-    withheld = _withheld_by(mart) if red else []
     metadata: dict[str, Any] = {"expectativas": len(results), "fallidas": len(failed)}
     if failed:
         metadata["detalle"] = MetadataValue.md(table)
@@ -112,8 +112,3 @@ def _verdict(mart: str, results: list[CheckResult]) -> AssetCheckResult:
         description=words,
         metadata=metadata,
     )
-
-
-def _withheld_by(mart: str) -> list[str]:
-    definitions, _ = load_definitions()
-    return [name for name, definition in definitions.items() if mart in definition.marts]

@@ -19,6 +19,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 from psycopg import sql
 
 from expectations.results import record
+from orchestration.assets.exports import marts_not_exported, withhold
 from orchestration.assets.naming import (
     INTERMEDIATE_GROUP,
     MARTS_GROUP,
@@ -99,7 +100,7 @@ def dbt_models() -> AssetsDefinition:
         with warehouse.connect(autocommit=True) as lock:
             lock.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
             with warehouse.connect() as connection:
-                plan = plan_build(connection, _exports_behind(connection))
+                plan = plan_build(connection, marts_not_exported(connection))
             chosen = () if context.is_subset else plan.selectors
             if plan.nothing and not context.is_subset:
                 context.log.info(f"Nada que construir: {plan.reason}.")
@@ -140,8 +141,9 @@ def _run(
             error = invocation.get_error()
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
-            record_builds(connection, context.run_id, results, newest_load)
+            failed = record_builds(connection, context.run_id, results, newest_load)
             record(connection, context.run_id, test_results(results))
+            withhold(connection, context.run_id, failed)
     finally:
         _keep_artifacts(invocation.target_path)
 
@@ -179,9 +181,3 @@ def _keep_artifacts(target: Path) -> None:
             shutil.copy(target / name, last / name)
     if target != last:
         shutil.rmtree(target, ignore_errors=True)
-
-
-def _exports_behind(connection: Any) -> set[str]:
-    from orchestration.assets.exports import marts_not_exported
-
-    return marts_not_exported(connection)

@@ -4,7 +4,7 @@ Belongs here: asking the gate, exporting or withholding, and saying so. Does not
 a file or a portal page is made (`exports/`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
@@ -46,6 +46,23 @@ class Withheld(Failure):
 def export_assets(definitions: Mapping[str, DatasetDefinition]) -> list[AssetsDefinition]:
     """One asset per definition, downstream of every mart it publishes."""
     return [_export_asset(definition) for definition in definitions.values()]
+
+
+def withhold(connection: Connection, run_id: str, marts: Collection[str]) -> list[str]:
+    """Record as withheld every portal dataset of `marts`; their names.
+
+    For datasets whose own step Dagster will not start, because a blocking check or a model before
+    it failed: nothing that is withheld may go unsaid.
+    """
+    held = []
+    for name, definition in load_definitions().definitions.items():
+        if set(definition.marts) & set(marts):
+            found = obstacles(connection, definition.marts)
+            words = "; ".join(str(item) for item in found)
+            record_withheld(connection, definition, run_id, words)
+            observer().finished("exports", name, "retenida")
+            held.append(name)
+    return held
 
 
 def marts_not_exported(connection: Connection) -> set[str]:

@@ -32,6 +32,7 @@ _BAD = {"falla", "fallida", "retenida"}
 class _Stage:
     title: str
     began: float
+    total: int | None = None
     current: str = ""
     done: int = 0
     bad: int = 0
@@ -47,6 +48,7 @@ class LiveView:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._stages: dict[str, _Stage] = {}
+        self._totals: dict[str, int] = {}
         self._live = Live(
             get_renderable=self._draw, console=console, refresh_per_second=8, transient=False
         )
@@ -67,6 +69,9 @@ class LiveView:
         if self._console.is_terminal:
             self._live.stop()
 
+    def expected(self, stage: str, total: int) -> None:
+        self._totals[stage] = total
+
     def started(self, stage: str, item: str) -> None:
         self._stage(stage).current = item
 
@@ -86,7 +91,7 @@ class LiveView:
         if name not in self._stages:
             for earlier in self._stages.values():
                 self._end(earlier)
-            self._stages[name] = _Stage(_STAGES.get(name, name), time.monotonic())
+            self._stages[name] = _Stage(_STAGES[name], time.monotonic(), self._totals.get(name))
         entry = self._stages[name]
         entry.ended = None
         return entry
@@ -121,7 +126,8 @@ class LiveView:
         if stage.unchanged:
             return "sin cambios"
         rows = max(stage.rows, sum(stage.reading.values()))
-        parts = [f"{stage.done}" if stage.done else "…"]
+        of = f" de {stage.total}" if stage.total and stage.done <= stage.total else ""
+        parts = [f"{stage.done}{of}"]
         if rows:
             parts.append(f"{rows:,} filas".replace(",", "."))
         if stage.bad:

@@ -5,7 +5,10 @@ Belongs here: words and layout. Does not belong here: finding anything out (`sum
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestration.summary import LoadLine, RunSummary
@@ -18,7 +21,17 @@ _STATES = {
 _REASONS = {
     "tipo_invalido": "valor que no corresponde al tipo",
     "clave_repetida": "clave repetida",
-    "fila_malformada": "línea incompleta o mal formada",
+    "linea_malformada": "línea incompleta o mal formada",
+    "codificacion_invalida": "texto en otra codificación",
+    "fuera_de_rango": "valor que no cabe en su tipo",
+    "texto_con_nulo": "texto con un carácter nulo",
+    "obligatorio": "falta un dato obligatorio",
+    "minimo": "valor por debajo del mínimo",
+    "maximo": "valor por encima del máximo",
+    "patron": "valor sin la forma esperada",
+    "valor_permitido": "valor fuera de la lista",
+    "protocolo.edad_en_lugar_de_fecha": "una edad en lugar de la fecha de nacimiento",
+    "protocolo.fecha_imposible": "fecha de nacimiento imposible",
 }
 _SHOWN = 12
 
@@ -74,16 +87,21 @@ def _loads(summary: RunSummary, console: Console) -> None:
     table.add_section()
     table.add_row("Total", "", *(number(value) for value in total), style="bold")
     console.print(table)
-    for line in summary.loads:
-        _load_error(line, console)
+    _load_errors(summary.loads, console)
 
 
 _FIGURES = ("read", "loaded", "quarantined")
 
 
-def _load_error(line: LoadLine, console: Console) -> None:
-    if line.error:
-        console.print(f"[red]Falló {line.dataset}:[/red] {line.error}", highlight=False)
+def _load_errors(lines: Sequence[LoadLine], console: Console) -> None:
+    """Each cause once: a system that is down fails all its datasets for the same reason."""
+    causes: dict[str, list[str]] = {}
+    for line in lines:
+        if line.error:
+            cause = line.error.removeprefix(f"{line.dataset}: ")
+            causes.setdefault(cause, []).append(line.dataset)
+    for cause, datasets in causes.items():
+        console.print(f"[red]Falló {', '.join(datasets)}:[/red] {escape(cause)}", highlight=False)
 
 
 def _quarantine(summary: RunSummary, console: Console) -> None:

@@ -51,7 +51,7 @@ def test_every_mart_has_an_owner_a_description_and_typed_columns() -> None:
         name = node.key.to_user_string()
         assert node.owners, name
         assert node.description, name
-        schema = node.metadata["dagster/column_schema"].schema
+        schema = node.metadata["dagster/column_schema"]
         assert all(column.description and column.type for column in schema.columns), name
 
 

@@ -23,7 +23,7 @@ from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.embedded import EmbeddedServer
 
 LUJAN = str(Path(sys.executable).with_name("lujan"))
-WATER_EXPORT = "zonas-de-agua"
+WATER_EXPORT = "red-de-agua"
 PROJECTS_EXPORT = "proyectos-por-estado"
 
 
@@ -158,8 +158,10 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
     before = portal_files(city)
-    city.change_water("update zonas set cuenca = 'Cuenca inexistente' where zona_id = 1")
-    city.change_water("update red_infraestructura set material = 'otro' where elemento_id = 1")
+    city.change_water(
+        "update red_infraestructura set anio_instalacion = 1492 where elemento_id = 1"
+    )
+    city.change_water("update zonas set nombre = 'Zona nueva' where zona_id = 1")
 
     broken = city.lujan("run")
 
@@ -175,6 +177,7 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     assert states[WATER_EXPORT] == "retenida"
     assert states[PROJECTS_EXPORT] != "retenida"
     after = portal_files(city)
+    assert after["zonas-de-agua/zonas-de-agua.csv"] != before["zonas-de-agua/zonas-de-agua.csv"]
     kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")}
     assert kept and all(after[name] == before[name] for name in kept)
 
@@ -187,7 +190,9 @@ def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
 
 
 def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
-    city.change_water("update zonas set cuenca = 'Vistalba' where zona_id = 1")
+    city.change_water(
+        "update red_infraestructura set anio_instalacion = 1992 where elemento_id = 1"
+    )
 
     healed = city.lujan("run")
 
@@ -209,10 +214,12 @@ def test_a_source_that_is_gone_leaves_the_rest_standing(city: City) -> None:
     )
 
     assert run.returncode == 2, run.stdout[-2000:]
-    assert "Falló aguas.zonas" in run.stdout and "no responde" in run.stdout
-    assert "Falló mlc.ejes" in run.stdout and "contraseña" in run.stdout
+    words = " ".join(run.stdout.split())
+    assert "aguas.zonas: no se pudo llegar al sistema aguas" in words
+    assert "mlc.secretarias: el sistema mlc" in words and "contraseña" in words
+    assert "Responsable: Obras Públicas" in words and "Qué hacer:" in words
     assert "clave-secreta" not in run.stdout + run.stderr
-    assert "Sistemas sin configurar (omitidos): milujan, planillas." in run.stdout
+    assert "Sistemas sin configurar (omitidos): milujan, planillas." in words
     assert city.query("select count(*) from raw.aguas__zonas") == before
 
 

@@ -1,0 +1,120 @@
+"""The gate reads what is stored: a red check of any kind, of this run or an earlier one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from expectations.results import CheckResult, Engine, record
+from orchestration.dbt_project import manifest, project_sha256, relation_of, test_names
+from orchestration.gate import obstacles
+from orchestration.warehouse.connection import Warehouse
+
+MART, OTHER = "agua.dim_zona", "proyectos.dim_eje"
+UPSTREAM = "staging.stg_aguas__zonas"
+
+
+def built(warehouse: Warehouse, relation: str, state: str = "ok") -> None:
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into meta.construccion (corrida_id, objeto, nodo, estado, proyecto_sha256, "
+            "ultima_carga_id) values ('r', %s, 'n', %s, %s, 0)",
+            [relation, state, project_sha256()],
+        )
+
+
+def verdict(engine: Engine, relation: str = MART, *, passed: bool | None = False) -> CheckResult:
+    return CheckResult(
+        control=a_test_of(relation) if engine == "dbt" else f"{engine}:{relation}",
+        motor=engine,
+        objeto=relation,
+        regla="prueba",
+        severidad="bloqueante",
+        paso=passed,
+        explicacion="La cuenca es una de las cuatro.",
+        responsable="Obras Públicas",
+    )
+
+
+def a_test_of(relation: str) -> str:
+    nodes = manifest()["nodes"]
+    return next(
+        str(node["name"])
+        for node in nodes.values()
+        if node["resource_type"] == "test"
+        and node.get("attached_node")
+        and relation_of(nodes[node["attached_node"]]) == relation
+    )
+
+
+def store(warehouse: Warehouse, run: str, *results: CheckResult) -> None:
+    with warehouse.connect() as connection:
+        record(connection, run, results)
+
+
+def found(warehouse: Warehouse, mart: str = MART) -> list[str]:
+    with warehouse.connect() as connection:
+        return [str(item) for item in obstacles(connection, [mart])]
+
+
+@pytest.fixture
+def marts(warehouse: Warehouse) -> Warehouse:
+    built(warehouse, MART)
+    built(warehouse, OTHER)
+    return warehouse
+
+
+def test_a_built_mart_without_red_checks_may_leave(marts: Warehouse) -> None:
+    store(marts, "r1", verdict("great_expectations", passed=True), verdict("dbt", passed=True))
+    assert found(marts) == []
+
+
+@pytest.mark.parametrize("engine", ["dbt", "great_expectations"])
+@pytest.mark.parametrize("passed", [False, None], ids=["failed", "could not run"])
+def test_a_red_or_unknown_blocking_check_stops_its_mart_only(
+    marts: Warehouse, engine: Engine, passed: bool | None
+) -> None:
+    store(marts, "r1", verdict(engine, passed=passed))
+
+    [message] = found(marts)
+    assert "agua.dim_zona" in message and "cuatro" in message and "Obras Públicas" in message
+    assert found(marts, OTHER) == []
+
+
+def test_a_warning_stops_nothing(marts: Warehouse) -> None:
+    store(marts, "r1", replace(verdict("dbt"), severidad="advertencia"))
+    assert found(marts) == []
+
+
+def test_a_red_check_on_what_the_mart_is_built_from_stops_it(marts: Warehouse) -> None:
+    store(marts, "r1", replace(verdict("great_expectations", UPSTREAM)))
+    assert len(found(marts)) == 1
+
+
+def test_the_newest_verdict_counts_whichever_run_gave_it(marts: Warehouse) -> None:
+    store(marts, "r1", verdict("dbt"))
+    assert len(found(marts)) == 1
+    store(marts, "r2", verdict("dbt", passed=True))
+    assert found(marts) == []
+
+
+@pytest.mark.parametrize("state", ["error", "omitido"])
+def test_a_mart_whose_last_build_did_not_succeed_does_not_leave(
+    marts: Warehouse, state: str
+) -> None:
+    built(marts, MART, state)
+    assert f"construcción ({state})" in found(marts)[0]
+
+
+def test_a_mart_that_was_never_built_does_not_leave(warehouse: Warehouse) -> None:
+    assert "sin construir" in found(warehouse)[0]
+
+
+def test_a_check_that_is_gone_from_project_or_suite_blocks_nothing(marts: Warehouse) -> None:
+    gone = replace(verdict("great_expectations"), control="quitada")
+    store(marts, "r1", gone, replace(verdict("dbt"), control="prueba_quitada"))
+    store(marts, "r2", verdict("great_expectations", passed=True))
+
+    assert "prueba_quitada" not in test_names()
+    assert found(marts) == []
