@@ -52,9 +52,11 @@ class City:
             cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
 
+    def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(EmbeddedServer(self.folder / "warehouse").url())
+
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        url = EmbeddedServer(self.folder / "warehouse").url()
-        with psycopg.connect(url) as connection:
+        with self.connect() as connection:
             return connection.execute(statement.encode(), parameters).fetchall()
 
     def change_water(self, statement: str) -> None:
@@ -158,9 +160,16 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
     before = portal_files(city)
-    city.change_water(
-        "update red_infraestructura set anio_instalacion = 1492 where elemento_id = 1"
-    )
+    with city.connect() as connection:
+        connection.execute(
+            "alter table raw.aguas__red_infraestructura "
+            "drop constraint aguas__red_infraestructura_pkey"
+        )
+        connection.execute(
+            "insert into raw.aguas__red_infraestructura "
+            "select * from raw.aguas__red_infraestructura where elemento_id = 1"
+        )
+    city.change_water("update red_infraestructura set material = 'otro' where elemento_id = 2")
     city.change_water("update zonas set nombre = 'Zona nueva' where zona_id = 1")
 
     broken = city.lujan("run")
@@ -177,7 +186,7 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     assert states[WATER_EXPORT] == "retenida"
     assert states[PROJECTS_EXPORT] != "retenida"
     after = portal_files(city)
-    assert after["zonas-de-agua/zonas-de-agua.csv"] != before["zonas-de-agua/zonas-de-agua.csv"]
+    assert after["zonas-de-agua/zonas.csv"] != before["zonas-de-agua/zonas.csv"]
     kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")}
     assert kept and all(after[name] == before[name] for name in kept)
 
@@ -190,9 +199,11 @@ def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
 
 
 def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
-    city.change_water(
-        "update red_infraestructura set anio_instalacion = 1992 where elemento_id = 1"
-    )
+    with city.connect() as connection:
+        connection.execute(
+            "delete from raw.aguas__red_infraestructura where elemento_id = 1 and ctid > ("
+            "select min(ctid) from raw.aguas__red_infraestructura where elemento_id = 1)"
+        )
 
     healed = city.lujan("run")
 
