@@ -326,7 +326,7 @@ def _write_parquet(
             while batch := cursor.fetchmany(_BATCH_ROWS):
                 rows = _counted(rows, max_rows, len(batch))
                 arrays = [
-                    pa.array(values, field.type)
+                    pa.array([_in_utc(value) for value in values], field.type)
                     for values, field in zip(zip(*batch, strict=True), schema, strict=True)
                 ]
                 writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
@@ -405,6 +405,12 @@ def _parquet_value(column: MartColumn) -> sql.Composable:
     if column.pg_type == "uuid":
         return sql.SQL("{}::text").format(_field(column.name))
     return _json_value(column)
+
+
+def _in_utc(value: Any) -> Any:
+    """The same instant in UTC: with Pandera's engines imported, Arrow mistakes other zones."""
+    aware = isinstance(value, dt.datetime) and value.tzinfo is not None
+    return value.astimezone(dt.UTC) if aware else value
 
 
 def _arrow_type(column: MartColumn) -> pa.DataType:

@@ -88,7 +88,7 @@ def record_builds(
     return [row[1] for row in rows if row[3] != "ok"]
 
 
-def test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
+def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
     """dbt test results as check results, one per relation that the test speaks of.
 
     A test that could not run has no verdict (`paso` None); a skipped one keeps its last verdict.

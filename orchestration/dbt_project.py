@@ -107,7 +107,7 @@ def relations() -> dict[str, Mapping[str, Any]]:
     }
 
 
-def test_names() -> list[str]:
+def data_test_names() -> list[str]:
     """Names of the data tests that the project has now."""
     nodes = manifest()["nodes"].values()
     return [str(node["name"]) for node in nodes if node["resource_type"] == "test"]

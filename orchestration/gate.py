@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from orchestration.dbt_project import test_names, with_ancestors
+from orchestration.dbt_project import data_test_names, with_ancestors
 from sources.raw_table import Connection
 
 
@@ -46,7 +46,7 @@ def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
             "select corrida_id from meta.resultado_control r where r.objeto = v.objeto "
             "and r.motor = 'great_expectations' order by resultado_id desc limit 1)) "
             "order by objeto, control",
-            [relations, test_names()],
+            [relations, data_test_names()],
         )
     ]
     builds = {

@@ -37,7 +37,7 @@ from orchestration.assets.naming import (
     raw_key,
     relation_key,
 )
-from orchestration.build_plan import plan_build, record_builds, test_results
+from orchestration.build_plan import dbt_test_results, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import MANIFEST, dbt_executable, relations
 from orchestration.progress import observer
@@ -159,7 +159,7 @@ def _run(
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
             failed = record_builds(connection, context.run_id, results, newest_load)
-            record(connection, context.run_id, test_results(results))
+            record(connection, context.run_id, dbt_test_results(results))
             withhold(connection, context.run_id, failed)
     finally:
         _keep_artifacts(invocation.target_path)

@@ -255,8 +255,9 @@ def _plant_beneficiaries(rng: np.random.Generator, people: Table, log: DefectLog
         for row in rows.take(log.wanted(f"{prefix}.{kind}")):
             people[column][row] = value
             log.add(f"{prefix}.{kind}", {**people.key_of(row), "valor": value})
-    for row in rows.take(log.wanted(f"{prefix}.documento_duplicado")):
-        twin = row - 1 if row else row + 1
+    copies = log.wanted(f"{prefix}.documento_duplicado")
+    # Originals are picked as well: one kept out for another defect would hide its copy.
+    for row, twin in zip(rows.take(copies), rows.take(copies), strict=True):
         people["documento"][row] = people["documento"][twin]
         key = {**people.key_of(row), "original": people["beneficiario_id"][twin]}
         log.add(f"{prefix}.documento_duplicado", key)

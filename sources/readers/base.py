@@ -12,7 +12,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -279,10 +279,19 @@ def column_from_values(values: Sequence[Any]) -> Array:
         return _text_array(values)
     if len(kinds) == 1 and kinds <= _KEPT_TYPES and not _mixes_zones(kinds, values):
         try:
-            return pa.array(values)
+            return pa.array(in_utc(values) if kinds == {datetime} else values)
         except (pa.ArrowException, OverflowError, ValueError):
             pass  # a value beyond Arrow's range: the column goes as text
     return _text_array([as_text(value) for value in values])
+
+
+def in_utc(values: Sequence[Any]) -> list[Any]:
+    """Aware times of any zone as the same instants in UTC; naive ones and None as they are.
+
+    Needed before `pa.array`: once Pandera's engines are imported (0.35 with Arrow 26), it takes the
+    local clock of an aware datetime for UTC, without an error.
+    """
+    return [v.astimezone(UTC) if v is not None and v.tzinfo is not None else v for v in values]
 
 
 def _mixes_zones(kinds: set[type], values: Sequence[Any]) -> bool:

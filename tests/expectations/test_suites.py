@@ -16,7 +16,7 @@ MARTS_DIR = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
 MARTS: dict[str, dict[str, Any]] = {
     f"{path.parent.name}.{model['name']}": model
     for path in sorted(MARTS_DIR.rglob("*.yml"))
-    for model in yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+    for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
 }
 SUITES = load_suites()
 UNIQUE = {

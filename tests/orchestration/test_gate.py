@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from expectations.results import CheckResult, Engine, record
-from orchestration.dbt_project import manifest, project_sha256, relation_of, test_names
+from orchestration.dbt_project import data_test_names, manifest, project_sha256, relation_of
 from orchestration.gate import obstacles
 from orchestration.warehouse.connection import Warehouse
 
@@ -116,5 +116,5 @@ def test_a_check_that_is_gone_from_project_or_suite_blocks_nothing(marts: Wareho
     store(marts, "r1", gone, replace(verdict("dbt"), control="prueba_quitada"))
     store(marts, "r2", verdict("great_expectations", passed=True))
 
-    assert "prueba_quitada" not in test_names()
+    assert "prueba_quitada" not in data_test_names()
     assert found(marts) == []

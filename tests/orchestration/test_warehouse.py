@@ -150,3 +150,31 @@ def test_addresses_given_to_other_tools_keep_special_characters() -> None:
     assert env["GX_WAREHOUSE_URL"].startswith("postgresql+psycopg2://ana:p%40s%2Fs@h:6000/")
     assert "search_path%3Ddagster" in env["DAGSTER_POSTGRES_URL"]
     assert "p@s" not in repr(warehouse) and "p%40s" not in repr(warehouse)
+
+
+def test_a_user_without_superuser_rights_can_own_a_warehouse(postgres: EmbeddedServer) -> None:
+    name = f"comun_{os.getpid()}"
+    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute(f"create role {name} login password 'clave'".encode())
+        connection.execute(f"create database {name} owner {name}".encode())
+    port = postgres.url().rsplit(":", 1)[1].split("/")[0]
+
+    result = migrate(Warehouse(f"postgresql://{name}:clave@127.0.0.1:{port}/{name}", False))
+
+    assert result.before is None and result.after
+
+
+def test_roles_that_may_not_be_created_are_reported_and_nothing_is_refused(tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "warehouse")
+    server.start()
+    try:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute("create role comun login password 'clave'")
+            connection.execute("create database comun owner comun")
+        url = server.url("comun").replace(server.url().split("//")[1].split("@")[0], "comun:clave")
+
+        result = migrate(Warehouse(url, embedded=False))
+
+        assert result.after and "roles.sql" in result.warnings[0]
+    finally:
+        server.destroy()

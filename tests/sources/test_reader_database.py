@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -642,3 +642,12 @@ def _query(
 
 def _flat(text: str) -> str:
     return " ".join(text.split())
+
+
+def test_aware_times_keep_their_instant_whatever_else_is_imported() -> None:
+    import pandera.engines  # noqa: F401 - its import changes how Arrow reads aware datetimes
+
+    from sources.readers.base import column_from_values
+
+    local = datetime(2026, 6, 1, 9, 30, tzinfo=timezone(timedelta(hours=-3)))
+    assert column_from_values([local, None]).to_pylist() == [local, None]

@@ -56,7 +56,23 @@ reunidos as (
             case when contratos.dataset is null then planilla.ultima_actualizacion end
         ) as ultima_actualizacion
     from (
-        select * from {{ source('meta', 'contrato') }}
+        select
+            dataset,
+            sistema,
+            nombre,
+            descripcion,
+            secretaria,
+            responsable,
+            referente,
+            frecuencia,
+            formato,
+            motor,
+            tabla_raw,
+            clasificacion,
+            prioridad,
+            contiene_personas,
+            configurado
+        from {{ source('meta', 'contrato') }}
         where vigente
     ) as contratos
     full outer join planilla on contratos.dataset = lower(planilla.dataset_codigo)
