@@ -51,6 +51,7 @@ class RunSummary:
     exports: tuple[tuple[str, str, int | None, str | None], ...]  # name, state, rows, reason
     exports_total: int
     exports_dir: Path
+    pending_dir: Path
     portal: str | None
     warnings: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ()
@@ -168,6 +169,7 @@ def summarise(
         exports=exports,
         exports_total=int(total[0]) if total else 0,
         exports_dir=settings().portal_dir,
+        pending_dir=settings().exports_dir / "pendientes",
         portal=settings().ckan_url,
         warnings=tuple(warnings),
         crashed=tuple(crashed),

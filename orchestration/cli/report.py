@@ -150,8 +150,12 @@ def _exports(summary: RunSummary, console: Console) -> None:
     for name, state, _, reason in summary.exports:
         if state == "retenida":
             console.print(f"  [red]retenida[/red] {name}: {reason}", highlight=False)
-        elif state == "pendiente_aprobacion":
-            console.print(f"  pendiente de aprobación: {name} (lujan approve {name})")
+    pending = [name for name, state, _, _ in summary.exports if state == "pendiente_aprobacion"]
+    if pending:
+        console.print(f"  Esperan aprobación (lujan approve NOMBRE …): {', '.join(pending)}")
+        console.print(f"  Para revisarlas: {summary.pending_dir}", highlight=False)
+    if len(pending) == len(summary.exports):
+        return
     place = summary.portal or str(summary.exports_dir / "index.html")
     console.print(f"  Archivos: {place}", highlight=False)
     if not summary.portal:
