@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sources.errors import PipelineError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
@@ -23,6 +25,10 @@ ENV_FILE = PROJECT_ROOT / ".env"
 # Business days are counted where the city is.
 CITY_TIMEZONE = ZoneInfo("America/Argentina/Mendoza")
 _SOURCE_PREFIX = "SOURCE_"
+
+
+class SettingsError(PipelineError):
+    """A variable of the environment holds what it may not."""
 
 
 class Settings(BaseSettings):
@@ -107,8 +113,18 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The settings of this process; tests call `settings.cache_clear()` after changing the env."""
-    return Settings()
+    """The settings of this process; tests call `settings.cache_clear()` after changing the env.
+
+    Raises SettingsError naming the variables that cannot be used, never their values.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        names = ", ".join(sorted({str(item["loc"][0]) for item in error.errors()}))
+        raise SettingsError(
+            f"valor no admitido en {names}.",
+            next_step="corríjalo en el entorno o en .env (los valores posibles: .env.example).",
+        ) from None
 
 
 def source_urls() -> dict[str, str]:

@@ -65,6 +65,8 @@ class LiveView:
         trace: TracebackType | None,
     ) -> None:
         for stage in self._stages.values():
+            if error is not None and stage.ended is None:
+                stage.bad += 1
             self._end(stage)
         if self._console.is_terminal:
             self._live.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from orchestration import settings as settings_module
 from orchestration.settings import Settings
 from orchestration.warehouse.connection import Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -178,3 +179,14 @@ def test_roles_that_may_not_be_created_are_reported_and_nothing_is_refused(tmp_p
         assert result.after and "roles.sql" in result.warnings[0]
     finally:
         server.destroy()
+
+
+def test_a_setting_that_cannot_be_used_is_named_without_its_value(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("LUJAN_EXECUTOR", "valor-raro")
+    settings_module.settings.cache_clear()
+    with pytest.raises(PipelineError, match="LUJAN_EXECUTOR") as caught:
+        settings_module.settings()
+    assert "valor-raro" not in str(caught.value)
+    settings_module.settings.cache_clear()
