@@ -8,6 +8,7 @@ One check per mart: a blocking check that fails keeps Dagster from starting the 
 mart in this run, and those only; `meta.resultado_control` keeps them withheld in later ones.
 """
 
+import atexit
 import functools
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,8 @@ def _validator(url: str, run_id: str) -> "MartValidator":
     """One validator per run: opening Great Expectations costs seconds."""
     from expectations.marts import MartValidator
 
+    # A run started in Dagster's UI has nobody who finishes it: its process does, at its end.
+    atexit.register(finish_validation, run_id)
     return MartValidator(url, settings().quality_docs_dir, run_id)
 
 
