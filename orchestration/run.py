@@ -42,7 +42,8 @@ class Prepared:
     warehouse: Warehouse
     catalogue: Catalogue
     linked: Connections
-    warnings: tuple[str, ...]
+    contract_errors: tuple[str, ...]
+    notes: tuple[str, ...]  # worth saying; nothing was left out because of them
 
 
 def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
@@ -57,7 +58,6 @@ def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
     migration = migrate(warehouse)
     prepare_instance(warehouse)
     watch.finished("warehouse", "almacén", "ok")
-    warnings = list(migration.warnings)
     linked = connections(config)
     if sample is not False and (linked.sample or not linked.urls):
         build_sample(watch)
@@ -67,11 +67,11 @@ def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
         problems = synchronise(connection, catalogue, linked)
         if linked.sample:
             _approve_sample(connection)
-    warnings += [str(error) for error in (*catalogue.errors, *problems)]
+    errors = tuple(str(error) for error in (*catalogue.errors, *problems))
     watch.started("models", "manifiesto")
     ensure_manifest()
     watch.finished("models", "manifiesto", "ok")
-    return Prepared(warehouse, catalogue, linked, tuple(warnings))
+    return Prepared(warehouse, catalogue, linked, errors, migration.warnings)
 
 
 def build_sample(watch: Observer) -> None:
@@ -133,7 +133,8 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         run_id=run_id,
         catalogue=prepared.catalogue,
         linked=prepared.linked,
-        warnings=prepared.warnings,
+        contract_errors=prepared.contract_errors,
+        notes=prepared.notes,
         crashed=crashed if not result.success else (),
         seconds=time.monotonic() - started,
     )

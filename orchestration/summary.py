@@ -7,7 +7,7 @@ is shown (`cli/report.py`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.connections import Connections
@@ -53,9 +53,9 @@ class RunSummary:
     exports_dir: Path
     pending_dir: Path
     portal: str | None
-    warnings: tuple[str, ...] = ()
+    contract_errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ()
-    extra: dict[str, str] = field(default_factory=dict)
 
     @property
     def nothing_new(self) -> bool:
@@ -70,9 +70,10 @@ class RunSummary:
     def exit_code(self) -> int:
         if self.crashed:
             return EXIT_CRASHED
-        if self.blocking or self.build_failures:
+        withheld = any(state == "retenida" for _, state, _, _ in self.exports)
+        if self.blocking or self.build_failures or withheld:
             return EXIT_BLOCKED
-        if self.warnings or any(line.state == "fallida" for line in self.loads):
+        if self.contract_errors or any(line.state == "fallida" for line in self.loads):
             return EXIT_SOURCE_FAILED
         return EXIT_OK
 
@@ -83,7 +84,8 @@ def summarise(
     run_id: str,
     catalogue: Catalogue,
     linked: Connections,
-    warnings: Sequence[str],
+    contract_errors: Sequence[str],
+    notes: Sequence[str],
     crashed: Sequence[str],
     seconds: float,
 ) -> RunSummary:
@@ -119,8 +121,8 @@ def summarise(
             for o, e, w in connection.execute(
                 "select distinct objeto, explicacion, responsable from meta.control_vigente "
                 "where severidad = 'bloqueante' and paso is not true "
-                "and (corrida_id = %s or objeto in (select unnest(%s::text[]))) order by 1",
-                [run_id, []],
+                "and corrida_id = %s order by 1",
+                [run_id],
             )
         )
         exports = tuple(
@@ -171,7 +173,8 @@ def summarise(
         exports_dir=settings().portal_dir,
         pending_dir=settings().exports_dir / "pendientes",
         portal=settings().ckan_url,
-        warnings=tuple(warnings),
+        contract_errors=tuple(contract_errors),
+        notes=tuple(notes),
         crashed=tuple(crashed),
     )
 

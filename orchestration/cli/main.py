@@ -105,8 +105,8 @@ def prepare() -> None:
 
     with LiveView(console) as view:
         prepared = prepare_run(view, sample=False)
-    for warning in prepared.warnings:
-        console.print(f"[red]Atención:[/red] {warning}", highlight=False)
+    for text in (*prepared.contract_errors, *prepared.notes):
+        console.print(f"[yellow]Atención:[/yellow] {text}", highlight=False)
 
 
 @app.command()

@@ -54,8 +54,10 @@ def show(summary: RunSummary, console: Console) -> None:
     _quarantine(summary, console)
     _checks(summary, console)
     _exports(summary, console)
-    for warning in summary.warnings:
-        console.print(f"[red]Atención:[/red] {warning}")
+    for error in summary.contract_errors:
+        console.print(f"[red]Falló:[/red] {escape(error)}", highlight=False)
+    for note in summary.notes:
+        console.print(f"[yellow]Atención:[/yellow] {escape(note)}", highlight=False)
     for step in summary.crashed:
         console.print(f"[red]Paso interrumpido:[/red] {step}")
     if summary.unconfigured:
