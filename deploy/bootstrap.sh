@@ -41,4 +41,6 @@ fi
 echo "Instalando dependencias de $lock (una sola vez, puede tardar unos minutos)…"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r "$lock"
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+# dbt's manifest is made at set-up, so that Dagster's definitions load at once.
+"$venv/bin/python" -c "from orchestration.dbt_project import ensure_manifest; ensure_manifest()"
 stamp "$lock" > "$venv/installed.$lock"
