@@ -61,7 +61,7 @@ def _figures(cold: bool) -> Iterator[tuple[str, float, str, bool]]:
                                   check=False)  # fmt: skip
             yield "definitions_load", time.monotonic() - began, "s", done.returncode == 0
         finally:
-            subprocess.run([lujan, "stop"], env=env, cwd=ROOT, check=False,
+            subprocess.run([lujan, "clean", "--yes"], env=env, cwd=ROOT, check=False,
                            stdout=subprocess.DEVNULL)  # fmt: skip
     if cold:
         yield from _cold()

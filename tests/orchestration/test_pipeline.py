@@ -71,7 +71,7 @@ class City:
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     made = City(tmp_path_factory.mktemp("city") / "data")
     yield made
-    made.lujan("stop")
+    made.lujan("clean", "--yes")
 
 
 @pytest.fixture(scope="module")

@@ -35,9 +35,10 @@ def test_the_embedded_server_starts_once_for_all_processes_and_stops(tmp_path: P
                 "current_setting('listen_addresses')"
             ).fetchone() or (0, "")
         assert version >= 180000 and listens == "127.0.0.1"
-    finally:
         assert server.stop()
-    assert not server.is_running() and not server.stop()
+        assert not server.is_running() and not server.stop()
+    finally:
+        server.destroy()
 
 
 def test_a_killed_server_is_started_again_on_its_port_with_its_data(tmp_path: Path) -> None:
