@@ -20,9 +20,9 @@ from dagster import (
 )
 
 from orchestration.assets.naming import raw_key
+from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
-from orchestration.settings import CITY_TIMEZONE, settings
-from sources.contract import CONTRACTS_DIR, load_catalogue
+from orchestration.settings import CITY_TIMEZONE
 from sources.errors import PipelineError
 
 FEED_SYSTEM = "telemetria"
@@ -70,7 +70,7 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     url = connections().urls.get(FEED_SYSTEM)
     if url is None:
         return SkipReason("El sistema telemetria no está configurado.")
-    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    catalogue = configured_catalogue()
     feeds = [c for c in catalogue.contracts.values() if c.system == FEED_SYSTEM]
     try:
         with locate(start=False).connect() as connection:

@@ -7,9 +7,15 @@ here: reading contracts (`sources.contract`), or the inventory itself (dbt).
 from __future__ import annotations
 
 from orchestration.connections import Connections
-from sources.contract import Catalogue, Contract
+from orchestration.settings import settings
+from sources.contract import CONTRACTS_DIR, Catalogue, Contract, load_catalogue
 from sources.errors import ContractError
 from sources.raw_table import Connection, ensure_raw_table
+
+
+def configured_catalogue() -> Catalogue:
+    """The city's contracts and those of the folders that the settings add."""
+    return load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
 
 
 def synchronise(

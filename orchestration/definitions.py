@@ -13,23 +13,21 @@ from orchestration.assets.dbt import dbt_models, dbt_resource
 from orchestration.assets.exports import export_assets
 from orchestration.assets.raw import raw_assets
 from orchestration.automation import daily_job, daily_schedule, feed_job, feed_sensor
+from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
 from orchestration.settings import settings
-from sources.contract import CONTRACTS_DIR, load_catalogue
 
-_config = settings()
 # Parses dbt only when its files changed since the last time; needs no database.
 ensure_manifest()
-_catalogue = load_catalogue([CONTRACTS_DIR, *_config.extra_contracts])
 _definitions, _ = load_definitions()
 
 defs = Definitions(
-    assets=[*raw_assets(_catalogue), dbt_models(), *export_assets(_definitions)],
+    assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
     asset_checks=mart_checks(load_suites().values()),
     jobs=[daily_job, feed_job],
     schedules=[daily_schedule],
     sensors=[feed_sensor],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
-    executor=in_process_executor if _config.executor == "in_process" else multiprocess_executor,
+    executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,
 )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.catalogue_sync import synchronise
+from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections
 from orchestration.dbt_project import ensure_manifest
 from orchestration.instance import prepare_instance
@@ -26,7 +26,7 @@ from orchestration.summary import RunSummary, summarise
 from orchestration.warehouse.connection import Warehouse, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
-from sources.contract import CONTRACTS_DIR, Catalogue, load_catalogue
+from sources.contract import Catalogue
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ class Prepared:
     notes: tuple[str, ...]  # worth saying; nothing was left out because of them
 
 
-def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
+def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     """Start or find the warehouse, bring it up to date, connect systems or build the sample.
 
-    `sample`: True forces the sample's refresh, None builds it when no system is connected, False
-    never builds it. Raises PipelineError when the warehouse cannot be used.
+    `sample`: whether the sample may be built, which happens when no system is connected.
+    Raises PipelineError when the warehouse cannot be used.
     """
     config = settings()
     watch.started("warehouse", "almacén")
@@ -59,10 +59,10 @@ def prepare(watch: Observer, *, sample: bool | None = None) -> Prepared:
     prepare_instance(warehouse)
     watch.finished("warehouse", "almacén", "ok")
     linked = connections(config)
-    if sample is not False and (linked.sample or not linked.urls):
+    if sample and (linked.sample or not linked.urls):
         build_sample(watch)
         linked = connections(config)
-    catalogue = load_catalogue([CONTRACTS_DIR, *config.extra_contracts])
+    catalogue = configured_catalogue()
     with warehouse.connect() as connection:
         problems = synchronise(connection, catalogue, linked)
         if linked.sample:

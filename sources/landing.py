@@ -40,7 +40,15 @@ from sources.raw_table import (
     ensure_raw_table,
     table_name,
 )
-from sources.readers import FeedFile, RawBatch, Reader, list_files, open_file, open_reader
+from sources.readers import (
+    FeedFile,
+    RawBatch,
+    Reader,
+    RejectedRow,
+    list_files,
+    open_file,
+    open_reader,
+)
 from sources.urls import SourceUrl, redact
 
 LoadState = Literal["cargada", "sin_cambios", "fallida", "sin_configurar"]
@@ -79,18 +87,6 @@ class Checker(Protocol):
     """What is asked of every batch before it is written; made by `expectations`."""
 
     def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> CheckedBatch: ...
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedRow:
-    """One row kept out of raw. `values` are verbatim, under our column names."""
-
-    row_number: int | None
-    rule: str
-    column: str | None
-    reason: str
-    values: dict[str, str | None]
-    file: str | None = None
 
 
 @dataclass(slots=True)
@@ -225,7 +221,7 @@ def _load_file(
             _note_drift(connection, contract, reader, load_id, report)
             writer = _Writer(connection, table_name(contract), contract, load_id)
             for batch, rows in _checked(
-                _each(reader), contract, checkers, quarantine, report, context.progress
+                reader.batches(), contract, checkers, quarantine, report, context.progress
             ):
                 _prepare_partitions(connection, contract, batch)
                 writer.write(batch, rows)
@@ -282,7 +278,7 @@ def _load_table(
             _note_drift(connection, contract, reader, load_id, report)
             writer = _Writer(connection, _INPUT, contract, load_id, with_order=True)
             for batch, rows in _checked(
-                _each(reader), contract, checkers, quarantine, report, context.progress
+                reader.batches(), contract, checkers, quarantine, report, context.progress
             ):
                 writer.write(batch, rows)
             origin = reader.description
@@ -334,7 +330,7 @@ def _move_repeated_keys(
         columns=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(n)) for n in names),
     )
     repeated = [
-        QuarantinedRow(
+        RejectedRow(
             row_number=row[0],
             rule="clave_repetida",
             column=contract.key[0],
@@ -501,10 +497,6 @@ def _load_guarded(
     return report
 
 
-def _each(reader: Reader) -> Iterator[RawBatch]:
-    yield from reader.batches()
-
-
 def _checked(
     batches: Iterable[RawBatch],
     contract: Contract,
@@ -516,17 +508,14 @@ def _checked(
     """Cast and check each batch; what does not pass goes to quarantine, the rest is yielded."""
     for raw in batches:
         cast = cast_batch(contract, raw)
-        bad = [
-            QuarantinedRow(r.row_number, r.rule, r.column, r.reason, r.values, raw.file)
-            for r in cast.rejected
-        ]
+        bad = list(cast.rejected)
         report.read += cast.good.num_rows + len(bad)
         batch, rows = cast.good, cast.rows
         for checker in checkers:
             checked = checker.check(batch, rows)
-            bad.extend(_refused(batch, rows, checked.failures, raw.file))
+            bad.extend(_refused(batch, rows, checked.failures))
             batch, rows = checked.good, checked.good_rows
-        quarantine.add(bad)
+        quarantine.add(bad, raw.file)
         report.quarantined += len(bad)
         report.reasons.update(row.rule for row in bad)
         progress(report.read)
@@ -534,8 +523,8 @@ def _checked(
 
 
 def _refused(
-    batch: pa.RecordBatch, rows: pa.Int64Array, failures: Sequence[RowFailure], file: str | None
-) -> list[QuarantinedRow]:
+    batch: pa.RecordBatch, rows: pa.Int64Array, failures: Sequence[RowFailure]
+) -> list[RejectedRow]:
     """One quarantined row per failing row, with the first rule that it broke and all reasons."""
     by_index: dict[int, list[RowFailure]] = {}
     for failure in failures:
@@ -545,13 +534,12 @@ def _refused(
     indices = sorted(by_index)
     values = batch.take(pa.array(indices, pa.int64())).to_pylist()
     return [
-        QuarantinedRow(
+        RejectedRow(
             row_number=rows[index].as_py(),
             rule=by_index[index][0].rule,
             column=by_index[index][0].column,
             reason="; ".join(dict.fromkeys(failure.reason for failure in by_index[index])),
             values={name: _as_text(value) for name, value in row.items()},
-            file=file,
         )
         for index, row in zip(indices, values, strict=True)
     ]
@@ -654,8 +642,8 @@ class _Quarantine:
         self.new_rows = 0
         self._kept: list[tuple[str, ...]] = []
 
-    def add(self, rows: Sequence[QuarantinedRow]) -> None:
-        """Store rows; one met again only gets a new `ultima_vez`."""
+    def add(self, rows: Sequence[RejectedRow], file: str | None = None) -> None:
+        """Store rows (of `file`, for feeds); one met again only gets a new `ultima_vez`."""
         if not rows:
             return
         key = self._contract.key
@@ -672,7 +660,7 @@ class _Quarantine:
                 "on conflict (dataset, huella) do update set ultima_vez = excluded.ultima_vez, "
                 "estado = case when q.estado = 'reprocesada' then 'pendiente' else q.estado end "
                 "returning (xmax = 0)",
-                [self._parameters(row) for row in rows],
+                [self._parameters(row, file) for row in rows],
                 returning=True,
             )
             while True:
@@ -715,19 +703,19 @@ class _Quarantine:
             [self._contract.id, self._now],
         )
 
-    def _parameters(self, row: QuarantinedRow) -> dict[str, Any]:
+    def _parameters(self, row: RejectedRow, file: str | None) -> dict[str, Any]:
         values = {
             name: None if value is None else value.replace("\x00", "\\u0000")
             for name, value in row.values.items()
         }
         # Position counts for files (two equal bad lines are two rows), not for tables, where the
         # same row is met at each reading.
-        place = [row.file, row.row_number] if self._contract.load_mode == "files" else []
+        place = [file, row.row_number] if self._contract.load_mode == "files" else []
         identity = json.dumps([row.rule, *place, values], sort_keys=True, ensure_ascii=False)
         return {
             "dataset": self._contract.id,
             "load": self._load_id,
-            "file": row.file,
+            "file": file,
             "row": row.row_number,
             "rule": row.rule,
             "column": row.column,

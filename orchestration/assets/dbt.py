@@ -23,7 +23,6 @@ from dagster import (
     Output,
 )
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
-from psycopg import sql
 
 from expectations.results import record
 from orchestration.assets.exports import marts_not_exported, withhold
@@ -173,11 +172,8 @@ def _with_row_count(
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
-    with warehouse.connect() as connection:
-        row = connection.execute(
-            sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
-        ).fetchone()
-    return event.with_metadata({**event.metadata, "dagster/row_count": row[0] if row else 0})
+    rows = warehouse.count(schema, table)
+    return event.with_metadata({**event.metadata, "dagster/row_count": rows})
 
 
 def _run_results(target: Path) -> Mapping[str, Any] | None:

@@ -11,16 +11,16 @@ from dagster import AssetExecutionContext, AssetsDefinition, Failure, Materializ
 
 from exports.definition import DatasetDefinition, load_definitions
 from exports.export import build_catalog, export_dataset, record_withheld
-from exports.manifest import load_manifest
+from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
 from exports.portal import LocalPublisher, Publisher
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
 from orchestration.connections import connections
-from orchestration.dbt_project import MANIFEST, ensure_manifest
+from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
 from orchestration.settings import settings
-from orchestration.warehouse.connection import locate
+from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
 
 _CATALOG_LOCK = 50_063_003
@@ -56,13 +56,21 @@ def withhold(connection: Connection, run_id: str, marts: Collection[str]) -> lis
     """
     held = []
     for name, definition in load_definitions().definitions.items():
-        if set(definition.marts) & set(marts):
-            found = obstacles(connection, definition.marts)
-            words = "; ".join(str(item) for item in found)
-            record_withheld(connection, definition, run_id, words)
-            observer().finished("exports", name, "retenida")
+        if set(definition.marts) & set(marts) and _hold_back(connection, definition, run_id):
             held.append(name)
     return held
+
+
+def _hold_back(
+    connection: Connection, definition: DatasetDefinition, run_id: str
+) -> list[Obstacle]:
+    """What keeps the dataset from leaving now, recorded; empty when nothing does."""
+    found = obstacles(connection, definition.marts)
+    if found:
+        words = "; ".join(str(item) for item in found)
+        record_withheld(connection, definition, run_id, words)
+        observer().finished("exports", definition.nombre, "retenida")
+    return found
 
 
 def marts_not_exported(connection: Connection) -> set[str]:
@@ -142,14 +150,9 @@ def _export(
     watch = observer()
     watch.started("exports", definition.nombre)
     warehouse = locate()
-    ensure_manifest()
     with warehouse.connect() as connection:
-        found = obstacles(connection, definition.marts)
-        if found:
-            words = "; ".join(str(item) for item in found)
-            record_withheld(connection, definition, context.run_id, words)
+        found = _hold_back(connection, definition, context.run_id)
     if found:
-        watch.finished("exports", definition.nombre, "retenida")
         raise Withheld(definition, found)
     facts = catalog_facts()
     portal = publisher(facts)
@@ -157,7 +160,7 @@ def _export(
         result = export_dataset(
             connection,
             definition,
-            load_manifest(MANIFEST),
+            Manifest(manifest()),
             settings().exports_dir,
             context.run_id,
             portal,
@@ -166,7 +169,7 @@ def _export(
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
         raise Failure(description=str(result.error), allow_retries=False)
-    _refresh_catalog(facts, portal)
+    _refresh_catalog(warehouse, facts, portal)
     metadata: dict[str, Any] = {
         "estado": result.estado,
         "dagster/row_count": result.rows,
@@ -179,9 +182,9 @@ def _export(
     return MaterializeResult(metadata=metadata)
 
 
-def _refresh_catalog(facts: CatalogFacts, portal: Publisher) -> None:
+def _refresh_catalog(warehouse: Warehouse, facts: CatalogFacts, portal: Publisher) -> None:
     """Write `data.json` anew; one at a time, so that the last one has seen every dataset."""
-    with locate().connect() as connection:
+    with warehouse.connect() as connection:
         connection.execute("select pg_advisory_xact_lock(%s)", [_CATALOG_LOCK])
         result = build_catalog(
             connection, load_definitions().names, settings().exports_dir, portal, facts=facts

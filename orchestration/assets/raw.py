@@ -211,19 +211,13 @@ def _rules_check(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCh
 
 
 def _metadata(table: str, warehouse: Warehouse, outcome: TableOutcome) -> dict[str, Any]:
-    from psycopg import sql
-
-    with warehouse.connect() as connection:
-        row = connection.execute(
-            sql.SQL("select count(*) from {}").format(sql.Identifier("raw", table))
-        ).fetchone()
     states = {report.dataset: report.state for report in outcome.reports}
     sums = {
         name: sum(getattr(report, name) for report in outcome.reports)
         for name in ("read", "loaded", "quarantined", "known", "deleted")
     }
     return {
-        "dagster/row_count": row[0] if row else 0,
+        "dagster/row_count": warehouse.count("raw", table),
         "estado": ", ".join(f"{dataset}: {state}" for dataset, state in states.items()),
         "filas_leidas": sums["read"],
         "filas_cargadas": sums["loaded"],

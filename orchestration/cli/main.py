@@ -388,12 +388,11 @@ def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:
 
 
 def _show_plan() -> None:
+    from orchestration.catalogue_sync import configured_catalogue
     from orchestration.connections import connections
-    from orchestration.settings import settings
-    from sources.contract import CONTRACTS_DIR, load_catalogue
 
     linked = connections()
-    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    catalogue = configured_catalogue()
     if not linked.urls:
         console.print("Ningún sistema configurado: se usaría el municipio de muestra (sintético).")
     for system, contracts in catalogue.systems().items():

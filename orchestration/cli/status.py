@@ -8,10 +8,10 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
-from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.settings import CITY_TIMEZONE
 from orchestration.warehouse.connection import locate
-from sources.contract import CONTRACTS_DIR, load_catalogue
 
 
 def show_status(console: Console) -> None:
@@ -20,7 +20,7 @@ def show_status(console: Console) -> None:
     Starts nothing: an embedded warehouse that is stopped is reported as such.
     """
     linked = connections()
-    catalogue = load_catalogue([CONTRACTS_DIR, *settings().extra_contracts])
+    catalogue = configured_catalogue()
     warehouse = locate(start=False)
     console.print(f"Almacén: {warehouse.label}", highlight=False)
     if linked.sample:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
 
 from orchestration.settings import Settings, settings
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -66,6 +67,14 @@ class Warehouse:
                 next_step="actualice el servidor o quite WAREHOUSE_URL para usar el embebido.",
             )
         return connection
+
+    def count(self, schema: str, table: str) -> int:
+        """Rows of one table."""
+        with self.connect() as connection:
+            row = connection.execute(
+                sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
+            ).fetchone()
+        return int(row[0]) if row else 0
 
     def sqlalchemy_url(self, driver: str = "psycopg") -> str:
         """URL for SQLAlchemy: `psycopg` (ours) or `psycopg2` (Great Expectations)."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import email.utils
 from collections.abc import Iterator
 from datetime import date
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 import httpx
@@ -27,6 +26,7 @@ from sources.readers.base import (
     DEFAULT_OPTIONS,
     RULE_MALFORMED,
     WHOLE_LINE,
+    ClosingReader,
     RawBatch,
     ReaderOptions,
     RejectedRow,
@@ -68,7 +68,7 @@ class _BusyError(Exception):
         super().__init__(f"HTTP {response.status_code}")
 
 
-class ApiReader:
+class ApiReader(ClosingReader):
     """One paged resource."""
 
     def __init__(
@@ -113,14 +113,6 @@ class ApiReader:
             self._close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def columns(self) -> tuple[str, ...]:
         return self._columns

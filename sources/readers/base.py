@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -46,8 +47,8 @@ class RejectedRow:
     """A row that cannot be represented, verbatim, with what is wrong with it.
 
     `values` holds every value as text under the contract's column names; a row that could not even
-    be taken apart stands whole under `_linea`. `rule` is one of: linea_malformada,
-    codificacion_invalida, tipo_invalido, fuera_de_rango, texto_con_nulo.
+    be taken apart stands whole under `_linea`. `rule`, for rows that readers and casting reject, is
+    one of: linea_malformada, codificacion_invalida, tipo_invalido, fuera_de_rango, texto_con_nulo.
     """
 
     row_number: int
@@ -128,6 +129,22 @@ class Reader(Protocol):
     def batches(self) -> Iterator[RawBatch]:
         """The rows, streamed: memory does not grow with the table. Call once."""
         ...
+
+
+class ClosingReader(ABC):
+    """A reader that holds something open from entering to leaving."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Let go of everything; safe to call twice."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -22,6 +21,7 @@ from sources.contract import Column, Contract
 from sources.errors import PipelineError, SourceUnavailable
 from sources.readers.base import (
     DEFAULT_OPTIONS,
+    ClosingReader,
     RawBatch,
     ReaderOptions,
     build_batch,
@@ -34,7 +34,7 @@ from sources.readers.watermark import CursorValue, since_value, zone_of
 from sources.urls import SourceUrl
 
 
-class DatabaseReader:
+class DatabaseReader(ClosingReader):
     """One table, read in one snapshot."""
 
     def __init__(
@@ -73,14 +73,6 @@ class DatabaseReader:
             self._close()
             raise self._translated(error) from error
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def columns(self) -> tuple[str, ...]:
         return tuple(self._found)

@@ -13,7 +13,6 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -27,6 +26,7 @@ from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
     WHOLE_LINE,
+    ClosingReader,
     FeedFile,
     RawBatch,
     RejectedRow,
@@ -42,7 +42,7 @@ _BLOCK_BYTES = 8 << 20
 Rows = npt.NDArray[np.int64]
 
 
-class DelimitedReader:
+class DelimitedReader(ClosingReader):
     """One delimited file."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
@@ -75,14 +75,6 @@ class DelimitedReader:
             self._close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def columns(self) -> tuple[str, ...]:
         return self._header

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain, islice
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +25,7 @@ from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
     WHOLE_LINE,
+    ClosingReader,
     FeedFile,
     RawBatch,
     RejectedRow,
@@ -45,7 +45,7 @@ _EXACT_DIGITS = 15
 _MARKED = re.compile(MARKED_PATTERN)
 
 
-class JsonLinesReader:
+class JsonLinesReader(ClosingReader):
     """One file of JSON lines."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
@@ -87,14 +87,6 @@ class JsonLinesReader:
             if isinstance(document, dict):
                 self._columns.update(dict.fromkeys(leaf_paths(document, wanted)))
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._close()
 
     def columns(self) -> tuple[str, ...]:
         return tuple(self._columns)
