@@ -1,7 +1,7 @@
 """Readers: one per kind of source, all giving Arrow batches under the contract's names.
 
 Belongs here: choosing the reader for a contract. Does not belong here: casting to the contract's
-types (`sources/casting.py`) and writing (`sources/landing.py`). A reader's module is imported
+types (`sources/casting.py`) and writing (`sources/landing/`). A reader's module is imported
 when a contract needs it, so that a missing driver only stops the systems that use it.
 """
 

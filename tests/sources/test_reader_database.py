@@ -24,7 +24,11 @@ from sources.contract import Contract
 from sources.errors import DriftError, SourceUnavailable
 from sources.readers import ReaderOptions, open_reader
 from sources.readers.database import build_query, count_of
-from sources.readers.engines import Engine, Mysql, Postgresql, Sqlite, SqlServer
+from sources.readers.engines import Engine
+from sources.readers.engines.mysql import Mysql
+from sources.readers.engines.postgresql import Postgresql
+from sources.readers.engines.sqlite import Sqlite
+from sources.readers.engines.sqlserver import SqlServer
 from sources.readers.watermark import period, since_value
 from sources.urls import SourceUrl
 from tests.sources.reader_support import (
