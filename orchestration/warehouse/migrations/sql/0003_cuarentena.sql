@@ -1,0 +1,2 @@
+-- Quarantine decisions and drift.
+select 1;

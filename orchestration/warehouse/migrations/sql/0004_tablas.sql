@@ -1,0 +1,2 @@
+-- Loads of tables: key comparisons, checksums.
+select 1;

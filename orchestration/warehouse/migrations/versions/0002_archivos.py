@@ -1,0 +1,20 @@
+"""Files of feeds: versions, archive, what of them is in force."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql" / "0002_archivos.sql"
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(_SQL.read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("a warehouse only moves forward: restore a backup instead")

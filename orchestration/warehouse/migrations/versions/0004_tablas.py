@@ -1,0 +1,20 @@
+"""Loads of tables: key comparisons, checksums."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_SQL = Path(__file__).parents[1] / "sql" / "0004_tablas.sql"
+
+
+def upgrade() -> None:
+    op.get_bind().exec_driver_sql(_SQL.read_text(encoding="utf-8"))
+
+
+def downgrade() -> None:
+    raise NotImplementedError("a warehouse only moves forward: restore a backup instead")
