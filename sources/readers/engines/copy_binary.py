@@ -14,8 +14,8 @@ digits) turn the column of that batch into the text PostgreSQL would write, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -56,6 +56,9 @@ class CopyStream:
     `batch_rows` rows or `batch_bytes` bytes; `finish` hands over the rest.
     """
 
+    # Rows decoded at once: few enough for their bytes to stay in the processor's cache.
+    _AT_ONCE = 16_384
+
     def __init__(
         self,
         kinds: Sequence[int],
@@ -68,6 +71,8 @@ class CopyStream:
         self._bytes = batch_bytes
         self._deliver = deliver
         self._messages: list[bytes] = []
+        self._decoded: list[list[Array]] = []
+        self._decoded_rows = self._decoded_bytes = 0
         self._collector = self._collect()
         next(self._collector)
         # A generator's `send` is the cheapest call Python offers; this one is made for every row.
@@ -80,28 +85,40 @@ class CopyStream:
         if not messages or messages[-1][-_TRAILER_BYTES:] != b"\xff\xff":
             raise ValueError("the COPY stream has no end")
         messages[-1] = messages[-1][:-_TRAILER_BYTES]
-        self._hand_over(messages)
+        self._decode(messages)
+        self._hand_over()
 
-    def _collect(self) -> Iterator[None]:
-        first = yield  # type: ignore[misc]
+    def _collect(self) -> Generator[None, bytes, None]:
+        first = yield
         self._messages.append(_without_header(first))
         while True:
             messages = self._messages
             append, size = messages.append, 0
-            for _ in range(self._rows):
-                message = yield  # type: ignore[misc]
+            for _ in range(min(self._rows, self._AT_ONCE)):
+                message = yield
                 append(message)
                 size += len(message)
                 if size >= self._bytes:
                     break
             # The last message is kept back: it may be the end mark, which is no row.
             self._messages = [messages.pop()]
-            self._hand_over(messages)
+            self._decode(messages)
+            if self._decoded_rows >= self._rows or self._decoded_bytes >= self._bytes:
+                self._hand_over()
 
-    def _hand_over(self, messages: list[bytes]) -> None:
+    def _decode(self, messages: list[bytes]) -> None:
         rows = [message for message in messages if message] if b"" in messages else messages
         if rows:
-            self._deliver(decode(rows, self._kinds))
+            arrays = decode(rows, self._kinds)
+            self._decoded.append(arrays)
+            self._decoded_rows += len(rows)
+            self._decoded_bytes += sum(array.nbytes for array in arrays)
+
+    def _hand_over(self) -> None:
+        pieces, self._decoded = self._decoded, []
+        self._decoded_rows = self._decoded_bytes = 0
+        if pieces:
+            self._deliver([_joined(column) for column in zip(*pieces, strict=True)])
 
 
 def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
@@ -129,6 +146,17 @@ def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
     return arrays
 
 
+def _joined(pieces: Sequence[Array]) -> Array:
+    """One column of several pieces; as text where one of them had to be."""
+    kinds = {piece.type for piece in pieces}
+    if len(kinds) == 1:
+        return pa.concat_arrays(pieces)
+    if all(pa.types.is_decimal(kind) for kind in kinds):
+        widest = pa.decimal128(38, max(kind.scale for kind in kinds))
+        return pa.concat_arrays([pc.cast(piece, widest) for piece in pieces])
+    return pa.concat_arrays([pc.cast(piece, pa.string()) for piece in pieces])
+
+
 def _without_header(message: bytes) -> bytes:
     if not message.startswith(_SIGNATURE):
         raise ValueError("not a binary COPY stream")
@@ -148,9 +176,13 @@ def _array(kind: pa.DataType, values: npt.NDArray[Any], valid: npt.NDArray[np.bo
     """An Arrow array over the memory of `values`."""
     bitmap = None
     if not valid.all():
-        bitmap = pa.py_buffer(np.packbits(valid, bitorder="little"))
+        bitmap = _buffer(np.packbits(valid, bitorder="little"))
     data = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(kind, len(valid), [bitmap, pa.py_buffer(data)])
+    return pa.Array.from_buffers(kind, len(valid), [bitmap, _buffer(data)])
+
+
+def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
+    return pa.py_buffer(values.data)
 
 
 def _integers(width: str, kind: pa.DataType) -> Callable[..., Array]:
@@ -181,10 +213,8 @@ def _texts(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
         shift = np.repeat(starts - (ends - sizes), sizes)
         shift += np.arange(total)
         data = block[shift]
-    bitmap = None if valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
-    return pa.Array.from_buffers(
-        pa.binary(), len(sizes), [bitmap, pa.py_buffer(offsets), pa.py_buffer(data)]
-    )
+    bitmap = None if valid.all() else _buffer(np.packbits(valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.binary(), len(sizes), [bitmap, _buffer(offsets), _buffer(data)])
 
 
 def _dates(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
@@ -293,12 +323,13 @@ def _time_text(microseconds: int, suffix: str) -> str:
     if microseconds in (2**63 - 1, -(2**63)):
         return "infinity" if microseconds > 0 else "-infinity"
     days, rest = divmod(microseconds + _EPOCH_US, _DAY_US)
-    clock = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=rest)).time()
-    if _FIRST_DAY <= days <= _LAST_DAY:
-        return f"{(date(1970, 1, 1) + timedelta(days=days)).isoformat()} {clock.isoformat()}{suffix}"
-    day = _far_date(days)
+    seconds, fraction = divmod(rest, 1_000_000)
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    if fraction:
+        clock += f".{fraction:06d}".rstrip("0")
+    day = _date_text(days - _EPOCH_DAYS)
     before, bc = (day[:-3], " BC") if day.endswith(" BC") else (day, "")
-    return f"{before} {clock.isoformat()}{suffix}{bc}"
+    return f"{before} {clock}{suffix}{bc}"
 
 
 def _far_date(days: int) -> str:

@@ -1,0 +1,169 @@
+"""Binary COPY of a real server decoded into exactly the values the server holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pytest
+
+from sources.readers.arrow import Array
+from sources.readers.engines.copy_binary import NATIVE, CopyStream, decode
+
+BATCH_BYTES = 1 << 20
+
+
+@pytest.fixture
+def connection(new_database: Callable[[], str]) -> Iterator[Any]:
+    opened = psycopg2.connect(new_database())
+    opened.set_client_encoding("UTF8")
+    with opened.cursor() as cursor:
+        cursor.execute("set timezone = 'UTC'")
+    yield opened
+    opened.close()
+
+
+def copied(connection: Any, query: str, *, batch_rows: int = 1000) -> list[list[Array]]:
+    """The batches of `query`, as a COPY of it gives them."""
+    batches: list[list[Array]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(f"select * from ({query}) q limit 0")
+        kinds = [entry[1] for entry in cursor.description]
+        assert NATIVE.issuperset(kinds)
+        stream = CopyStream(kinds, batch_rows, BATCH_BYTES, batches.append)
+        cursor.copy_expert(f"copy ({query}) to stdout (format binary)", stream)
+        stream.finish()
+    return batches
+
+
+def column(connection: Any, expression: str, rows: str) -> Array:
+    """One column computed over `values (…)` rows named `v`."""
+    (batch,) = copied(connection, f"select {expression} from (values {rows}) as t(v)")
+    return batch[0]
+
+
+def as_server_text(connection: Any, expression: str, rows: str) -> list[str | None]:
+    with connection.cursor() as cursor:
+        cursor.execute(f"select ({expression})::text from (values {rows}) as t(v)")
+        return [row[0] for row in cursor.fetchall()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "rows", "arrow"),
+    [
+        ("int2", "('-32768'), (null), ('32767')", pa.int16()),
+        ("int4", "('-2147483648'), ('0'), (null)", pa.int32()),
+        ("int8", "('-9223372036854775808'), (null), ('9223372036854775807')", pa.int64()),
+        ("date", "('0001-01-01'), (null), ('2000-02-29'), ('9999-12-31')", pa.date32()),
+        ("text", "(''), (null), ('ñandú'), ('💧'), ('largo texto')", pa.binary()),
+        ("text", "('M-1'), ('M-2'), ('M-3')", pa.binary()),
+        ("text", "(null), (null)", pa.binary()),
+        ("char(4)", "('ab'), (null)", pa.binary()),
+        ("numeric(12,3)", "('0.000'), ('-12.345'), (null), ('999999999.999')",
+         pa.decimal128(18, 3)),
+        ("numeric(16,0)", "('9999999999999999'), ('-1'), ('10000')", pa.decimal128(18, 0)),
+        ("numeric(18,0)", "('999999999999999999'), ('-1'), ('10000')", pa.string()),
+        ("numeric", "('0.0001'), ('1e-10'), ('12.5')", pa.decimal128(18, 10)),
+        ("numeric(38,10)", "('1234567890123456789012345678.0123456789'), ('1')", pa.string()),
+        ("numeric", "('NaN'), ('1.50'), ('Infinity'), ('-Infinity'), (null)", pa.string()),
+        ("date", "('infinity'), ('-infinity'), ('0044-03-15 BC'), ('2026-11-24')", pa.string()),
+        ("date", "('10000-01-01'), ('4713-01-01 BC'), ('5874897-12-31')", pa.string()),
+        ("timestamp", "('infinity'), ('0044-03-15 12:30:00 BC'), ('2026-01-02 03:04:05')",
+         pa.string()),
+        ("timestamptz", "('294276-12-31 23:59:59.999999+00'), ('2026-01-02 03:04:05.5+00')",
+         pa.string()),
+    ],
+)  # fmt: skip
+def test_values_are_those_the_server_holds(
+    connection: Any, kind: str, rows: str, arrow: pa.DataType
+) -> None:
+    array = column(connection, f"v::{kind}", rows)
+
+    assert array.type == arrow
+    shown = [None if v is None else _shown(v) for v in array.to_pylist()]
+    expected = [
+        # The server cuts trailing blanks of a char only when it becomes text.
+        value.ljust(4) if kind == "char(4)" and value is not None else value
+        for value in as_server_text(connection, f"v::{kind}", rows)
+    ]
+    if pa.types.is_decimal(arrow) and kind == "numeric":
+        assert [float(v) for v in shown] == [float(v) for v in expected]
+    else:
+        assert shown == expected
+
+
+def _shown(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def test_times_keep_their_microseconds_and_zone(connection: Any) -> None:
+    rows = "('2026-11-24 07:00:00.123456-03'), (null), ('0001-01-01 00:00:00+00')"
+
+    zoned = column(connection, "v::timestamptz", rows)
+    local = column(connection, "v::timestamp", rows)
+
+    assert zoned.type == pa.timestamp("us", tz="UTC")
+    assert zoned[0].value == 1_795_514_400_123_456
+    assert zoned[1].as_py() is None
+    assert local[0].value == 1_795_514_400_123_456 - 3 * 3_600_000_000
+
+
+def test_booleans_and_doubles(connection: Any) -> None:
+    assert column(connection, "v::bool", "('t'), (null), ('f')").to_pylist() == [True, None, False]
+    doubles = column(connection, "v::float8", "('0.1'), ('-inf'), (null)").to_pylist()
+    assert doubles == [0.1, float("-inf"), None]
+
+
+def test_batches_hold_every_row_once_in_order(connection: Any) -> None:
+    query = "select i::int8, repeat('x', i % 7) from generate_series(1, 50001) as i order by i"
+
+    for batch_rows in (1, 999, 16_384, 50_001, 100_000):
+        if batch_rows == 1:
+            query_here, count = query.replace("50001", "10"), 10
+        else:
+            query_here, count = query, 50_001
+        batches = copied(connection, query_here, batch_rows=batch_rows)
+        numbers = pa.concat_arrays([batch[0] for batch in batches])
+        assert numbers.equals(pa.array(range(1, count + 1), pa.int64()))
+        texts = pa.concat_arrays([batch[1] for batch in batches])
+        assert texts.to_pylist() == [b"x" * (i % 7) for i in range(1, count + 1)]
+
+
+def test_an_empty_result_has_no_batch(connection: Any) -> None:
+    assert copied(connection, "select 1::int8 where false") == []
+
+
+def test_pieces_of_different_representation_become_one_batch(connection: Any) -> None:
+    # Rows are decoded some thousands at a time: only the last piece has a NaN here.
+    query = (
+        "select case when i = 20000 then 'NaN'::numeric else i::numeric(12,3) end "
+        "from generate_series(1, 20000) as i order by i"
+    )
+
+    (batch,) = copied(connection, query, batch_rows=65_536)
+
+    assert batch[0].type == pa.string()
+    assert batch[0][0].as_py() == "1.000"
+    assert batch[0][-1].as_py() == "NaN"
+
+
+def test_a_stream_that_breaks_off_is_an_error() -> None:
+    stream = CopyStream([20], 10, BATCH_BYTES, lambda arrays: None)
+    stream.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x01\x00\x00\x00\x08" + bytes(8))
+
+    with pytest.raises(ValueError, match="has no end"):
+        stream.finish()
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (b"\x00\x02\x00\x00\x00\x08" + bytes(8), "another number of fields"),
+        (b"\x00\x01\x00\x00\x00\x08" + bytes(9), "longer than its fields"),
+    ],
+)
+def test_a_row_that_is_not_what_was_asked_for_is_an_error(row: bytes, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        decode([row], [20])
