@@ -6,7 +6,8 @@ a format (`readers/`) or tables that are read as a whole (`tables.py`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -78,12 +79,14 @@ def _load_file(
         quarantine = Quarantine(connection, contract, load_id, context.clock())
         with open_file(contract, file, batch_rows=context.batch_rows) as reader:
             note_drift(connection, contract, reader, load_id, report)
-            writer = Writer(connection, table_name(contract), contract, load_id)
-            for batch, rows in checked_batches(
-                reader.batches(), contract, checkers, quarantine, report, context.progress
-            ):
-                _prepare_partitions(connection, contract, batch)
-                writer.write(batch, rows)
+            partitions = _Partitions(connection, contract)
+            with Writer(connection, table_name(contract), contract, load_id) as writer:
+                quarantine.pause = writer.pause
+                for batch, rows in checked_batches(
+                    reader.batches(), contract, checkers, quarantine, report, context.progress
+                ):
+                    partitions.prepare(batch, writer.pause)
+                    writer.write(batch, rows)
             finish_reading(reader, report)
         report.loaded = report.read - report.quarantined
         refuse_if_mostly_bad(contract, report, file.name)
@@ -105,10 +108,24 @@ def _file_is_known(connection: Connection, contract: Contract, file: FeedFile) -
     return found is not None
 
 
-def _prepare_partitions(connection: Connection, contract: Contract, batch: pa.RecordBatch) -> None:
-    if not contract.partition_by or batch.num_rows == 0:
-        return
-    months = pc.unique(
-        pc.cast(pc.floor_temporal(batch.column(contract.partition_by), unit="month"), pa.date32())
-    )
-    ensure_month_partitions(connection, contract, sorted(m for m in months.to_pylist() if m))
+class _Partitions:
+    """The monthly partitions that the batches of one load need, each made once."""
+
+    def __init__(self, connection: Connection, contract: Contract) -> None:
+        self._connection = connection
+        self._contract = contract
+        self._made: set[dt.date] = set()
+
+    def prepare(self, batch: pa.RecordBatch, pause: Callable[[], None]) -> None:
+        """Make what `batch` needs; `pause` is called before the connection is used."""
+        column = self._contract.partition_by
+        if not column or batch.num_rows == 0:
+            return
+        months = pc.unique(
+            pc.cast(pc.floor_temporal(batch.column(column), unit="month"), pa.date32())
+        )
+        wanted = {month for month in months.to_pylist() if month} - self._made
+        if wanted:
+            pause()
+            ensure_month_partitions(self._connection, self._contract, sorted(wanted))
+            self._made |= wanted

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -29,6 +29,8 @@ class Quarantine:
         self._contract = contract
         self._load_id = load_id
         self._now = now
+        # Called before the connection is used: a COPY of the load may be under way on it.
+        self.pause: Callable[[], None] = lambda: None
         self.new_rows = 0
         self._kept: list[tuple[str, ...]] = []
 
@@ -36,6 +38,7 @@ class Quarantine:
         """Store rows (of `file`, for feeds); one met again only gets a new `ultima_vez`."""
         if not rows:
             return
+        self.pause()
         key = self._contract.key
         for row in rows:
             value = tuple(row.values.get(name) for name in key)

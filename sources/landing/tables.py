@@ -50,11 +50,12 @@ def load_table(
         ) as reader:
             report.source_count = reader.source_count()
             note_drift(connection, contract, reader, load_id, report)
-            writer = Writer(connection, INPUT, contract, load_id, with_order=True)
-            for batch, rows in checked_batches(
-                reader.batches(), contract, checkers, quarantine, report, context.progress
-            ):
-                writer.write(batch, rows)
+            with Writer(connection, INPUT, contract, load_id, with_order=True) as writer:
+                quarantine.pause = writer.pause
+                for batch, rows in checked_batches(
+                    reader.batches(), contract, checkers, quarantine, report, context.progress
+                ):
+                    writer.write(batch, rows)
             origin = reader.description
             finish_reading(reader, report)
         _move_repeated_keys(connection, contract, quarantine, report)

@@ -5,23 +5,37 @@ Belongs here: encoding and sending. Does not belong here: which rows, and into w
 
 from __future__ import annotations
 
-from typing import Any
+import queue
+import threading
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
 
 import pgpq
 import pgpq.encoders
 import pgpq.schema
 import pyarrow as pa
-from psycopg import sql
+from psycopg import Copy, Cursor, sql
+from psycopg.abc import Buffer
+from psycopg.copy import LibpqWriter
+from psycopg.copy import Writer as CopyWriter
 
 from sources.contract import Contract
 from sources.landing.records import names_of
 from sources.raw_table import Connection, audit_columns
 
 ORDER = "_orden"
+# Encoded batches that may wait for the server: it is kept busy, and memory stays small.
+_WAITING = 2
 
 
 class Writer:
-    """COPY of Arrow batches, in PostgreSQL's binary format."""
+    """COPY of a load's batches in binary form; the server writes while the next batch is read.
+
+    A context manager: leaving it ends the COPY, leaving it by an error abandons it. The COPY stays
+    open from batch to batch; before anything else is done on the connection, `pause` ends it, and
+    the next `write` begins another.
+    """
 
     def __init__(
         self,
@@ -44,9 +58,26 @@ class Writer:
         self._statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
             target, names_of(self._schema.names)
         )
+        self._opened = ExitStack()
+        self._copy: Copy | None = None
+        self._encoder: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._end(kind, error, trace)
 
     def write(self, batch: pa.RecordBatch, rows: pa.Int64Array) -> None:
-        """Append a batch of the contract's schema; `rows` are its source row numbers."""
+        """Append a batch of the contract's schema; `rows` are their source row numbers.
+
+        Raises psycopg.Error for this batch or one before it.
+        """
         if batch.num_rows == 0:
             return
         arrays = [*batch.columns, pa.repeat(self._load_id, batch.num_rows)]
@@ -54,16 +85,72 @@ class Writer:
             arrays.append(rows)
         if self._with_order:
             arrays.append(rows)
-        encoder: Any = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(
+        if self._copy is None:
+            self._begin()
+        assert self._copy is not None
+        whole = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+        self._copy.write(self._encoder.write_batch(whole))
+
+    def pause(self) -> None:
+        """End the COPY under way, if any: the connection can be used for something else."""
+        self._end(None, None, None)
+
+    def _begin(self) -> None:
+        cursor = self._opened.enter_context(self._connection.cursor())
+        self._copy = self._opened.enter_context(
+            cursor.copy(self._statement, writer=_BackgroundWriter(cursor))
+        )
+        self._encoder = pgpq.ArrowToPostgresBinaryEncoder.new_with_encoders(
             self._schema, self._encoders
         )
-        with (
-            self._connection.cursor() as cursor,
-            cursor.copy(self._statement) as copy,
-        ):
-            copy.write(encoder.write_header())
-            copy.write(encoder.write_batch(pa.RecordBatch.from_arrays(arrays, schema=self._schema)))
-            copy.write(encoder.finish())
+        self._copy.write(self._encoder.write_header())
+
+    def _end(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        copy, self._copy = self._copy, None
+        try:
+            if copy is not None and error is None:
+                copy.write(self._encoder.finish())
+        except BaseException as broken:
+            self._opened.__exit__(type(broken), broken, broken.__traceback__)
+            raise
+        self._opened.__exit__(kind, error, trace)
+
+
+class _BackgroundWriter(CopyWriter):
+    """Sends in a thread of its own. psycopg's own such writer lets 128 MB wait in its queue."""
+
+    def __init__(self, cursor: Cursor[Any]) -> None:
+        self._inner = LibpqWriter(cursor)
+        self._queue: queue.Queue[Buffer | None] = queue.Queue(_WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._send, name="copy-in", daemon=True)
+        self._thread.start()
+
+    def write(self, data: Buffer) -> None:
+        if self._error:
+            raise self._error
+        self._queue.put(data)
+
+    def finish(self, exc: BaseException | None = None) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        self._inner.finish(exc or self._error)
+        if self._error and exc is None:
+            raise self._error
+
+    def _send(self) -> None:
+        """Until the end is announced; after an error what comes is thrown away."""
+        while (data := self._queue.get()) is not None:
+            if self._error is None:
+                try:
+                    self._inner.write(data)
+                except BaseException as error:  # raised again by whoever writes or finishes
+                    self._error = error
 
 
 def _encoder(field_: pa.Field[Any], contract: Contract) -> Any:

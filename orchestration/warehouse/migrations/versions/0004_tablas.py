@@ -13,7 +13,8 @@ _SQL = Path(__file__).parents[1] / "sql" / "0004_tablas.sql"
 
 
 def upgrade() -> None:
-    op.get_bind().exec_driver_sql(_SQL.read_text(encoding="utf-8"))
+    # Straight to the driver: SQLAlchemy would read a % as a placeholder.
+    op.get_bind().connection.driver_connection.execute(_SQL.read_bytes())
 
 
 def downgrade() -> None:
