@@ -15,8 +15,9 @@ What counts as exact:
     its two readings;
   * times are kept to the microsecond, the resolution of PostgreSQL; finer digits are cut off.
 
-Whole columns are converted by Arrow's kernels. Only a column in which something fails is looked
-at more closely, by halves, until the bad values stand alone.
+Whole columns are converted by Arrow's kernels: first as they stand, which is right for most, then
+with blanks trimmed. Only a column in which something fails is looked at more closely, by halves,
+until the bad values stand alone.
 """
 
 from __future__ import annotations
@@ -222,9 +223,9 @@ def _is_json(text: str) -> bool:
 
 def _without_nul(array: Array) -> _Casted:
     """PostgreSQL cannot store the character zero in a text."""
-    held = pc.match_substring(array, "\x00")
-    if not pc.any(held).as_py():
+    if not _holds(array, "\x00"):
         return _Casted(array)
+    held = pc.match_substring(array, "\x00")
     return _with_failure(
         _Casted(array), _mask(held), RULE_NUL, "el texto contiene el carácter nulo"
     )
@@ -233,9 +234,44 @@ def _without_nul(array: Array) -> _Casted:
 # --- numbers and booleans -------------------------------------------------------------------------
 
 
+def _as_it_stands(array: Array, target: Any, style: NumberStyle) -> Array | None:
+    """A column of texts in which every value is plainly a number of the target type; else None."""
+    if not pa.types.is_string(array.type) or style.thousands:
+        return None
+    if style.decimal != "." and _holds(array, style.decimal):
+        if _holds(array, "."):
+            return None
+        array = pc.replace_substring(array, style.decimal, ".")
+    # Arrow reads 0x1F as a whole number, and loses digits of exponents and of very long numbers.
+    if _holds(array, "eExX"):
+        return None
+    if pa.types.is_decimal(target):
+        longest = pc.max(pc.binary_length(array)).as_py() or 0
+        if longest + target.scale >= _MOST_DIGITS:
+            return None
+    try:
+        return pc.cast(array, target)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _holds(array: Array, characters: str) -> bool:
+    """Whether one of these ASCII characters occurs anywhere in a column of texts."""
+    _, offsets, data = array.buffers()
+    if data is None or len(array) == 0:
+        return False
+    bounds = np.frombuffer(offsets, np.int32)
+    first, last = bounds[array.offset], bounds[array.offset + len(array)]
+    text = np.frombuffer(data, np.uint8)[first:last]
+    return any(bool((text == ord(character)).any()) for character in characters)
+
+
 def _to_exact_number(column: Column, array: Array, style: NumberStyle) -> _Casted:
     """Integers and numerics: exact, or the row is rejected."""
     target, kind = column.arrow_type, array.type
+    plain = _as_it_stands(array, target, style)
+    if plain is not None:
+        return _Casted(plain)
     whole = pa.types.is_integer(target)
     why = f"no cabe sin redondear en {column.pg_type}"
 
@@ -426,14 +462,14 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     """
     iso = "AAAA-MM-DD" if column.pg_type == "date" else "AAAA-MM-DD hh:mm:ss"
     why = f"{what} (se espera {column.format or iso})"
-    texts = _empty_to_null(texts)
     if column.format is None:
-        for target in (_UTC, _NAIVE):
-            try:
-                return _Casted(pc.cast(texts, target))
-            except pa.ArrowInvalid:
-                continue
+        if (times := _plain_times(texts)) is not None:
+            return _Casted(times)
+        texts = _empty_to_null(texts)
+        if (times := _plain_times(texts)) is not None:
+            return _Casted(times)
         return _iso_times(column, texts, why)
+    texts = _empty_to_null(texts)
     form = jdk_format(contract, column.format)
     shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), True)
     iso = form.to_iso(pc.if_else(shaped, texts, _NO_TEXT))
@@ -448,6 +484,16 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     else:
         other = _local(rest.array, column) if rest.array.type.tz else rest.array
     return _Casted(pc.coalesce(result.array, other), (*result.failures, *rest.failures))
+
+
+def _plain_times(texts: Array) -> Array | None:
+    """Times that are all written as Arrow reads them: all with a zone, or all without."""
+    for target in (_UTC, _NAIVE):
+        try:
+            return pc.cast(texts, target)
+        except pa.ArrowInvalid:
+            continue
+    return None
 
 
 _ISO_DATE = r"(\d{4}-\d{2}-\d{2})"

@@ -37,7 +37,7 @@ from sources.readers.base import (
 from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
 
 # Arrow keeps about two blocks in memory, and no single row may be longer than one.
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 2 << 20
 
 Rows = npt.NDArray[np.int64]
 
