@@ -4,7 +4,8 @@ Belongs here: the header, and lines that cannot be taken apart. Does not belong 
 value leaves as the text it was.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
-`headerRow` (1-based, default 1). Compressed files are known by their ending.
+`headerRow` (1-based, default 1), `longestRowMb` (default 1). Compressed files are known by their
+ending.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ from sources.readers.base import (
 )
 from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
 
-# Arrow keeps about two blocks in memory, and no single row may be longer than one.
-_BLOCK_BYTES = 2 << 20
+# Arrow keeps some blocks in memory, and no single row may be longer than one.
+_LONGEST_ROW_MB = 1
 
 Rows = npt.NDArray[np.int64]
 
@@ -54,6 +55,7 @@ class DelimitedReader(ClosingReader):
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
         self._encoding = str(options.get("encoding") or server.encoding or "utf-8")
         self._header_row = int(options.get("headerRow", 1))
+        self._longest_row_mb = int(options.get("longestRowMb", _LONGEST_ROW_MB))
         self._header: tuple[str, ...] = ()
         self._positions: Mapping[str, int] = {}
         self._text: io.BufferedReader | None = None
@@ -87,7 +89,7 @@ class DelimitedReader(ClosingReader):
         rejected: deque[RejectedRow] = deque()
         next_row = 1
         try:
-            for block in self._parse(rejected):
+            for block in _together(self._parse(rejected), self._batch_rows):
                 # A block in which no line was good still hands over the lines it set aside.
                 for start in range(0, max(block.num_rows, 1), self._batch_rows):
                     part = block.slice(start, self._batch_rows)
@@ -121,7 +123,7 @@ class DelimitedReader(ClosingReader):
             pa.PythonFile(self._text, mode="r"),
             read_options=pacsv.ReadOptions(
                 # Only a single thread numbers the lines it sets aside.
-                column_names=names, use_threads=False, block_size=_BLOCK_BYTES
+                column_names=names, use_threads=False, block_size=self._longest_row_mb << 20
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter=self._delimiter,
@@ -171,7 +173,10 @@ class DelimitedReader(ClosingReader):
     def _unreadable(self, error: Exception) -> SourceDataError:
         why: object = error
         if "straddling" in str(error):
-            why = "hay comillas sin cerrar o una fila de más de 8 MB"
+            why = (
+                f"hay comillas sin cerrar o una fila de más de {self._longest_row_mb} MB (si es "
+                "legítima, declare `longestRowMb` en el contrato)"
+            )
         elif isinstance(error, LookupError):
             why = f"la codificación {self._encoding!r} no existe"
         return unreadable(self._contract, self._file.name, why)
@@ -180,6 +185,20 @@ class DelimitedReader(ClosingReader):
         if self._text is not None:
             self._text.close()
         self._text = self._recoded = None
+
+
+def _together(blocks: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:
+    """Small blocks joined up to `most` rows: each batch costs its checks some milliseconds."""
+    held: list[pa.RecordBatch] = []
+    rows = 0
+    for block in blocks:
+        if held and rows + block.num_rows > most:
+            yield pa.concat_batches(held)
+            held, rows = [], 0
+        held.append(block)
+        rows += block.num_rows
+    if held:
+        yield pa.concat_batches(held)
 
 
 def number_rows(

@@ -255,3 +255,15 @@ def test_a_day_of_the_city_is_read_and_cast(tmp_path: Path) -> None:
         (4, "tipo_invalido", "fecha_hora"),
         (5, "tipo_invalido", "lectura"),
     ]
+
+
+def test_a_row_may_be_as_long_as_the_contract_says(tmp_path: Path) -> None:
+    columns = [column("id", "bigint"), column("texto")]
+    text = "x" * (3 << 20)
+    content = f"id,texto\n1,{text}\n2,corto\n"
+
+    with pytest.raises(SourceDataError, match="longestRowMb"):
+        read(make_contract(tmp_path, "csv", columns), content)
+
+    batches = read(make_contract(tmp_path, "csv", columns, longestRowMb=4), content)
+    assert [row["texto"] for row in rows_of(batches)] == [text, "corto"]
