@@ -39,6 +39,7 @@ from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unma
 
 # Arrow keeps some blocks in memory, and no single row may be longer than one.
 _LONGEST_ROW_MB = 1
+_MB = 1 << 20
 
 Rows = npt.NDArray[np.int64]
 
@@ -123,7 +124,7 @@ class DelimitedReader(ClosingReader):
             pa.PythonFile(self._text, mode="r"),
             read_options=pacsv.ReadOptions(
                 # Only a single thread numbers the lines it sets aside.
-                column_names=names, use_threads=False, block_size=self._longest_row_mb << 20
+                column_names=names, use_threads=False, block_size=self._longest_row_mb * _MB
             ),
             parse_options=pacsv.ParseOptions(
                 delimiter=self._delimiter,

@@ -86,7 +86,7 @@ def test_a_file_of_nothing_but_bad_lines_is_set_aside_line_by_line(contract: Con
 
 
 def test_numbers_hold_across_blocks(contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 64)
+    monkeypatch.setattr(delimited, "_MB", 64)
     lines = [f"M-{n};{n}" if n % 7 else f"mala {n}" for n in range(1, 501)]
 
     batches = read(contract, "\n".join(["medidor;lectura", *lines]))
@@ -201,7 +201,7 @@ def test_an_unclosed_quote_does_not_pass_unnoticed(contract: Contract) -> None:
 def test_a_row_longer_than_a_block_is_refused(
     contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delimited, "_BLOCK_BYTES", 1024)
+    monkeypatch.setattr(delimited, "_MB", 1024)
 
     with pytest.raises(SourceDataError, match="comillas sin cerrar"):
         read(contract, 'medidor;lectura\n"' + "x" * 5000 + "\n")
