@@ -62,10 +62,11 @@ feed_job = define_asset_job(
 def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     """Ask for a run when the folder holds files that were never loaded.
 
-    Compared by content with `meta.archivo`, so that a copied or touched file asks for nothing.
+    Compared by content with `meta.archivo`, so that a copied or touched file asks for nothing; far
+    away, by name, size and date.
     """
     from orchestration.warehouse.connection import locate
-    from sources.readers import list_files
+    from sources.landing.files import waiting_files
 
     url = connections().urls.get(FEED_SYSTEM)
     if url is None:
@@ -74,11 +75,7 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     feeds = [c for c in catalogue.contracts.values() if c.system == FEED_SYSTEM]
     try:
         with locate(start=False).connect() as connection:
-            known = {str(row[0]) for row in connection.execute("select sha256 from meta.archivo")}
-        waiting = sorted(
-            file.sha256 for feed in feeds for file in list_files(feed, url)
-            if file.sha256 not in known
-        )  # fmt: skip
+            waiting = sorted(w for feed in feeds for w in waiting_files(connection, feed, url))
     except PipelineError as error:
         return SkipReason(str(error))
     if not waiting:

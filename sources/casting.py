@@ -55,6 +55,8 @@ DEFAULT_TIMEZONE = "America/Argentina/Mendoza"
 
 _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")
+# 0001-01-01, from 1970.
+_FIRST_MOMENT_US = -62_135_596_800_000_000
 # Every integer type of PostgreSQL fits in it, and Arrow reads '5.00' into it as 5.
 _WHOLE = pa.decimal128(38, 0)
 _TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
@@ -490,10 +492,19 @@ def _plain_times(texts: Array) -> Array | None:
     """Times that are all written as Arrow reads them: all with a zone, or all without."""
     for target in (_UTC, _NAIVE):
         try:
-            return pc.cast(texts, target)
+            return _read_times(texts, target)
         except pa.ArrowInvalid:
             continue
     return None
+
+
+def _read_times(texts: Array, target: Any) -> Array:
+    """Raises ArrowInvalid for what is no time, and for the year zero, which no calendar has."""
+    times = pc.cast(texts, target)
+    earliest = pc.min(times).value
+    if earliest is not None and earliest < _FIRST_MOMENT_US:
+        raise pa.ArrowInvalid("the year zero")
+    return times
 
 
 _ISO_DATE = r"(\d{4}-\d{2}-\d{2})"
@@ -528,7 +539,7 @@ def _iso_times(column: Column, texts: Array, why: str) -> _Casted:
 def _times_of(iso: Array, target: Any, why: str) -> _Casted:
     """ISO text as times; a day that its month does not have is a failure."""
     return _convert(
-        iso, lambda values: pc.cast(values, target), RULE_TYPE, why, promising=_POSSIBLE_TIME
+        iso, lambda values: _read_times(values, target), RULE_TYPE, why, promising=_POSSIBLE_TIME
     )
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ _Value = TypeVar("_Value")
 
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
 
-LoadMode = Literal["full", "incremental", "files"]
+LoadMode = Literal["full", "incremental", "append", "files"]
 Severity = Literal["bloqueante", "advertencia"]
 CLASSIFICATIONS = ("sensible", "acceso_restringido", "libre_acceso")
 PRIORITIES = ("critica", "normal")
@@ -72,7 +72,13 @@ FILE_FORMATS = ("csv", "jsonl", "parquet", "xlsx")
 # PostgreSQL names end at 63 bytes; two are kept for the double underscore of raw names.
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,59}$")
 _NUMERIC = re.compile(r"^numeric\((\d+),(\d+)\)$")
-_ISO_PERIOD = re.compile(r"^P(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?:\d+H)?(?:\d+M)?)?$")
+_ISO_PERIOD = re.compile(
+    r"^P(?=\d|T\d)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$"
+)
+REVISIONS = ("replace", "append")
+NEVER = "never"
+# Modes that go on from the highest cursor value of the load before.
+_CURSOR_MODES = ("incremental", "append")
 # Options of a column that something here acts upon; any other would be ignored in silence.
 _COLUMN_OPTIONS = frozenset(
     {"format", "defaultTimezone", "minimum", "maximum", "pattern", "minLength", "maxLength"}
@@ -186,6 +192,27 @@ class Contract:
     @property
     def from_files(self) -> bool:
         return self.kind in FILE_FORMATS
+
+    @property
+    def has_watermark(self) -> bool:
+        """Whether a load goes on from the highest cursor value of the one before."""
+        return self.load_mode in _CURSOR_MODES
+
+    @property
+    def deletions_every(self) -> str | None:
+        """Longest time between two comparisons of all keys with the source; None: never."""
+        value = str(self.options.get("deletionsEvery", "P7D"))
+        return None if value == NEVER else value
+
+    @property
+    def max_deletion_share(self) -> float:
+        """Largest part (0 to 1) of a table of 50 rows or more that one load may remove."""
+        return float(self.options.get("maxDeletionShare", self.max_quarantine_share))
+
+    @property
+    def max_connections(self) -> int:
+        """Most connections to the system at once, over all processes."""
+        return int(self.options.get("maxConnections", 2))
 
     @property
     def raw_name(self) -> str:
@@ -310,7 +337,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     if server.server != system:
         raise _problem(path, f"`servers[0].server` debe ser {system!r}", identifier)
     options = _custom(document.customProperties)
-    _check_options(path, identifier, options)
+    _check_options(path, identifier, options | _custom(server.customProperties))
     kind = _kind(path, identifier, server)
     server = _filled(server)
     key_columns = sum(bool(prop.primaryKey) for prop in table.properties or [])
@@ -323,10 +350,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     cursor = options.get("cursor")
     _check_mode(path, identifier, kind, mode, cursor=cursor, columns=columns)
     partition_by = options.get("partitionBy")
-    if partition_by and partition_by not in {c.name for c in columns}:
-        raise _problem(
-            path, f"`partitionBy` nombra una columna ausente: {partition_by}", identifier
-        )
+    _check_partition(path, identifier, mode, partition_by, columns)
     landing_table = options.get("landingTable", f"{system}__{dataset}")
     if not _NAME.match(landing_table):
         raise _problem(
@@ -567,13 +591,74 @@ def _check_options(path: Path, identifier: str, options: Mapping[str, Any]) -> N
         ("landingTable", str, "un nombre de tabla"),
         ("partitionBy", str, "un nombre de columna"),
         ("containsPersons", bool, "true o false"),
-        ("maxQuarantineShare", (int, float), "un número entre 0 y 1"),
+        ("archive", bool, "true o false"),
+        ("detectEncoding", bool, "true o false"),
+        ("fileIdentity", str, "una expresión regular"),
     )
     for key, kind, words in expected:
         if key in options and not isinstance(options[key], kind):
             raise _problem(path, f"`{key}` debe ser {words}, no {options[key]!r}", identifier)
-    if not 0 <= options.get("maxQuarantineShare", 0) <= 1:
-        raise _problem(path, "`maxQuarantineShare` debe ser un número entre 0 y 1", identifier)
+    _check_numbers(path, identifier, options)
+    _one_of(path, identifier, "revisions", options, allowed=REVISIONS, default="replace")
+    _period(path, identifier, "statementTimeout", options.get("statementTimeout"))
+    if options.get("deletionsEvery") != NEVER:
+        _period(path, identifier, "deletionsEvery", options.get("deletionsEvery"))
+    if "fileIdentity" in options:
+        _check_identity(path, identifier, options["fileIdentity"])
+
+
+def _check_numbers(path: Path, identifier: str, options: Mapping[str, Any]) -> None:
+    """Shares lie between 0 and 1, counts are whole and at least 1; true is no number."""
+    for key in ("maxQuarantineShare", "maxDeletionShare"):
+        value = options.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise _problem(
+                path, f"`{key}` debe ser un número entre 0 y 1, no {value!r}", identifier
+            )
+    for key in ("fetchRows", "maxConnections", "parallelRanges"):
+        value = options.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _problem(
+                path, f"`{key}` debe ser un número entero desde 1, no {value!r}", identifier
+            )
+    settle = options.get("settleSeconds", 0)
+    if isinstance(settle, bool) or not isinstance(settle, int | float) or settle < 0:
+        raise _problem(
+            path, f"`settleSeconds` debe ser un número de segundos, no {settle!r}", identifier
+        )
+
+
+def _check_identity(path: Path, identifier: str, pattern: str) -> None:
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise _problem(
+            path, f"`fileIdentity`: expresión regular no válida: {error}", identifier
+        ) from error
+    if groups < 1:
+        raise _problem(
+            path, f"`fileIdentity` debe tener un grupo entre paréntesis: {pattern!r}", identifier
+        )
+
+
+def _check_partition(
+    path: Path, identifier: str, mode: str, partition_by: str | None, columns: Sequence[Column]
+) -> None:
+    """Months need a date, and a key over all months needs that date in it (PostgreSQL's rule)."""
+    if not partition_by:
+        return
+    found = {column.name: column for column in columns}.get(partition_by)
+    if found is None:
+        raise _problem(
+            path, f"`partitionBy` nombra una columna ausente: {partition_by}", identifier
+        )
+    if found.pg_type not in ("date", "timestamp", "timestamptz"):
+        raise _problem(path, f"`partitionBy`: {partition_by} no es una fecha", identifier)
+    keyed = mode != "files" and any(column.primary_key for column in columns)
+    if keyed and not found.primary_key:
+        raise _problem(
+            path, f"`partitionBy`: {partition_by} debe ser parte de la clave primaria", identifier
+        )
 
 
 def _check_mode(
@@ -585,18 +670,23 @@ def _check_mode(
     cursor: str | None,
     columns: Sequence[Column],
 ) -> None:
-    if mode not in ("full", "incremental", "files"):
+    if mode not in get_args(LoadMode):
         raise _problem(path, f"`loadMode` desconocido: {mode!r}", identifier)
     if mode == "files" and kind not in FILE_FORMATS:
         raise _problem(path, "`loadMode: files` es solo para archivos", identifier)
-    if mode == "incremental":
-        if kind in FILE_FORMATS:
-            raise _problem(path, "los archivos se cargan con `files` o `full`", identifier)
-        by_name = {column.name: column for column in columns}
-        if cursor not in by_name:
-            raise _problem(path, f"`cursor` nombra una columna ausente: {cursor!r}", identifier)
-        if not any(column.primary_key for column in columns):
-            raise _problem(path, "una carga incremental necesita clave primaria", identifier)
+    if mode not in _CURSOR_MODES:
+        return
+    if kind in FILE_FORMATS:
+        raise _problem(path, "los archivos se cargan con `files` o `full`", identifier)
+    by_name = {column.name: column for column in columns}
+    if cursor not in by_name:
+        raise _problem(path, f"`cursor` nombra una columna ausente: {cursor!r}", identifier)
+    if by_name[cursor].pg_type in ("boolean", "jsonb"):
+        raise _problem(
+            path, f"`cursor`: {cursor} es {by_name[cursor].pg_type}, que no ordena", identifier
+        )
+    if mode == "incremental" and not any(column.primary_key for column in columns):
+        raise _problem(path, "una carga incremental necesita clave primaria", identifier)
 
 
 def _shared_table_conflicts(contracts: Mapping[str, Contract]) -> list[ContractError]:

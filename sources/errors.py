@@ -49,8 +49,25 @@ class SourceDataError(PipelineError):
 
 
 class DriftError(SourceDataError):
-    """A column of the contract is missing at the source or cannot be carried in its type."""
+    """A column of the contract is missing at the source or cannot be carried in its type.
+
+    `columns` names those that are missing, as the source called them.
+    """
+
+    columns: tuple[str, ...] = ()
+
+
+class SourceChanged(SourceDataError):
+    """What was read is not what the source counted or added up: it changed in the meantime."""
 
 
 class LoadRefused(PipelineError):
     """The load was read but not committed, e.g. too large a share of it went to quarantine."""
+
+
+class WarehouseUnavailable(PipelineError):
+    """The warehouse could not take a load: disk, network, permission, or an error of its own.
+
+    Raised, not reported per table: no other table would fare better. The cause is the driver's
+    error.
+    """

@@ -1,7 +1,7 @@
 """The raw table of a contract: made, widened, and refused when its types moved.
 
-Belongs here: DDL of `raw`, and of the quarantine view of each dataset. Does not belong here: the
-rows (`landing.py`), or anything about another schema.
+Belongs here: DDL of `raw` (partitions and keys included), and of the quarantine view of each
+dataset. Does not belong here: the rows (`landing/`), or anything about another schema.
 
 Statements are built with `psycopg.sql`; types come from the closed list in `contract.py`.
 """
@@ -94,6 +94,35 @@ def ensure_month_partitions(
         )
 
 
+def key_name(connection: Connection, contract: Contract) -> str | None:
+    """Name of the raw table's primary key; None when it has none."""
+    row = connection.execute(
+        "select conname from pg_constraint where conrelid = to_regclass(%s) and contype = 'p'",
+        [f"{RAW}.{contract.landing_table}"],
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def drop_key(connection: Connection, contract: Contract, name: str) -> None:
+    """Take the primary key off, to load without it. The caller puts it back before committing."""
+    connection.execute(
+        sql.SQL("alter table {} drop constraint {}").format(
+            table_name(contract), sql.Identifier(name)
+        )
+    )
+
+
+def add_key(connection: Connection, contract: Contract, name: str) -> None:
+    """Put the primary key on. Raises psycopg's UniqueViolation when a key stands there twice."""
+    connection.execute(
+        sql.SQL("alter table {} add constraint {} primary key ({})").format(
+            table_name(contract),
+            sql.Identifier(name),
+            sql.SQL(", ").join(sql.Identifier(column) for column in contract.key),
+        )
+    )
+
+
 def _create(connection: Connection, contract: Contract) -> None:
     definitions = [
         sql.SQL("{} {}").format(sql.Identifier(column.name), sql.SQL(column.pg_type))
@@ -116,6 +145,13 @@ def _create(connection: Connection, contract: Contract) -> None:
             sql.Identifier(contract.partition_by)
         )
     connection.execute(statement)
+    if contract.load_mode == "append" and contract.cursor:
+        # Rows arrive in the order of the cursor: a few pages tell where those of a look-back are.
+        connection.execute(
+            sql.SQL("create index on {} using brin ({}) with (pages_per_range = 32)").format(
+                table_name(contract), sql.Identifier(contract.cursor)
+            )
+        )
     _comment(connection, "table", table_name(contract), f"{contract.title}. {contract.description}")
     for column in contract.columns:
         _comment(
@@ -130,13 +166,7 @@ def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:
     name = f"{contract.system}__{contract.dataset}"
     if connection.execute("select to_regclass(%s)", [f"{QUARANTINE}.{name}"]).fetchone() != (None,):
         return
-    connection.execute(
-        sql.SQL(
-            "create view {} as select fila_id, archivo, numero_fila, regla, columna, "
-            "motivo, fila, estado, primera_vez, ultima_vez, carga_id "
-            "from quarantine.fila where dataset = {}"
-        ).format(sql.Identifier(QUARANTINE, name), sql.Literal(contract.id))
-    )
+    connection.execute("select quarantine.crear_vista(%s, %s)", [name, contract.id])
 
 
 def _comment(connection: Connection, kind: str, target: sql.Identifier, text: str) -> None:

@@ -30,8 +30,10 @@ _SCHEMES = {
     "file": "file",
     "http": "http",
     "https": "https",
+    "s3": "s3",
+    "sftp": "sftp",
 }
-_SERVER_SCHEMES = ("postgresql", "mysql", "mssql", "http", "https")
+_SERVER_SCHEMES = ("postgresql", "mysql", "mssql", "http", "https", "s3", "sftp")
 _SECRET_KEYS = r"(?:[\w-]*(?:token|password|passwd|secret|api[_-]?key)|pwd|contraseña)"
 # The greedy middle takes passwords that hold an unescaped `@` or `/` as well: hiding too much
 # of an address is harmless, hiding too little is not.
@@ -68,7 +70,8 @@ class SourceUrl:
     def parse(cls, text: str, *, token: str | None = None) -> SourceUrl:
         """Take an address or a plain path apart and register its secrets with `redact`.
 
-        SQLite follows SQLAlchemy: `sqlite:///relative.db`, `sqlite:////absolute.db`.
+        SQLite follows SQLAlchemy: `sqlite:///relative.db`, `sqlite:////absolute.db`. Of an S3
+        address the bucket is `host` (as written: its case counts) and the prefix `database`.
         Raises SourceUnavailable when the address cannot be understood; the text never repeats it
         unredacted.
         """
@@ -88,13 +91,16 @@ class SourceUrl:
             raise _not_understood(text)
         if scheme in ("sqlite", "file"):
             return cls(scheme, path=_local_path(scheme, unquote(parts.netloc + parts.path)))
+        host = parts.hostname
+        if scheme == "s3":
+            host = parts.netloc.rpartition("@")[2].partition(":")[0]
         return cls(
             scheme=scheme,
-            host=parts.hostname,
+            host=host,
             port=port,
             user=unquote(parts.username) if parts.username else None,
             database=unquote(parts.path.lstrip("/")) or None,
-            base=f"{scheme}://{_host_port(parts.hostname, port)}{parts.path}".rstrip("/"),
+            base=f"{scheme}://{_host_port(host, port)}{parts.path}".rstrip("/"),
             query=MappingProxyType(dict(parse_qsl(parts.query))),
             password=unquote(parts.password) if parts.password else None,
             token=token,
@@ -166,6 +172,7 @@ def _host_port(host: str | None, port: int | None) -> str:
 def _not_understood(text: str) -> SourceUnavailable:
     return SourceUnavailable(
         f"no se entiende la dirección {redact(text)!r}.",
-        next_step="use postgresql://, mysql://, mssql://, sqlite:///, http(s):// o una ruta; "
+        next_step="use postgresql://, mysql://, mssql://, sqlite:///, http(s)://, s3://, sftp:// "
+        "o una ruta; "
         "los caracteres especiales de la contraseña van codificados (%40 por @).",
     )

@@ -5,7 +5,7 @@
 
 {#- Marks that only appear in text that went through the wrong encoding. -#}
 {% macro tiene_mojibake(columna) -%}
-    {{ columna }} ~ '[ÃÂ][^A-Za-z]|â[\u0080\u20ac\u201a]'
+    {{ columna }} ~ '[ÃÂ][^A-Za-z]|â[\u0080\u0082\u20ac\u201a]'
 {%- endmacro %}
 
 
@@ -46,11 +46,12 @@
 -#}
 {% macro reparar_codificacion(columna) -%}
     {%- set sin_marca = "regexp_replace(" ~ columna ~ ", 'Â([\\u00a0-\\u00bf])', '\\1', 'g')" -%}
-    {%- set signos = "replace(" ~ sin_marca ~ ", 'â' || U&'\\0080', 'â€')" -%}
+    {%- set euros = "replace(replace(" ~ sin_marca ~ ", 'â‚¬', '€'), 'â' || U&'\\0082' || '¬', '€')" -%}
+    {%- set signos = "replace(" ~ euros ~ ", 'â' || U&'\\0080', 'â€')" -%}
     {%- set letras = 'ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÐÑÒÓÔÕÖ×ØÙÚÛÜÝÞßàáâãäåæçèéêëìíîïðñòóôõö÷øùúûüýþÿ' -%}
     case
         when {{ tiene_mojibake(columna) }}
-            then {{ reparar_pares(reparar_pares(signos, 'â€', '–—‘’“”…'), 'Ã', letras) }}
+            then {{ reparar_pares(reparar_pares(signos, 'â€', '–—‘’“”…•'), 'Ã', letras) }}
         else {{ columna }}
     end
 {%- endmacro %}

@@ -9,7 +9,8 @@ shows as a red `carga` check with its cause, and in the run's summary and exit c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -28,16 +29,20 @@ from dagster import (
 
 from expectations.results import CheckResult, merge, record
 from orchestration.assets.naming import RAW_GROUP, owners, raw_key
+from orchestration.checkers import checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
-from orchestration.settings import settings
-from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.warehouse.connection import Warehouse, count_rows, locate
 from sources.contract import Catalogue, Contract
 
 if TYPE_CHECKING:
     from sources.landing import LoadReport
+    from sources.landing.drift import Episode
+    from sources.landing.replay import ReplayReport
 
 LOAD_CHECK = "carga"
+RECONCILIATION_CHECK = "conciliacion"
 CONTRACT_CHECK = "contrato"
 PROTOCOL_CHECK = "protocolo"
 _SHOWN_FAILURES = 50
@@ -45,10 +50,17 @@ _SHOWN_FAILURES = 50
 
 @dataclass(slots=True)
 class TableOutcome:
-    """What the loads of one raw table gave."""
+    """What the loads of one raw table gave, and how many rows it holds now.
+
+    `replays` are what a change of contract brought back from quarantine before the loads; `drift`
+    what is open between its sources and their contracts.
+    """
 
     reports: "list[LoadReport]"
     results: list[CheckResult]
+    rows: int = 0
+    replays: "list[ReplayReport]" = field(default_factory=list)
+    drift: "list[Episode]" = field(default_factory=list)
 
 
 def raw_assets(catalogue: Catalogue) -> list[AssetsDefinition]:
@@ -62,7 +74,12 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
     first = contracts[0]
     key = raw_key(table)
     specs = [
-        AssetCheckSpec(LOAD_CHECK, asset=key, description="La fuente se leyó y las filas cuadran."),
+        AssetCheckSpec(LOAD_CHECK, asset=key, description="La fuente se leyó y se cargó."),
+        AssetCheckSpec(
+            RECONCILIATION_CHECK,
+            asset=key,
+            description="Filas y sumas del origen, lo leído, raw y cuarentena coinciden.",
+        ),
         AssetCheckSpec(
             CONTRACT_CHECK, asset=key, description="Cada lote cumple las reglas de su contrato."
         ),
@@ -95,15 +112,19 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
     def load_table(context: AssetExecutionContext) -> Iterator[Any]:
         warehouse = locate()
         outcome = load_raw_table(contracts, warehouse, connections(), context.run_id)
+        for replay in outcome.replays:
+            if replay.error is not None:
+                context.log.error(f"reproceso: {replay.error}")
         for report in outcome.reports:
             for error in report.errors:
                 context.log.error(str(error), exc_info=error.__cause__)
-        yield MaterializeResult(asset_key=key, metadata=_metadata(table, warehouse, outcome))
+        yield MaterializeResult(asset_key=key, metadata=_metadata(outcome))
         yield _load_check(key, outcome)
+        yield reconciliation_check(key, outcome)
         yield _rules_check(
             key, CONTRACT_CHECK, [r for r in outcome.results if r.motor == "pandera"]
         )
-        if len(specs) > 2:
+        if any(contract.has_people for contract in contracts):
             found = [r for r in outcome.results if r.motor == "protocolo"]
             yield _rules_check(key, PROTOCOL_CHECK, found)
 
@@ -114,9 +135,9 @@ def load_raw_table(
     contracts: Sequence[Contract], warehouse: Warehouse, linked: Connections, run_id: str
 ) -> TableOutcome:
     """Load every contract of one raw table and store the verdicts of their checks."""
-    from expectations.contract_schema import BatchChecker
-    from expectations.protocol import ProtocolChecker
     from sources.landing import LoadContext, load
+    from sources.landing.drift import open_drift
+    from sources.landing.replay import replay_after_contract_change
 
     outcome = TableOutcome([], [])
     watch = observer()
@@ -127,10 +148,12 @@ def load_raw_table(
             run_id=run_id,
             batch_rows=settings().batch_rows,
             progress=lambda rows, name=contract.id: watch.advanced("raw", name, rows),  # type: ignore[misc]
+            archive=settings().data_dir / "archivo",
         )
-        checkers: list[Any] = [BatchChecker(contract)]
-        if contract.has_people:
-            checkers.append(ProtocolChecker(contract))
+        replayed = replay_after_contract_change(contract, context, partial(checkers_for, contract))
+        if replayed is not None:
+            outcome.replays.append(replayed)
+        checkers = checkers_for(contract)
         with linked.open(contract.system) as url:
             report = load(contract, url, context, checkers)
         outcome.reports.append(report)
@@ -142,6 +165,8 @@ def load_raw_table(
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:
         record(connection, run_id, outcome.results)
+        outcome.rows = count_rows(connection, "raw", contracts[0].landing_table)
+        outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
     return outcome
 
 
@@ -164,12 +189,19 @@ def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
         filas_fallidas=0 if passed else None,
         explicacion=(
             f"{report.read} leídas, {report.loaded} cargadas, {report.quarantined} en cuarentena, "
-            f"{report.known} ya conocidas."
+            f"{report.known} ya conocidas{_compared(report)}."
             if passed
             else "; ".join(str(error) for error in report.errors)
         ),
         responsable=contract.responsible or contract.owner,
     )
+
+
+def _compared(report: "LoadReport") -> str:
+    """What the source said of the same rows, in words; nothing where it said nothing."""
+    counted = "" if report.source_count is None else f"; el origen contó {report.source_count}"
+    columns = ", ".join(report.checksums)
+    return counted + (f" y coincide la suma de {columns}" if columns else "")
 
 
 def _load_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
@@ -183,9 +215,76 @@ def _load_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
         severity=AssetCheckSeverity.ERROR if errors else AssetCheckSeverity.WARN,
         description=(
             "\n".join(errors)
-            or ("El sistema no está configurado." if idle else "Filas conciliadas.")
+            or ("El sistema no está configurado." if idle else "La fuente se leyó y se cargó.")
         ),
         metadata={"deriva": drift} if drift else {},
+    )
+
+
+def reconciliation_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
+    """Numbers of the source, of what was read and of what became of it, side by side.
+
+    A load commits only what agrees; here a person sees it, and what could not be compared.
+    """
+    reports = outcome.reports
+    apart = [report.dataset for report in reports if not _agrees(report)]
+    loaded = [report for report in reports if report.state in ("cargada", "sin_cambios")]
+    if apart:
+        words = f"No se conciliaron: {', '.join(apart)}."
+    elif not loaded:
+        words = "El sistema no está configurado: no hay nada que conciliar."
+    else:
+        words = "Lo leído es lo que el origen contó, y cada fila está en raw o en cuarentena."
+    return AssetCheckResult(
+        asset_key=key,
+        check_name=RECONCILIATION_CHECK,
+        passed=bool(loaded) and not apart,
+        severity=AssetCheckSeverity.WARN,
+        description=words,
+        metadata={
+            "leidas": sum(report.read for report in reports),
+            "cargadas": sum(report.loaded for report in reports),
+            "cuarentena": sum(report.quarantined for report in reports),
+            "conocidas": sum(report.known for report in reports),
+            "eliminadas": sum(report.deleted for report in reports),
+            "filas_en_raw": outcome.rows,
+            "por_conjunto": MetadataValue.md(_figures_table(reports)),
+            "sumas": MetadataValue.md(_sums_table(reports)),
+        },
+    )
+
+
+def _agrees(report: "LoadReport") -> bool:
+    if report.state == "sin_configurar":
+        return True
+    counted = report.source_count is None or report.source_count == report.read
+    kept = report.read == report.loaded + report.quarantined + report.known
+    sums = all(pair["origen"] == pair["leido"] for pair in report.checksums.values())
+    return not report.errors and counted and kept and sums
+
+
+def _figures_table(reports: "Sequence[LoadReport]") -> str:
+    lines = [
+        f"| {r.dataset} | {'sin contar' if r.source_count is None else r.source_count} | "
+        f"{r.read} | {r.loaded} | {r.quarantined} | {r.known} | {r.deleted} |"
+        for r in reports
+    ]
+    return "\n".join(
+        ["| conjunto | contadas en el origen | leídas | cargadas | cuarentena | conocidas | "
+         "eliminadas |", "|---|---|---|---|---|---|---|", *lines]
+    )  # fmt: skip
+
+
+def _sums_table(reports: "Sequence[LoadReport]") -> str:
+    lines = [
+        f"| {report.dataset} | {column} | {pair['origen']} | {pair['leido']} |"
+        for report in reports
+        for column, pair in report.checksums.items()
+    ]
+    if not lines:
+        return "Sin columnas numéricas que el origen pueda sumar con exactitud y a bajo costo."
+    return "\n".join(
+        ["| conjunto | columna | suma en el origen | suma leída |", "|---|---|---|---|", *lines]
     )
 
 
@@ -210,21 +309,39 @@ def _rules_check(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCh
     )
 
 
-def _metadata(table: str, warehouse: Warehouse, outcome: TableOutcome) -> dict[str, Any]:
+def _metadata(outcome: TableOutcome) -> dict[str, Any]:
     states = {report.dataset: report.state for report in outcome.reports}
     sums = {
         name: sum(getattr(report, name) for report in outcome.reports)
         for name in ("read", "loaded", "quarantined", "known", "deleted")
     }
     return {
-        "dagster/row_count": warehouse.count("raw", table),
+        "dagster/row_count": outcome.rows,
         "estado": ", ".join(f"{dataset}: {state}" for dataset, state in states.items()),
         "filas_leidas": sums["read"],
         "filas_cargadas": sums["loaded"],
         "filas_cuarentena": sums["quarantined"],
         "filas_conocidas": sums["known"],
         "filas_eliminadas": sums["deleted"],
+        "filas_reprocesadas": sum(replay.loaded for replay in outcome.replays),
+        "avisos": [note for report in outcome.reports for note in report.notes],
+        "deriva": MetadataValue.md(_drift_table(outcome.drift)),
     }
+
+
+def _drift_table(drift: "Sequence[Episode]") -> str:
+    lines = [
+        f"| {found.dataset} | {found.column} | {found.detail} | "
+        f"{found.since.astimezone(CITY_TIMEZONE):%d/%m/%Y} | {found.action} | "
+        f"{found.owner or 'sin dato'} |"
+        for found in drift
+    ]
+    if not lines:
+        return "El origen tiene las columnas del contrato."
+    return "\n".join(
+        ["| conjunto | columna | diferencia | desde | qué se hizo | responsable |",
+         "|---|---|---|---|---|---|", *lines]
+    )  # fmt: skip
 
 
 def _describe(contracts: Sequence[Contract]) -> str:

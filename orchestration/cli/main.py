@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
 
 app = typer.Typer(
@@ -30,7 +31,6 @@ app = typer.Typer(
 warehouse_app = typer.Typer(no_args_is_help=True, help="El almacén PostgreSQL.")
 sample_app = typer.Typer(no_args_is_help=True, help="El municipio de muestra (sintético).")
 contracts_app = typer.Typer(no_args_is_help=True, help="Los contratos de datos.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Filas que no se cargaron, y por qué.")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(sample_app, name="sample")
 app.add_typer(contracts_app, name="contracts")
@@ -95,6 +95,21 @@ def status() -> None:
     from orchestration.cli.status import show_status
 
     show_status(console)
+
+
+@app.command()
+def drift(
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", help="Solo este conjunto, p. ej. mlc.proyectos.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="También las que ya terminaron.")
+    ] = False,
+) -> None:
+    """Muestra qué cambió en los orígenes respecto de los contratos, desde cuándo y qué se hizo."""
+    from orchestration.cli.drift import show_drift
+
+    show_drift(console, dataset, closed_too=everything)
 
 
 @app.command()
@@ -332,43 +347,6 @@ def contracts_sync(
         console.print(str(path), highlight=False)
     console.print(f"{len(paths)} archivos {'desactualizados' if check else 'reescritos'}.")
     raise typer.Exit(1 if check and paths else 0)
-
-
-@quarantine_app.command("list")
-def quarantine_list() -> None:
-    """Cuenta las filas pendientes por conjunto y motivo."""
-    from orchestration.warehouse.connection import locate
-
-    table = Table(box=None, padding=(0, 2))
-    for title in ("Conjunto", "Regla", "Columna", "Filas", "Desde"):
-        table.add_column(title)
-    with locate().connect() as connection:
-        for row in connection.execute(
-            "select dataset, regla, coalesce(columna, ''), count(*), min(primera_vez)::date "
-            "from quarantine.fila where estado = 'pendiente' group by 1, 2, 3 order by 4 desc"
-        ):
-            table.add_row(*(str(value) for value in row))
-    console.print(table)
-
-
-@quarantine_app.command("show")
-def quarantine_show(
-    dataset: Annotated[str, typer.Argument(help="Conjunto, p. ej. citymis.beneficiarios.")],
-    limit: Annotated[int, typer.Option(help="Filas como máximo.")] = 20,
-) -> None:
-    """Muestra filas en cuarentena, textuales. Pueden contener datos personales."""
-    from orchestration.warehouse.connection import locate
-
-    with locate().connect() as connection:
-        rows = connection.execute(
-            "select coalesce(archivo || ':', '') || coalesce(numero_fila::text, '?'), regla, "
-            "motivo, fila::text from quarantine.fila where dataset = %s and estado = 'pendiente' "
-            "order by fila_id limit %s", [dataset, limit],
-        ).fetchall()  # fmt: skip
-    for place, rule, reason, values in rows:
-        console.print(f"[bold]{place}[/bold] {rule}: {reason}", highlight=False)
-        console.print(f"    {values}", highlight=False, style="dim", markup=False)
-    console.print(f"{len(rows)} filas." if rows else f"No hay filas pendientes de {dataset}.")
 
 
 def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:

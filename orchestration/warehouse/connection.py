@@ -71,10 +71,7 @@ class Warehouse:
     def count(self, schema: str, table: str) -> int:
         """Rows of one table."""
         with self.connect() as connection:
-            row = connection.execute(
-                sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
-            ).fetchone()
-        return int(row[0]) if row else 0
+            return count_rows(connection, schema, table)
 
     def sqlalchemy_url(self, driver: str = "psycopg") -> str:
         """URL for SQLAlchemy: `psycopg` (ours) or `psycopg2` (Great Expectations)."""
@@ -126,6 +123,14 @@ class Warehouse:
             next_step="compruebe que el servidor esté encendido y la red permita llegar; "
             "sin WAREHOUSE_URL se usa el almacén embebido.",
         )
+
+
+def count_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, table: str) -> int:
+    """Rows of one table, on a connection that is open already."""
+    row = connection.execute(
+        sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def locate(config: Settings | None = None, *, start: bool = True) -> Warehouse:

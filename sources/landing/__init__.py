@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 from sources.contract import Contract
 from sources.landing.files import load_files
-from sources.landing.guard import guarded
+from sources.landing.guard import guarded, warehouse_errors_in_words
 from sources.landing.report import Checker, LoadContext, LoadReport, LoadState
 from sources.landing.tables import load_table
 from sources.urls import SourceUrl
@@ -31,16 +31,17 @@ def load(
     """Bring one dataset up to date, and say what happened.
 
     Never raises for what a source can do wrong: the error is in the report and in `meta.carga`,
-    the table keeps its last good data. Errors of the warehouse itself are raised.
+    the table keeps its last good data. Raises WarehouseUnavailable for the warehouse's own errors.
     """
     started = context.clock()
     if url is None:
         return LoadReport(contract.id, "sin_configurar")
-    if contract.load_mode == "files":
-        report = load_files(contract, url, context, checkers)
-    else:
-        report = guarded(
-            contract, context, str(url), lambda: load_table(contract, url, context, checkers)
-        )
+    with warehouse_errors_in_words(contract):
+        if contract.load_mode == "files":
+            report = load_files(contract, url, context, checkers)
+        else:
+            report = guarded(
+                contract, context, str(url), lambda: load_table(contract, url, context, checkers)
+            )
     report.seconds = (context.clock() - started).total_seconds()
     return report

@@ -7,19 +7,48 @@ not belong here: the casts (`sources/casting.py`) and the rules (handed in as `C
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from sources.casting import cast_batch
 from sources.contract import Contract
-from sources.errors import LoadRefused, SourceDataError
-from sources.landing.quarantine import Quarantine
+from sources.errors import LoadRefused, SourceChanged
+from sources.landing.quarantine import CHUNK, Quarantine
 from sources.landing.report import Checker, LoadReport, Progress, RowFailure
 from sources.readers import RawBatch, Reader, RejectedRow
+from sources.readers.base import row_values
 from sources.urls import redact
 
 _REFUSAL_MIN_ROWS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A batch after the doorstep: `good` has `contract.arrow_schema`, `rows` numbers its rows as
+    the source does, `bad` are the others, verbatim. Together they are what was read."""
+
+    good: pa.RecordBatch
+    rows: pa.Int64Array
+    bad: list[RejectedRow]
+
+    @property
+    def read(self) -> int:
+        return self.good.num_rows + len(self.bad)
+
+
+def judge(contract: Contract, checkers: Sequence[Checker], raw: RawBatch) -> Judged:
+    """Cast one batch and check what could be cast; raises as `cast_batch` and the checkers do."""
+    cast = cast_batch(contract, raw)
+    bad = list(cast.rejected)
+    batch, rows = cast.good, cast.rows
+    for checker in checkers:
+        checked = checker.check(batch, rows)
+        if checked.failures:
+            bad.extend(_refused(contract, raw, rows, checked.failures))
+        batch, rows = checked.good, checked.good_rows
+    return Judged(batch, rows, bad)
 
 
 def checked_batches(
@@ -30,70 +59,86 @@ def checked_batches(
     report: LoadReport,
     progress: Progress,
 ) -> Iterator[tuple[pa.RecordBatch, pa.Int64Array]]:
-    """Cast and check each batch; what does not pass goes to quarantine, the rest is yielded."""
+    """Cast and check each batch; what does not pass goes to quarantine, the rest is yielded.
+
+    Bad rows are handed over many at a time, because each time interrupts the writing of the good
+    ones; all of them have been once the last batch is asked for and there is none.
+    """
+    held: list[RejectedRow] = []
+    file: str | None = None
     for raw in batches:
-        cast = cast_batch(contract, raw)
-        bad = list(cast.rejected)
-        report.read += cast.good.num_rows + len(bad)
-        batch, rows = cast.good, cast.rows
-        for checker in checkers:
-            checked = checker.check(batch, rows)
-            bad.extend(_refused(batch, rows, checked.failures))
-            batch, rows = checked.good, checked.good_rows
-        quarantine.add(bad, raw.file)
-        report.quarantined += len(bad)
-        report.reasons.update(row.rule for row in bad)
+        judged = judge(contract, checkers, raw)
+        if held and (raw.file != file or len(held) + len(judged.bad) > CHUNK):
+            quarantine.add(held, file)
+            held = []
+        file = raw.file
+        held.extend(judged.bad)
+        report.read += judged.read
+        if report.totals is not None:
+            report.totals.add(judged.good, judged.bad)
+        report.quarantined += len(judged.bad)
+        report.reasons.update(row.rule for row in judged.bad)
+        report.bad_columns.update(row.column for row in judged.bad if row.column)
         progress(report.read)
-        yield batch, rows
+        yield judged.good, judged.rows
+    quarantine.add(held, file)
 
 
 def _refused(
-    batch: pa.RecordBatch, rows: pa.Int64Array, failures: Sequence[RowFailure]
+    contract: Contract, raw: RawBatch, rows: pa.Int64Array, failures: Sequence[RowFailure]
 ) -> list[RejectedRow]:
-    """One quarantined row per failing row, with the first rule that it broke and all reasons."""
+    """One row per failing row, verbatim, with the first rule that it broke and all reasons.
+
+    `failures` give places in `rows`; the values are looked up in what was read, by row number.
+    """
     by_index: dict[int, list[RowFailure]] = {}
     for failure in failures:
         by_index.setdefault(failure.index, []).append(failure)
-    if not by_index:
-        return []
     indices = sorted(by_index)
-    values = batch.take(pa.array(indices, pa.int64())).to_pylist()
+    numbers = rows.to_numpy(zero_copy_only=False)[indices]
+    read = raw.rows.to_numpy(zero_copy_only=False)
+    order = np.argsort(read, kind="stable")
+    places = order[np.searchsorted(read, numbers, sorter=order)]
+    columns = dict(zip(raw.data.schema.names, raw.data.columns, strict=True))
     return [
         RejectedRow(
-            row_number=rows[index].as_py(),
+            row_number=int(number),
             rule=by_index[index][0].rule,
             column=by_index[index][0].column,
             reason="; ".join(dict.fromkeys(failure.reason for failure in by_index[index])),
-            values={name: _as_text(value) for name, value in row.items()},
+            values=values,
         )
-        for index, row in zip(indices, values, strict=True)
+        for index, number, values in zip(
+            indices, numbers, row_values(contract, columns, places), strict=True
+        )
     ]
-
-
-def _as_text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def finish_reading(reader: Reader, report: LoadReport) -> None:
     """A database that gave another number of rows than it counted changed its mind mid-read."""
     if report.source_count is not None and report.source_count != report.read:
-        raise SourceDataError(
+        raise SourceChanged(
             f"el origen contó {report.source_count} filas y entregó {report.read}.",
             next_step="vuelva a ejecutar; si se repite, revise la conexión con el sistema.",
         )
 
 
 def refuse_if_mostly_bad(contract: Contract, report: LoadReport, origin: str) -> None:
+    """Raise LoadRefused when more than the contract's `maxQuarantineShare` does not pass.
+
+    The message names the columns at fault and what changed at the source, where that is known.
+    """
     share = report.quarantined / report.read if report.read else 0.0
     if report.read < _REFUSAL_MIN_ROWS or share <= contract.max_quarantine_share:
         return
     reasons = ", ".join(f"{rule} ({count})" for rule, count in report.reasons.most_common(3))
+    columns = ", ".join(name for name, _ in report.bad_columns.most_common(3))
+    changed = f" Cambios en el origen: {'; '.join(report.drift)}." if report.drift else ""
     raise LoadRefused(
-        f"{redact(origin)}: {report.quarantined} de {report.read} filas no pasan ({reasons}); "
-        f"el máximo admitido es {contract.max_quarantine_share:.0%}. No se cargó nada y la tabla "
-        "conserva sus últimos datos buenos.",
+        f"{redact(origin)}: {report.quarantined} de {report.read} filas no pasan ({reasons})"
+        f"{f', por las columnas {columns}' if columns else ''} (sistema {contract.system}); "
+        f"el máximo admitido es {contract.max_quarantine_share:.0%}.{changed} No se cargó nada y "
+        "la tabla conserva sus últimos datos buenos.",
         dataset=contract.id,
         owner=contract.owner,
         next_step="corrija el origen o el contrato y vuelva a ejecutar.",

@@ -1,31 +1,279 @@
-"""Drift: where a source's columns differ from its contract.
+"""Drift: where a source's columns differ from its contract, or from what they were.
 
-Belongs here: finding and recording it. Does not belong here: what a missing column does to a load
-(the readers refuse it).
+Belongs here: finding it, and keeping it in `meta.deriva`: since when, what was done, until when.
+Does not belong here: what a missing column does to a load (the readers refuse it), or refusing a
+load whose values no longer fit (`doorstep.py`).
+
+What is found is written in a transaction of its own, so that a load that fails afterwards leaves
+its drift on record. An episode stays open until the source, or the contract, makes it go away:
+  * a new column, until the contract names it or the source no longer has it;
+  * a missing column, until a reading finds it;
+  * a declared type that changed, until the source goes back or the contract gets a new version.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
 from sources.contract import Contract
-from sources.landing.report import LoadReport
+from sources.errors import DriftError
+from sources.landing.declared_types import is_widening
+from sources.landing.report import LoadContext, LoadReport
 from sources.raw_table import Connection
 from sources.readers import Reader
+from sources.urls import redact
+
+NEW, MISSING, CHANGED, WIDENED = (
+    "columna_nueva",
+    "columna_faltante",
+    "tipo_cambiado",
+    "tipo_ampliado",
+)
+# A file that lacks a column is tried at each run. Not met for this long, it is gone.
+_FILE_FORGOTTEN_AFTER = "7 days"
+
+
+@runtime_checkable
+class TypedReader(Protocol):
+    """A reader whose source declares the types of its columns."""
+
+    def source_types(self) -> dict[str, str]:
+        """Declared type by the source's own name; unknown ones left out."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference. `text` is for the load's report."""
+
+    kind: str
+    column: str
+    detail: str
+    action: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    """A difference as `meta.deriva` keeps it; `until` is None while it lasts."""
+
+    dataset: str
+    kind: str
+    column: str
+    detail: str
+    action: str
+    owner: str | None
+    origin: str | None
+    since: dt.datetime
+    last_seen: dt.datetime
+    until: dt.datetime | None
 
 
 def note_drift(
-    connection: Connection, contract: Contract, reader: Reader, load_id: int, report: LoadReport
+    connection: Connection,
+    contract: Contract,
+    reader: Reader,
+    context: LoadContext,
+    report: LoadReport,
+    *,
+    file: str | None = None,
 ) -> None:
-    """Columns at the source that the contract does not name: loaded without them, and reported."""
+    """Compare the columns of an open reader (of `file`, for feeds) with contract and past.
+
+    Looks through the load's `connection`; writes, when there is something to write, through one of
+    its own.
+    """
+    found = _new_columns(contract, reader.columns())
+    declared = reader.source_types() if isinstance(reader, TypedReader) else {}
+    seen = _seen_types(connection, contract)
+    found += _retyped(contract, declared, seen)
+    report.drift.extend(finding.text for finding in found)
+    unknown = _unknown_types(contract, declared, seen)
+    open_ones = _open_episodes(connection, contract)
+    if not found and not open_ones and not unknown:
+        return
+    with context.connect() as own:
+        origin = file or redact(reader.description)
+        _close_episodes(own, contract, found, origin)
+        _open(own, contract, found, origin)
+        _remember(own, contract, unknown)
+
+
+def note_missing(
+    contract: Contract, context: LoadContext, error: DriftError, origin: str
+) -> list[str]:
+    """Record the columns a reader did not find, and give them in words; the load has failed."""
+    findings = [
+        Finding(
+            MISSING,
+            name,
+            "el contrato la pide y el origen no la tiene",
+            "no se cargó nada; la tabla conserva sus últimos datos buenos",
+            f"falta en el origen la columna {name}",
+        )
+        for name in error.columns
+    ]
+    if findings:
+        with context.connect() as own:
+            _open(own, contract, findings, redact(origin))
+    return [finding.text for finding in findings]
+
+
+def open_drift(
+    connection: Connection, dataset: str | None = None, *, closed_too: bool = False
+) -> list[Episode]:
+    """Episodes of drift, of one dataset or all: the open ones, newest first; then the others."""
+    return [
+        Episode(*row)
+        for row in connection.execute(
+            "select dataset, tipo, columna, detalle, accion, responsable, origen, detectado_en, "
+            "visto_por_ultima_vez, resuelto_en from meta.deriva "
+            "where (%(dataset)s::text is null or dataset = %(dataset)s) "
+            "and (%(closed)s or resuelto_en is null) "
+            "order by resuelto_en desc nulls first, detectado_en desc, deriva_id desc",
+            {"dataset": dataset, "closed": closed_too},
+        )
+    ]
+
+
+def _new_columns(contract: Contract, found: Iterable[str]) -> list[Finding]:
+    """Columns the contract does not name: it has no classification for them, so they stay out."""
     expected = {column.source_name.strip().casefold() for column in contract.columns}
-    for name in reader.columns():
-        if name.strip().casefold() in expected:
+    return [
+        Finding(
+            NEW,
+            name,
+            "existe en el origen y no en el contrato",
+            "se informó y no se carga: sin clasificación es restringida. Agréguela al contrato "
+            "para cargarla",
+            f"columna nueva en el origen: {name}",
+        )
+        for name in found
+        if name.strip().casefold() not in expected
+    ]
+
+
+def _retyped(
+    contract: Contract, declared: Mapping[str, str], seen: Mapping[str, tuple[str, str]]
+) -> list[Finding]:
+    """Columns of the contract whose declared type is not the one it was first read with."""
+    findings = []
+    for name, now in declared.items():
+        before, version = seen.get(name, (now, contract.version))
+        wider = is_widening(before, now)
+        # Two spellings of one type hold each other: int(11) and int.
+        if version != contract.version or (wider and is_widening(now, before)):
             continue
-        report.drift.append(f"columna nueva en el origen: {name}")
-        connection.execute(
-            "insert into meta.deriva (dataset, carga_id, tipo, columna, detalle, accion) "
-            "values (%s, %s, 'columna_nueva', %s, %s, %s) "
-            "on conflict (dataset, tipo, columna, detalle) "
-            "do update set visto_por_ultima_vez = now()",
-            [contract.id, load_id, name, "existe en el origen y no en el contrato",
-             "no se carga hasta que el contrato la clasifique"],
-        )  # fmt: skip
+        findings.append(
+            Finding(
+                WIDENED if wider else CHANGED,
+                name,
+                f"el origen la declaraba {before} y ahora {now}",
+                "se siguió cargando; un valor que no quepa en el tipo del contrato va a cuarentena"
+                if wider
+                else "se cargaron las filas que caben en el tipo del contrato y las demás fueron a "
+                "cuarentena; si son demasiadas, no se carga nada y la tabla conserva sus últimos "
+                "datos buenos",
+                f"la columna {name} era {before} en el origen y ahora es {now}",
+            )
+        )
+    return findings
+
+
+def _unknown_types(
+    contract: Contract, declared: Mapping[str, str], seen: Mapping[str, tuple[str, str]]
+) -> dict[str, str]:
+    """Types to be remembered: of columns never seen, or seen by another version of the contract."""
+    wanted = {column.source_name.strip().casefold() for column in contract.columns}
+    return {
+        name: kind
+        for name, kind in declared.items()
+        if name.strip().casefold() in wanted
+        and (name not in seen or seen[name][1] != contract.version)
+    }
+
+
+def _seen_types(connection: Connection, contract: Contract) -> dict[str, tuple[str, str]]:
+    return {
+        str(row[0]): (str(row[1]), str(row[2]))
+        for row in connection.execute(
+            "select columna, tipo_declarado, contrato_version from meta.columna_origen "
+            "where dataset = %s",
+            [contract.id],
+        )
+    }
+
+
+def _remember(own: Connection, contract: Contract, types: Mapping[str, str]) -> None:
+    with own.cursor() as cursor:
+        cursor.executemany(
+            "insert into meta.columna_origen as c (dataset, columna, tipo_declarado, "
+            "contrato_version) values (%s, %s, %s, %s) on conflict (dataset, columna) do update "
+            "set tipo_declarado = excluded.tipo_declarado, "
+            "contrato_version = excluded.contrato_version, visto_desde = case "
+            "when c.tipo_declarado = excluded.tipo_declarado then c.visto_desde else now() end",
+            [(contract.id, name, kind, contract.version) for name, kind in types.items()],
+        )
+
+
+def _open_episodes(connection: Connection, contract: Contract) -> bool:
+    row = connection.execute(
+        "select exists (select from meta.deriva where dataset = %s and resuelto_en is null)",
+        [contract.id],
+    ).fetchone()
+    return row == (True,)
+
+
+def _open(own: Connection, contract: Contract, found: Sequence[Finding], origin: str) -> None:
+    """Begin an episode for each finding, or note that an open one was met again."""
+    with own.cursor() as cursor:
+        cursor.executemany(
+            "insert into meta.deriva (dataset, tipo, columna, detalle, accion, origen, "
+            "responsable) values (%s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (dataset, tipo, columna, detalle) where resuelto_en is null "
+            "do update set visto_por_ultima_vez = now(), accion = excluded.accion, "
+            "origen = excluded.origen, responsable = excluded.responsable",
+            [
+                (
+                    contract.id,
+                    finding.kind,
+                    finding.column,
+                    finding.detail,
+                    finding.action,
+                    origin,
+                    contract.responsible or contract.owner,
+                )
+                for finding in found
+            ],
+        )
+
+
+def _close_episodes(
+    own: Connection, contract: Contract, found: Sequence[Finding], origin: str
+) -> None:
+    """End what this reading no longer shows.
+
+    A missing column of a feed ends when the same file is read, or is not met any more: other files
+    say nothing of it.
+    """
+    own.execute(
+        "update meta.deriva d set resuelto_en = now() "
+        "where dataset = %(dataset)s and resuelto_en is null "
+        "and not exists (select from unnest(%(kinds)s::text[], %(columns)s::text[], "
+        "%(details)s::text[]) as f (tipo, columna, detalle) where f.tipo = d.tipo "
+        "and f.columna = d.columna and f.detalle = d.detalle) "
+        "and (tipo <> 'columna_faltante' or not %(feed)s or origen = %(origin)s "
+        "or visto_por_ultima_vez < now() - %(forgotten)s::interval)",
+        {
+            "dataset": contract.id,
+            "kinds": [finding.kind for finding in found],
+            "columns": [finding.column for finding in found],
+            "details": [finding.detail for finding in found],
+            "feed": contract.load_mode == "files",
+            "origin": origin,
+            "forgotten": _FILE_FORGOTTEN_AFTER,
+        },
+    )

@@ -1,131 +1,277 @@
-"""Feeds of files: each file is a load of its own, once.
+"""Feeds of files: each content is a load of its own, once.
 
-Belongs here: which files are new, and appending one of them to raw. Does not belong here: reading
-a format (`readers/`) or tables that are read as a whole (`tables.py`).
+Belongs here: which files of a folder are to be loaded, and loading one of them, in one
+transaction. Does not belong here: reading a format (`readers/`), what makes files versions of one
+another (`revisions.py`), keeping copies (`archive.py`), tables that are read as a whole
+(`tables.py`).
+
+A file is known unread when name, size and date (or the store's ETag) are those it was loaded with,
+and known by its content otherwise: sha256 of the bytes as stored, so that the same rows compressed
+another way are another version. What is read is what was hashed: a copy (the archive's, or a
+temporary one of a file far away), or the file itself, proven unchanged before the load commits.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any
 
+import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from sources.contract import Contract
+from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
+from sources.landing.partitions import Partitions
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
+from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
 from sources.landing.writer import Writer
-from sources.raw_table import Connection, ensure_month_partitions, ensure_raw_table, table_name
-from sources.readers import FeedFile, list_files, open_file
+from sources.raw_table import Connection, ensure_raw_table, table_name
+from sources.readers import FeedFile, open_file
+from sources.readers.files import (
+    Entry,
+    FileChanging,
+    Folder,
+    LocalCopy,
+    LocalFolder,
+    open_folder,
+)
 from sources.urls import SourceUrl
 
 
 def load_files(
     contract: Contract, url: SourceUrl, context: LoadContext, checkers: Sequence[Checker]
 ) -> LoadReport:
+    """Load what is new in a folder, each file in a transaction of its own."""
     total = LoadReport(contract.id, "sin_cambios")
-    listing: list[FeedFile] = []
 
-    def list_them() -> LoadReport:
-        listing.extend(list_files(contract, url))
+    def load_all() -> LoadReport:
+        with open_folder(contract, url) as folder:
+            _Feed(contract, context, checkers, folder).load_all(total)
         return LoadReport(contract.id, "sin_cambios")
 
-    listed = guarded(contract, context, str(url), list_them)
-    total.errors.extend(listed.errors)
-    with context.connect() as connection:
-        known = {
-            str(row[0])
-            for row in connection.execute(
-                "select sha256 from meta.archivo where dataset = %s", [contract.id]
-            )
-        }
-    for file in listing:
-        if file.sha256 in known:
-            total.add(LoadReport(contract.id, "sin_cambios", files=1, files_known=1))
-            continue
-        known.add(file.sha256)
-        total.add(
-            guarded(
-                contract,
-                context,
-                file.name,
-                lambda file=file: _load_file(contract, file, context, checkers),  # type: ignore[misc]
-            )
-        )
+    total.add(guarded(contract, context, str(url), load_all))
     if total.errors:
         total.state = "fallida"
-    elif total.files > total.files_known:
+    elif total.files > total.files_known + total.files_waiting:
         total.state = "cargada"
     return total
 
 
-def _load_file(
-    contract: Contract, file: FeedFile, context: LoadContext, checkers: Sequence[Checker]
-) -> LoadReport:
-    """Append one file to raw. Copied straight into the table: a roll-back leaves nothing."""
-    started = context.clock()
-    with context.connect() as connection:
+def waiting_files(connection: Connection, contract: Contract, url: SourceUrl) -> list[str]:
+    """What a run would load, one text for each content: for sensors. Nothing is fetched or kept.
+
+    A file far away that merely got another name or date is among them until a run has seen it.
+    """
+    ledger = Ledger(connection, contract)
+    latest = ledger.latest_by_name()
+    found = set()
+    with open_folder(contract, url) as folder:
+        for entry in folder.settled(folder.entries()):
+            if _is_known(entry, latest):
+                continue
+            if not isinstance(folder, LocalFolder):
+                found.add(f"{entry.name} {entry.bytes} {entry.etag or entry.mtime}")
+                continue
+            with suppress(FileChanging):  # its turn comes when it is at rest
+                sha256 = folder.hashed(entry).sha256
+                version = ledger.version(sha256)
+                if version is None or ledger.arrives_anew(version, entry.name):
+                    found.add(sha256)
+    return sorted(found)
+
+
+def _is_known(entry: Entry, latest: dict[str, tuple[Entry, str, bool]]) -> bool:
+    """Whether this very file was seen before: then it needs neither fetching nor hashing."""
+    if entry.name not in latest:
+        return False
+    before, _, reliable = latest[entry.name]
+    return reliable and entry.is_as(before)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file that can be read here and now; `synced` is there when the archive gets a copy."""
+
+    file: FeedFile
+    synced: SyncedCopy | None = None
+
+
+class _Feed:
+    """One run over a folder."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        context: LoadContext,
+        checkers: Sequence[Checker],
+        folder: Folder,
+    ) -> None:
+        self._contract = contract
+        self._context = context
+        self._checkers = checkers
+        self._folder = folder
+        self._listed: Collection[str] = ()
+        self._listed_at = 0.0
+        self._archive: Archive | None = None
+        if context.archive is not None and contract.options.get("archive", True):
+            self._archive = Archive(contract, context.archive)
+
+    def load_all(self, total: LoadReport) -> None:
+        """Load the new files into `total`, those changed last at the source last."""
+        self._listed_at = self._context.clock().timestamp()
+        entries = self._folder.entries()
+        self._listed = {entry.name for entry in entries}
+        settled = self._folder.settled(entries)
+        if fresh := len(entries) - len(settled):
+            total.notes.append(
+                f"para la próxima corrida quedan archivos que cambiaron hace un momento: {fresh}."
+            )
+        with self._context.connect() as connection:
+            latest = Ledger(connection, self._contract).latest_by_name()
+        if self._archive is not None:
+            self._archive.tidy()
+        for entry in sorted(settled, key=lambda entry: (entry.mtime, entry.name)):
+            if _is_known(entry, latest):
+                total.add(self._known())
+                continue
+            total.add(
+                guarded(
+                    self._contract,
+                    self._context,
+                    entry.name,
+                    lambda entry=entry: self._take(entry),  # type: ignore[misc]
+                )
+            )
+
+    def _known(self) -> LoadReport:
+        return LoadReport(self._contract.id, "sin_cambios", files=1, files_known=1)
+
+    def _take(self, entry: Entry) -> LoadReport:
+        try:
+            with self._readable(entry) as held:
+                return self._load(entry, held)
+        except FileChanging as error:
+            return LoadReport(
+                self._contract.id,
+                "sin_cambios",
+                files=1,
+                files_waiting=1,
+                notes=[f"{error.what} Se carga en la próxima corrida."],
+            )
+
+    @contextmanager
+    def _readable(self, entry: Entry) -> Iterator[_Held]:
+        """The file with its hash: a copy on its way to the archive, a temporary one, or itself."""
+        if self._archive is None and isinstance(self._folder, LocalFolder):
+            yield _Held(self._folder.hashed(entry))
+            return
+        place = Path(gettempdir()) if self._archive is None else self._archive.folder
+        with ExitStack() as stack:
+            copy = stack.enter_context(LocalCopy(self._contract, entry.name, place))
+            self._folder.copy(entry, copy)
+            file = copy.finished()
+            synced = None
+            if self._archive is not None:
+                synced = stack.enter_context(SyncedCopy(copy))
+            yield _Held(file, synced)
+
+    def _load(self, entry: Entry, held: _Held) -> LoadReport:
+        try:
+            with self._context.connect() as connection:
+                report = self._load_inside(connection, entry, held)
+                self._check_in_place(entry)
+        except psycopg.Error:
+            raise
+        except Exception:
+            # Half a file may look like any error: what it is called depends on the file at rest.
+            self._check_in_place(entry)
+            raise
+        return report
+
+    def _check_in_place(self, entry: Entry) -> None:
+        if self._archive is None and isinstance(self._folder, LocalFolder):
+            self._folder.check(entry)
+
+    def _load_inside(self, connection: Connection, entry: Entry, held: _Held) -> LoadReport:
+        """The transaction. Rows are copied straight into the table: a roll-back leaves nothing."""
+        contract, file = self._contract, held.file
+        started = self._context.clock()
         lock(connection, contract)
-        if _file_is_known(connection, contract, file):
-            return LoadReport(contract.id, "sin_cambios", files=1, files_known=1)
+        ledger = Ledger(connection, contract)
+        # Asked under the lock: another run may have loaded it meanwhile.
+        version = ledger.version(file.sha256)
+        if version is not None and not ledger.arrives_anew(version, entry.name):
+            ledger.follow_rename(version, entry.name, self._listed)
+            ledger.note_name(entry, file.sha256, self._listed_at)
+            return self._known()
         ensure_raw_table(connection, contract)
         load_id = new_load_id(connection)
         report = LoadReport(contract.id, "cargada", files=1)
+        span = self._write_rows(connection, file, report, load_id)
+        refuse_if_mostly_bad(contract, report, file.name)
+        if replaces(contract):
+            old = ledger.in_force(identity_of(contract, entry.name), but=file.sha256)
+            if old:
+                replace_versions(connection, contract, old, file, report, load_id, span)
+        record(connection, contract, self._context, report, load_id, started, file.name)
+        copy = None
+        if self._archive is not None and held.synced is not None:
+            copy = held.synced.keep_in(self._archive, contract, file)
+        ledger.add(entry, file, report, load_id, span, copy)
+        ledger.note_name(entry, file.sha256, self._listed_at)
+        return report
+
+    def _write_rows(
+        self, connection: Connection, file: FeedFile, report: LoadReport, load_id: int
+    ) -> Span:
+        """Read, check and copy the rows; gives where in the table's partitions they are."""
+        contract, context = self._contract, self._context
         quarantine = Quarantine(connection, contract, load_id, context.clock())
+        partitions, extent = Partitions(connection, contract), _Extent(contract)
         with open_file(contract, file, batch_rows=context.batch_rows) as reader:
-            note_drift(connection, contract, reader, load_id, report)
-            partitions = _Partitions(connection, contract)
+            note_drift(connection, contract, reader, context, report, file=file.name)
             with Writer(connection, table_name(contract), contract, load_id) as writer:
                 quarantine.pause = writer.pause
                 for batch, rows in checked_batches(
-                    reader.batches(), contract, checkers, quarantine, report, context.progress
+                    reader.batches(), contract, self._checkers, quarantine, report, context.progress
                 ):
                     partitions.prepare(batch, writer.pause)
+                    extent.add(batch)
                     writer.write(batch, rows)
             finish_reading(reader, report)
         report.loaded = report.read - report.quarantined
-        refuse_if_mostly_bad(contract, report, file.name)
-        record(connection, contract, context, report, load_id, started, file.name)
-        connection.execute(
-            "insert into meta.archivo (dataset, sha256, nombre, bytes, filas_leidas, "
-            "filas_cuarentena, carga_id) values (%s, %s, %s, %s, %s, %s, %s)",
-            [contract.id, file.sha256, file.name, file.bytes, report.read,
-             report.quarantined, load_id],
-        )  # fmt: skip
-    return report
+        return extent.span
 
 
-def _file_is_known(connection: Connection, contract: Contract, file: FeedFile) -> bool:
-    """Asked again under the lock: another run may have loaded it meanwhile."""
-    found = connection.execute(
-        "select 1 from meta.archivo where dataset = %s and sha256 = %s", [contract.id, file.sha256]
-    ).fetchone()
-    return found is not None
+class _Extent:
+    """Lowest and highest value of the partition column over the batches of one load."""
 
+    def __init__(self, contract: Contract) -> None:
+        self._column = contract.partition_by
+        self._low: Any = None
+        self._high: Any = None
 
-class _Partitions:
-    """The monthly partitions that the batches of one load need, each made once."""
-
-    def __init__(self, connection: Connection, contract: Contract) -> None:
-        self._connection = connection
-        self._contract = contract
-        self._made: set[dt.date] = set()
-
-    def prepare(self, batch: pa.RecordBatch, pause: Callable[[], None]) -> None:
-        """Make what `batch` needs; `pause` is called before the connection is used."""
-        column = self._contract.partition_by
-        if not column or batch.num_rows == 0:
+    def add(self, batch: pa.RecordBatch) -> None:
+        if self._column is None:
             return
-        months = pc.unique(
-            pc.cast(pc.floor_temporal(batch.column(column), unit="month"), pa.date32())
-        )
-        wanted = {month for month in months.to_pylist() if month} - self._made
-        if wanted:
-            pause()
-            ensure_month_partitions(self._connection, self._contract, sorted(wanted))
-            self._made |= wanted
+        ends: Any = pc.min_max(batch.column(self._column)).as_py()
+        if ends["min"] is None:
+            return
+        self._low = ends["min"] if self._low is None else min(self._low, ends["min"])
+        self._high = ends["max"] if self._high is None else max(self._high, ends["max"])
+
+    @property
+    def span(self) -> Span:
+        if self._low is None:
+            return Span()
+        return Span(self._column, self._low.isoformat(), self._high.isoformat())

@@ -1,19 +1,50 @@
-"""One load must not stop the others: what a source did wrong becomes a failed load record.
+"""What becomes of an error: a source's is a failed load record, the warehouse's is raised in words.
 
-Belongs here: that turn, and nothing else.
+Belongs here: that turn, and nothing else. One load must not stop the others; when the warehouse
+itself fails, no other would fare better.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psycopg
 
 from sources.contract import Contract
-from sources.errors import PipelineError, SourceDataError
+from sources.errors import DriftError, PipelineError, SourceDataError, WarehouseUnavailable
+from sources.landing.drift import note_missing
 from sources.landing.records import record_outcome
 from sources.landing.report import LoadContext, LoadReport
 from sources.urls import redact
+
+_CONNECTION_ERRORS = (psycopg.OperationalError, psycopg.InterfaceError)
+_AGAIN = "vuelva a ejecutar; si se repite, avise al equipo de datos."
+# By the server's error code, whole or its class: what happened, and what to do.
+_TROUBLES = {
+    "53100": (
+        "el almacén se quedó sin espacio en disco.",
+        "libere espacio en el disco del servidor del almacén, o amplíelo, y vuelva a ejecutar.",
+    ),
+    "53300": ("el almacén no admite más conexiones.", f"cierre las que sobren y {_AGAIN}"),
+    "25006": (
+        "el almacén está en modo de solo lectura.",
+        "compruebe que WAREHOUSE_URL apunte al servidor principal y no a una copia.",
+    ),
+    "42501": (
+        "el usuario del almacén no tiene permiso para escribir.",
+        "dele permiso sobre los esquemas raw, quarantine y meta, o use el usuario que los creó.",
+    ),
+    "08": (  # no connection, or it was lost
+        "se cortó la conexión con el almacén.",
+        "compruebe que el servidor del almacén esté encendido y que haya red, y vuelva a ejecutar.",
+    ),
+    "40": ("otra sesión trabó la carga en el almacén.", _AGAIN),
+    "55": ("otra sesión tiene ocupada la tabla en el almacén.", _AGAIN),
+    "57014": ("el almacén canceló la carga.", _AGAIN),
+    "53": ("el almacén se quedó sin memoria u otro recurso.", _AGAIN),
+}
+_TROUBLES["57P"] = _TROUBLES["08"]  # the server was shut down
 
 
 def guarded(
@@ -38,5 +69,35 @@ def guarded(
         )
         failure.__cause__ = error
     report = LoadReport(contract.id, "fallida", errors=[failure])
+    if isinstance(failure, DriftError):
+        report.drift = note_missing(contract, context, failure, origin)
     record_outcome(contract, context, report, started, origin)
     return report
+
+
+@contextmanager
+def warehouse_errors_in_words(contract: Contract) -> Iterator[None]:
+    """Turns what the warehouse's driver raises into WarehouseUnavailable."""
+    try:
+        yield
+    except psycopg.Error as error:
+        what, next_step = _explained(error)
+        raise WarehouseUnavailable(
+            f"{what} No quedó nada a medias.",
+            dataset=contract.id,
+            owner=contract.owner,
+            next_step=next_step,
+        ) from error
+
+
+def _explained(error: psycopg.Error) -> tuple[str, str]:
+    """The server's text is left out: it may quote values of rows."""
+    code = error.sqlstate or ("08" if isinstance(error, _CONNECTION_ERRORS) else "")
+    # A file that may not grow for another reason than a full disk comes without that code.
+    if "disk space" in (error.diag.message_hint or ""):
+        code = "53100"
+    for length in (5, 3, 2):
+        if found := _TROUBLES.get(code[:length]):
+            return found
+    name = type(error).__name__
+    return f"el almacén rechazó la carga ({name} {code}).".replace(" )", ")"), _AGAIN

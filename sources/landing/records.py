@@ -7,49 +7,126 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sources.contract import Contract
 from sources.landing.report import LoadContext, LoadReport
-from sources.raw_table import Connection
+from sources.raw_table import Connection, table_name
+from sources.readers.watermark import since_value, zone_of
 from sources.urls import redact
 
 
-def watermark_of(connection: Connection, contract: Contract) -> str | None:
-    if contract.load_mode != "incremental":
-        return None
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the books say when a load of a table begins, read by one statement under its lock.
+
+    `watermark` is None when everything is to be read: no load came before, the contract names
+    another cursor, or raw is empty. `expected_rows` is what the source counted the last time.
+    """
+
+    load_id: int
+    raw_is_empty: bool
+    watermark: str | None
+    expected_rows: int | None
+    compared_at: dt.datetime | None
+
+
+def open_books(connection: Connection, contract: Contract) -> Books:
     row = connection.execute(
-        "select valor from meta.marca where dataset = %s and columna = %s",
-        [contract.id, contract.cursor],
+        sql.SQL(
+            "select nextval(pg_get_serial_sequence('meta.carga', 'carga_id')), "
+            "not exists (select from {raw}), "
+            "(select valor from meta.marca where dataset = {dataset} and columna = {cursor}), "
+            "(select filas_origen from meta.carga where dataset = {dataset} "
+            "and estado <> 'fallida' and modo <> 'reproceso' order by carga_id desc limit 1), "
+            "(select comparado_en from meta.comparacion where dataset = {dataset})"
+        ).format(
+            raw=table_name(contract),
+            dataset=sql.Literal(contract.id),
+            cursor=sql.Literal(contract.cursor or ""),
+        )
     ).fetchone()
-    return None if row is None else str(row[0])
+    assert row is not None
+    load_id, is_empty, mark, expected, compared = row
+    usable = contract.has_watermark and not is_empty and _is_readable(contract, mark)
+    return Books(int(load_id), bool(is_empty), mark if usable else None, expected, compared)
+
+
+def _is_readable(contract: Contract, mark: str | None) -> bool:
+    """Whether a stored value is one of the cursor's type: its type may have changed since."""
+    if mark is None:
+        return False
+    try:
+        since_value(contract, mark)
+    except (ValueError, ArithmeticError):
+        return False
+    return True
 
 
 def store_watermark(
-    connection: Connection, contract: Contract, load_id: int, entry: sql.Identifier
+    connection: Connection,
+    contract: Contract,
+    load_id: int,
+    highest: Any,
+    *,
+    known: str | None,
+    now: dt.datetime,
 ) -> str | None:
-    """The highest cursor value read so far, those of table `entry` included; it never goes back."""
-    cursor = contract.cursor or ""
-    kind = contract.column(cursor).pg_type
-    row = connection.execute(
-        sql.SQL("select max({}) from {}").format(sql.Identifier(cursor), entry)
-    ).fetchone()
-    if row is None or row[0] is None:
-        return None
-    value = row[0].isoformat() if hasattr(row[0], "isoformat") else str(row[0])
-    stored = connection.execute(
-        sql.SQL(
-            "insert into meta.marca as m (dataset, columna, valor, carga_id) "
-            "values (%s, %s, %s, %s) on conflict (dataset) do update set "
-            "columna = excluded.columna, valor = excluded.valor, carga_id = excluded.carga_id, "
-            "actualizado_en = now() where m.columna <> excluded.columna "
-            "or m.valor::{kind} <= excluded.valor::{kind} returning valor"
-        ).format(kind=sql.SQL(kind)),
-        [contract.id, cursor, value, load_id],
-    ).fetchone()
-    return None if stored is None else str(stored[0])
+    """Store the highest cursor value read so far; gives the one in force. It does not go back.
+
+    `highest` has the Python type of the cursor's Arrow type. Texts are compared by code point: if
+    the source orders them otherwise, more is read again, and nothing is missed. A time in the
+    future counts as `now`: one wrong year would hide all that comes until then. Rows beyond the
+    watermark are read again at each load, and known.
+    """
+    if highest is None:
+        return known
+    cursor = contract.column(contract.cursor or "")
+    if known is not None:
+        highest = max(highest, since_value(replace(contract, lookback=None), known))
+    if isinstance(highest, dt.datetime):
+        local = now if highest.tzinfo else now.astimezone(zone_of(cursor)).replace(tzinfo=None)
+        highest = min(highest, local)
+    elif isinstance(highest, dt.date):
+        highest = min(highest, now.astimezone(zone_of(cursor)).date())
+    value = highest.isoformat() if isinstance(highest, dt.date) else str(highest)
+    connection.execute(
+        "insert into meta.marca (dataset, columna, valor, carga_id) values (%s, %s, %s, %s) "
+        "on conflict (dataset) do update set columna = excluded.columna, valor = excluded.valor, "
+        "carga_id = excluded.carga_id, actualizado_en = now()",
+        [contract.id, cursor.name, value, load_id],
+    )
+    return value
+
+
+def forget_watermark(connection: Connection, contract: Contract) -> None:
+    """Have the next load read everything."""
+    connection.execute("delete from meta.marca where dataset = %s", [contract.id])
+
+
+def store_comparison(
+    connection: Connection,
+    contract: Contract,
+    load_id: int,
+    *,
+    keys: int,
+    deleted: int,
+    missing: int,
+    now: dt.datetime,
+) -> None:
+    """Note that all keys were compared with the source: how many, and what came of it."""
+    connection.execute(
+        "insert into meta.comparacion (dataset, carga_id, claves_origen, filas_eliminadas, "
+        "claves_faltantes, comparado_en) values (%s, %s, %s, %s, %s, %s) on conflict (dataset) "
+        "do update set carga_id = excluded.carga_id, claves_origen = excluded.claves_origen, "
+        "filas_eliminadas = excluded.filas_eliminadas, "
+        "claves_faltantes = excluded.claves_faltantes, comparado_en = excluded.comparado_en",
+        [contract.id, load_id, keys, deleted, missing, now],
+    )
 
 
 def lock(connection: Connection, contract: Contract) -> None:
@@ -87,7 +164,10 @@ def record(
     load_id: int,
     started: dt.datetime,
     origin: str | None,
+    *,
+    mode: str | None = None,
 ) -> None:
+    """Write the load record; `mode` where it is not the contract's own (a replay)."""
     connection.execute(
         "insert into meta.carga (carga_id, corrida_id, dataset, estado, modo, origen, "
         "contrato_version, contrato_sha256, inicio, fin, filas_leidas, filas_cargadas, "
@@ -95,14 +175,23 @@ def record(
         "overriding system value values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
         "%s, %s, %s, %s, %s)",
         [
-            load_id, context.run_id, contract.id, report.state, contract.load_mode,
+            load_id, context.run_id, contract.id, report.state, mode or contract.load_mode,
             redact(origin) if origin else None, contract.version, contract.sha256, started,
             context.clock(), report.read, report.loaded, report.quarantined, report.known,
             report.deleted, report.source_count, report.watermark,
             "; ".join(str(error) for error in report.errors) or None,
-            Jsonb({"motivos": dict(report.reasons), "deriva": report.drift}),
+            Jsonb(_details(report)),
         ],
     )  # fmt: skip
+
+
+def _details(report: LoadReport) -> dict[str, Any]:
+    found: dict[str, Any] = {"motivos": dict(report.reasons), "deriva": report.drift}
+    if report.checksums:
+        found["sumas"] = report.checksums
+    if report.missing is not None:
+        found["claves_faltantes"] = report.missing
+    return found
 
 
 def names_of(names: Iterable[str]) -> sql.Composed:

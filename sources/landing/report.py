@@ -9,11 +9,13 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, Protocol
 
 import pyarrow as pa
 
 from sources.errors import PipelineError
+from sources.landing.totals import Totals
 from sources.raw_table import Connection
 
 LoadState = Literal["cargada", "sin_cambios", "fallida", "sin_configurar"]
@@ -50,9 +52,25 @@ class Checker(Protocol):
     def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> CheckedBatch: ...
 
 
+_SUMMED = (
+    "read",
+    "loaded",
+    "quarantined",
+    "known",
+    "deleted",
+    "files",
+    "files_known",
+    "files_waiting",
+)
+
+
 @dataclass(slots=True)
 class LoadReport:
-    """What became of one load; the sum over files for feeds of files."""
+    """What became of one load; the sum over files for feeds of files.
+
+    `files_waiting` counts files that were still being written; `notes` says which, and whatever
+    else a person should hear of that is no error.
+    """
 
     dataset: str
     state: LoadState
@@ -64,11 +82,19 @@ class LoadReport:
     source_count: int | None = None
     files: int = 0
     files_known: int = 0
+    files_waiting: int = 0
     seconds: float = 0.0
     watermark: str | None = None
     reasons: Counter[str] = field(default_factory=Counter)
+    bad_columns: Counter[str] = field(default_factory=Counter)
     errors: list[PipelineError] = field(default_factory=list)
     drift: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    # Sums of number columns: what is being added up, and what agreed (`origen`, `leido`) by column.
+    totals: Totals | None = None
+    checksums: dict[str, dict[str, str]] = field(default_factory=dict)
+    # Keys of the source that raw lacked when all were compared; None where they were not.
+    missing: int | None = None
 
     @property
     def changed(self) -> bool:
@@ -77,11 +103,13 @@ class LoadReport:
 
     def add(self, other: LoadReport) -> None:
         """Add one file's figures to the feed's."""
-        for name in ("read", "loaded", "quarantined", "known", "deleted", "files", "files_known"):
+        for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.reasons.update(other.reasons)
+        self.bad_columns.update(other.bad_columns)
         self.errors.extend(other.errors)
         self.drift.extend(item for item in other.drift if item not in self.drift)
+        self.notes.extend(other.notes)
 
 
 Progress = Callable[[int], None]
@@ -92,7 +120,8 @@ class LoadContext:
     """What every load of a run shares.
 
     `connect` opens a connection to the warehouse; `run_id` names the run in the load records;
-    `progress` hears of rows as they are read.
+    `progress` hears of rows as they are read; `archive` is the folder in which a copy of every
+    loaded file is kept (None: nowhere).
     """
 
     connect: Callable[[], Connection]
@@ -100,3 +129,4 @@ class LoadContext:
     batch_rows: int = 65_536
     progress: Progress = lambda rows: None
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
+    archive: Path | None = None

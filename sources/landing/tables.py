@@ -1,208 +1,203 @@
-"""Tables: a whole read or an increment, merged into raw by its key.
+"""Tables: a whole read, an increment or additions, brought into raw in one transaction.
 
-Belongs here: the temporary table a load is read into, and what becomes of it. Does not belong
-here: feeds of files (`files.py`), checking rows (`doorstep.py`).
+Belongs here: the steps of such a load, in order. Does not belong here: feeds of files (`files.py`),
+checking rows (`doorstep.py`), where they wait (`intake.py`), what becomes of them (`merge.py`).
+
+What is read, by mode:
+  * full: everything; rows that are gone are removed;
+  * incremental: from `watermark - lookback` on, that moment included, up to the snapshot; merged
+    by the key, so that a row met again is known. Removals are found by comparing all keys, every
+    `deletionsEvery`, and whenever everything was read;
+  * append: the same rows, added where raw lacks them. With a key another version of a known row is
+    set aside. Without one, equal rows are counted: of the rows that share a cursor value none is
+    missed and none added twice, however often that value is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
 
-from psycopg import sql
-
-from sources.contract import Contract
+from sources.contract import DATABASE_TYPES, Contract
+from sources.errors import SourceChanged
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
+from sources.landing.intake import Intake
+from sources.landing.keys import KeyReader, comparison_is_due, store_source_keys
+from sources.landing.merge import Merge, remove_gone
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import (
+    Books,
+    forget_watermark,
     lock,
-    names_of,
-    new_load_id,
+    open_books,
     record,
+    store_comparison,
     store_watermark,
-    watermark_of,
 )
 from sources.landing.report import Checker, LoadContext, LoadReport
-from sources.landing.writer import ORDER, Writer
-from sources.raw_table import Connection, audit_columns, ensure_raw_table, table_name
-from sources.readers import RejectedRow, open_reader
+from sources.landing.slots import slots
+from sources.landing.totals import Totals
+from sources.raw_table import Connection, ensure_raw_table
+from sources.readers import Reader, ReaderOptions, open_reader
 from sources.urls import SourceUrl
 
-INPUT = sql.Identifier("_entrada")
-_HISTORY = sql.Identifier("raw", "_historial")
+# Sums are asked for up to this many rows: a scan of them takes a server well under a second. Beyond
+# it they would add a tenth to the whole load, and the count has to do.
+_SUMMED_ROWS = 1_000_000
 
 
 def load_table(
     contract: Contract, url: SourceUrl, context: LoadContext, checkers: Sequence[Checker]
 ) -> LoadReport:
-    """Merge a table into raw by its key, so that readers never see it empty or half written."""
+    """Bring a table into raw, so that readers never see it empty or half written.
+
+    A database that gave other rows than it counted is read once more over a single connection:
+    several see one moment only where the server can share it.
+    """
+    try:
+        return _load(contract, url, context, checkers, exact=False)
+    except SourceChanged:
+        if contract.kind not in DATABASE_TYPES:
+            raise
+    return _load(contract, url, context, checkers, exact=True)
+
+
+def _load(
+    contract: Contract,
+    url: SourceUrl,
+    context: LoadContext,
+    checkers: Sequence[Checker],
+    *,
+    exact: bool,
+) -> LoadReport:
     started = context.clock()
     with context.connect() as connection:
         lock(connection, contract)
         ensure_raw_table(connection, contract)
-        watermark = watermark_of(connection, contract)
-        load_id = new_load_id(connection)
-        report = LoadReport(contract.id, "sin_cambios", watermark=watermark)
-        quarantine = Quarantine(connection, contract, load_id, context.clock())
-        _create_input(connection, contract)
-        with open_reader(
-            contract, url, watermark=watermark, batch_rows=context.batch_rows
-        ) as reader:
-            report.source_count = reader.source_count()
-            note_drift(connection, contract, reader, load_id, report)
-            with Writer(connection, INPUT, contract, load_id, with_order=True) as writer:
-                quarantine.pause = writer.pause
+        books = open_books(connection, contract)
+        report = LoadReport(contract.id, "sin_cambios", watermark=books.watermark)
+        quarantine = Quarantine(connection, contract, books.load_id, started)
+        intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
+        keys: int | None = None
+        with _open(connection, contract, url, context, books, exact=exact) as reader:
+            sums = _ask_totals(reader, contract, books, report)
+            note_drift(connection, contract, reader, context, report)
+            with intake:
+                quarantine.pause = intake.pause
                 for batch, rows in checked_batches(
                     reader.batches(), contract, checkers, quarantine, report, context.progress
                 ):
-                    writer.write(batch, rows)
-            origin = reader.description
+                    intake.write(batch, rows)
             finish_reading(reader, report)
-        _move_repeated_keys(connection, contract, quarantine, report)
+            if report.totals is not None:
+                report.checksums = report.totals.compare(sums)
+            if comparison_is_due(contract, books, started) and isinstance(reader, KeyReader):
+                keys = store_source_keys(connection, contract, reader, books.load_id)
+            origin = reader.description
+        merge = Merge(
+            connection, contract, report, quarantine, intake, books.load_id,
+            whole=_is_whole(contract, books),
+        )  # fmt: skip
+        merge.compare()
         refuse_if_mostly_bad(contract, report, origin)
-        _merge(connection, contract, report, quarantine, load_id)
-        if contract.load_mode == "full":
+        merge.apply()
+        if merge.whole:
             quarantine.close_absent()
-        if contract.cursor:
-            report.watermark = store_watermark(connection, contract, load_id, INPUT) or watermark
+        elif intake.wrote:
+            quarantine.close_superseded(intake.table)
+        _close_books(connection, contract, books, report, intake, keys, started)
         report.state = "cargada" if report.changed or quarantine.new_rows else "sin_cambios"
-        record(connection, contract, context, report, load_id, started, origin)
+        record(connection, contract, context, report, books.load_id, started, origin)
     return report
 
 
-def _create_input(connection: Connection, contract: Contract) -> None:
-    """The temporary table a load is read into; it goes with the transaction."""
-    columns = [
-        sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.pg_type))
-        for c in contract.columns
-    ]
-    columns += [
-        sql.SQL("{} bigint").format(sql.Identifier(name))
-        for name in (*audit_columns(contract), ORDER)
-    ]
-    connection.execute(
-        sql.SQL("create temporary table {} ({}) on commit drop").format(
-            INPUT, sql.SQL(", ").join(columns)
-        )
-    )
-
-
-def _move_repeated_keys(
-    connection: Connection, contract: Contract, quarantine: Quarantine, report: LoadReport
-) -> None:
-    """Rows whose key already came earlier in the same load cannot stand in raw: quarantine."""
-    if not contract.key:
-        return
-    names = [column.name for column in contract.columns]
-    statement = sql.SQL(
-        "delete from {input} using (select ctid as place, row_number() over (partition by {key} "
-        "order by {order}) as turn from {input}) as ranked "
-        "where {input}.ctid = ranked.place and ranked.turn > 1 returning {order}, {columns}"
-    ).format(
-        input=INPUT,
-        key=names_of(contract.key),
-        order=sql.Identifier(ORDER),
-        columns=sql.SQL(", ").join(sql.SQL("{}::text").format(sql.Identifier(n)) for n in names),
-    )
-    repeated = [
-        RejectedRow(
-            row_number=row[0],
-            rule="clave_repetida",
-            column=contract.key[0],
-            reason=f"la clave ({', '.join(contract.key)}) ya vino en otra fila de la misma carga",
-            values=dict(zip(names, row[1:], strict=True)),
-        )
-        for row in connection.execute(statement)
-    ]
-    quarantine.add(repeated)
-    report.quarantined += len(repeated)
-    report.reasons.update(row.rule for row in repeated)
-
-
-def _merge(
+@contextmanager
+def _open(
     connection: Connection,
     contract: Contract,
+    url: SourceUrl,
+    context: LoadContext,
+    books: Books,
+    *,
+    exact: bool,
+) -> Iterator[Reader]:
+    """The reader, opened in a place of its own on the system where that is a server."""
+
+    def opened(options: ReaderOptions) -> Reader:
+        return open_reader(
+            contract, url, watermark=books.watermark, batch_rows=context.batch_rows,
+            options=options,
+        )  # fmt: skip
+
+    if contract.from_files:
+        with opened(ReaderOptions()) as reader:
+            yield reader
+        return
+    with (
+        slots(connection, contract.system, contract.max_connections) as places,
+        opened(ReaderOptions(exact=exact, extra_slots=places.extra)) as reader,
+    ):
+        yield reader
+
+
+def _is_whole(contract: Contract, books: Books) -> bool:
+    """Whether all rows of the source are read, and those that are gone may be removed."""
+    if contract.load_mode == "incremental":
+        return books.watermark is None and contract.deletions_every is not None
+    return contract.load_mode == "full"
+
+
+def _ask_totals(
+    reader: Reader, contract: Contract, books: Books, report: LoadReport
+) -> Mapping[str, Decimal | None]:
+    """Have the source count its rows and, where that is cheap, add up its number columns.
+
+    One statement does both where the last load tells that the table is not large; the first time
+    the count comes first.
+    """
+    ask: Callable[[], object] | None = getattr(reader, "source_totals", None)
+    if ask is None or (books.expected_rows or 0) > _SUMMED_ROWS:
+        report.source_count = reader.source_count()
+        return {}
+    if books.expected_rows is None:
+        report.source_count = reader.source_count()
+        if report.source_count is None or report.source_count > _SUMMED_ROWS:
+            return {}
+    found = ask()
+    report.source_count = reader.source_count()
+    sums: Mapping[str, Decimal | None] = getattr(found, "sums", {})
+    report.totals = Totals(contract, sums)
+    return sums
+
+
+def _close_books(
+    connection: Connection,
+    contract: Contract,
+    books: Books,
     report: LoadReport,
-    quarantine: Quarantine,
-    load_id: int,
+    intake: Intake,
+    keys: int | None,
+    now: dt.datetime,
 ) -> None:
-    connection.execute(sql.SQL("analyze {}").format(INPUT))
-    good = report.read - report.quarantined
-    if not contract.key:
-        _replace_without_key(connection, contract, report, good)
-        return
-    columns = [column.name for column in contract.columns]
-    parts = {
-        "raw": table_name(contract),
-        "input": INPUT,
-        "history": _HISTORY,
-        "join": sql.SQL(" and ").join(
-            sql.SQL("t.{0} = e.{0}").format(sql.Identifier(name)) for name in contract.key
-        ),
-        "t": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in columns),
-        "e": sql.SQL(", ").join(sql.SQL("e.{}").format(sql.Identifier(n)) for n in columns),
-        "all": names_of([*columns, *audit_columns(contract)]),
-        "set": sql.SQL(", ").join(
-            sql.SQL("{0} = e.{0}").format(sql.Identifier(name))
-            for name in [*columns, *audit_columns(contract)]
-        ),
-        "dataset": sql.Literal(contract.id),
-        "load": sql.Literal(load_id),
-        "kept": quarantine.kept_condition(),
-    }
-    connection.execute(
-        sql.SQL(
-            "insert into {history} (dataset, operacion, fila, carga_id) "
-            "select {dataset}, 'modificacion', to_jsonb(t), {load} from {raw} t "
-            "join {input} e on {join} where ({t}) is distinct from ({e})"
-        ).format(**parts)
-    )
-    updated = connection.execute(
-        sql.SQL(
-            "update {raw} t set {set} from {input} e where {join} and ({t}) is distinct from ({e})"
-        ).format(**parts)
-    ).rowcount
-    inserted = connection.execute(
-        sql.SQL(
-            "insert into {raw} ({all}) select {all} from {input} e "
-            "where not exists (select from {raw} t where {join})"
-        ).format(**parts)
-    ).rowcount
-    if contract.load_mode == "full":
-        report.deleted = connection.execute(
-            sql.SQL(
-                "with gone as (delete from {raw} t where not exists "
-                "(select from {input} e where {join}) and not ({kept}) returning t.*) "
-                "insert into {history} (dataset, operacion, fila, carga_id) "
-                "select {dataset}, 'baja', to_jsonb(gone), {load} from gone"
-            ).format(**parts)
-        ).rowcount
-    report.loaded = inserted + updated
-    report.known = good - report.loaded
-
-
-def _replace_without_key(
-    connection: Connection, contract: Contract, report: LoadReport, good: int
-) -> None:
-    """A table with no key is replaced as a whole, and only when it differs."""
-    columns = names_of([column.name for column in contract.columns])
-    parts = {"raw": table_name(contract), "input": INPUT, "columns": columns}
-    differs = connection.execute(
-        sql.SQL(
-            "select exists ((select {columns} from {input} except all select {columns} from {raw}) "
-            "union all (select {columns} from {raw} except all select {columns} from {input}))"
-        ).format(**parts)
-    ).fetchone()
-    if differs == (False,):
-        report.known = good
-        return
-    names = names_of([*(c.name for c in contract.columns), *audit_columns(contract)])
-    report.deleted = connection.execute(
-        sql.SQL("delete from {}").format(table_name(contract))
-    ).rowcount
-    connection.execute(
-        sql.SQL("insert into {raw} ({names}) select {names} from {input}").format(
-            names=names, **parts
+    """Watermark and comparison, with the rows. What raw turns out to lack is read the next time."""
+    if contract.has_watermark:
+        report.watermark = store_watermark(
+            connection, contract, books.load_id, intake.highest, known=books.watermark, now=now
         )
+    if contract.load_mode != "incremental":
+        return
+    if keys is not None:
+        deleted, missing = remove_gone(connection, contract, books.load_id, report)
+        report.missing = missing
+        if missing > 0:
+            forget_watermark(connection, contract)
+    elif _is_whole(contract, books):
+        keys, deleted, missing = report.read, report.deleted, 0
+    else:
+        return
+    store_comparison(
+        connection, contract, books.load_id, keys=keys, deleted=deleted, missing=missing, now=now
     )
-    report.loaded = good

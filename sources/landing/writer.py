@@ -45,7 +45,9 @@ class Writer:
         load_id: int,
         *,
         with_order: bool = False,
+        freeze: bool = False,
     ) -> None:
+        """`with_order` adds row numbers; `freeze` is for a table emptied in this transaction."""
         self._connection = connection
         self._contract = contract
         self._load_id = pa.scalar(load_id, pa.int64())
@@ -55,8 +57,8 @@ class Writer:
             [*contract.arrow_schema, *(pa.field(name, pa.int64()) for name in extra)]
         )
         self._encoders = {f.name: _encoder(f, contract) for f in self._schema}
-        self._statement = sql.SQL("copy {} ({}) from stdin (format binary)").format(
-            target, names_of(self._schema.names)
+        self._statement = sql.SQL("copy {} ({}) from stdin (format binary, freeze {})").format(
+            target, names_of(self._schema.names), sql.Literal(freeze)
         )
         self._opened = ExitStack()
         self._copy: Copy | None = None

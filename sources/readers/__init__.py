@@ -29,6 +29,7 @@ __all__ = [
     "ReaderOptions",
     "RejectedRow",
     "list_files",
+    "notes_of",
     "open_file",
     "open_reader",
 ]
@@ -96,6 +97,15 @@ def open_file(
             raise ValueError(f"{contract.id}: {contract.kind!r} is not a kind of file")
 
 
+def notes_of(reader: Reader) -> tuple[str, ...]:
+    """What a person should know of what was read; asked once its batches were taken.
+
+    Findings that stop nothing: a file that looks like another encoding, hidden rows.
+    """
+    tell = getattr(reader, "notes", None)
+    return tuple(tell()) if tell else ()
+
+
 def _check_scheme(contract: Contract, url: SourceUrl) -> None:
     # A SQLite file may stand in for any database: the sample municipality does so.
     allowed = {
@@ -103,7 +113,7 @@ def _check_scheme(contract: Contract, url: SourceUrl) -> None:
         "mysql": ("mysql", "sqlite"),
         "sqlserver": ("mssql", "sqlite"),
         "api": ("http", "https"),
-    }.get(contract.kind, ("file",))
+    }.get(contract.kind, ("file", "s3", "sftp"))
     if url.scheme not in allowed:
         raise problem(
             SourceUnavailable,

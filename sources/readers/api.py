@@ -1,27 +1,32 @@
 """HTTP APIs that give JSON, page by page.
 
-Belongs here: asking for pages, patience with a server that is busy, and noticing that the data
-changed while they were read. Does not belong here: types; nested values become JSON text.
+Belongs here: which page to ask for next, and noticing that the data changed while they were read.
+Does not belong here: how to ask (`http_client.py`), or types; nested values become JSON text.
 
 Options of the contract: `path`; `dataPath` (where the rows are in an answer; default: the answer
-itself); `pageParam`, `pageSizeParam`, `pageSize` (default 500); `totalPagesPath`, `totalPath`;
-`cursorParam` (asks for what changed since the watermark less the lookback). Without `pageParam`
-there is one request; without any total, reading ends at the first empty page.
+itself); `cursorParam` (asks for what changed since the watermark less the lookback), written as
+ISO 8601 or in `cursorFormat`. One of these ways to the next page, or none (one request):
+
+* `pageParam`: a page's number, from `firstPage` (default 1) on;
+* `offsetParam`: how many rows to pass over;
+* `nextLink`: where the next page's address stands: `header` (a `Link` header) or a path;
+* `nextCursorPath` and `nextCursorParam`: a mark in the answer, to be sent with the next request.
+
+`pageSizeParam` and `pageSize` (default 500) ask for rows per page; `totalPath` and
+`totalPagesPath` are where an answer tells how much there is. Without any total, numbered pages end
+at the first empty one. The options of credentials and pace are in `http_client.py`.
 """
 
 from __future__ import annotations
 
-import email.utils
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
 from typing import Any, NamedTuple, Self
 
-import httpx
 import numpy as np
-import tenacity
 
 from sources.contract import Contract
-from sources.errors import PipelineError, SourceDataError, SourceUnavailable
+from sources.errors import ContractError, SourceDataError
 from sources.readers.base import (
     DEFAULT_OPTIONS,
     RULE_MALFORMED,
@@ -32,40 +37,40 @@ from sources.readers.base import (
     RejectedRow,
     as_text,
     build_batch,
-    check_settings_hint,
     column_from_values,
     missing_columns,
     problem,
     source_columns,
 )
-from sources.readers.jsonlines import json_decoder
+from sources.readers.http_client import Answer, HttpClient
+from sources.readers.jsonlines import exact_decoder
 from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
+from sources.readers.time_format import jdk_format
 from sources.readers.watermark import since_value
-from sources.urls import SourceUrl, variable
+from sources.urls import SourceUrl
 
-_RETRIED_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
-_LONGEST_READ_S = 60
 # From this many records on, a field that none of them has is gone and not merely left out.
 _ENOUGH_RECORDS = 100
 # Pages are gathered into batches of at most this many rows.
 _BATCH_ROWS = 10_000
+_WAYS = ("pageParam", "offsetParam", "nextLink", "nextCursorPath")
+
+
+class _Next(NamedTuple):
+    """How to ask for a page: parameters, or an address the page before gave."""
+
+    parameters: Mapping[str, str]
+    link: str | None = None
 
 
 class _Page(NamedTuple):
-    """One answer: its rows and what it says about the whole."""
+    """One answer: its rows, what it says about the whole, and what leads on (None: nothing)."""
 
     number: int
     rows: list[Any]
     total_pages: int | None
     total: int | None
-
-
-class _BusyError(Exception):
-    """An answer worth asking for again."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        super().__init__(f"HTTP {response.status_code}")
+    mark: str | None
 
 
 class ApiReader(ClosingReader):
@@ -89,25 +94,27 @@ class ApiReader(ClosingReader):
         self._watermark = watermark
         self._batch_rows = min(batch_rows, _BATCH_ROWS)
         self._options = options
-        self._page_param = settings.get("pageParam")
-        self._page_size_param = settings.get("pageSizeParam")
+        self._way = self._find_way()
         self._page_size = int(settings.get("pageSize", 500))
+        self._first_page = int(settings.get("firstPage", 1))
         self._data_path = parse_path(str(settings.get("dataPath") or ""))
         self._paths = {c.name: parse_path(c.source_name) for c in source_columns(contract)}
-        self._decode = json_decoder(contract)
-        self._client: httpx.Client | None = None
+        self._key_paths = [self._paths[name] for name in contract.key if name in self._paths]
+        self._decode = exact_decoder()
+        self._client: HttpClient | None = None
         self._first: _Page | None = None
         self._columns: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """Ask for the first page.
 
-        Raises SourceUnavailable (network, token, permission, a server that stays busy),
-        SourceDataError (no JSON, another layout), DriftError (a column of the contract is gone).
+        Raises SourceUnavailable (network, credential, permission, a server that stays busy),
+        SourceDataError (no JSON, another layout), DriftError (a column of the contract is gone),
+        ContractError (an option that is not understood).
         """
-        self._client = self._new_client()
+        self._client = HttpClient(self._contract, self._url, self._address, self._options)
         try:
-            self._first = self._page(1)
+            self._first = self._page(1, self._begin())
             self._columns = self._check_columns(self._first.rows)
         except BaseException:
             self._close()
@@ -141,121 +148,132 @@ class ApiReader(ClosingReader):
     def _pages(self) -> Iterator[_Page]:
         page = self._first
         assert page is not None, "the reader is not open"
-        first = page
-        read = 0
+        first, read, marks = page, 0, {page.mark}
         while True:
             yield page
             read += len(page.rows)
-            if self._is_last(page, read):
+            following = self._following(page, read)
+            if following is None:
                 return
-            following = self._page(page.number + 1)
-            if (following.total, following.total_pages) != (first.total, first.total_pages):
-                raise self._changed(f"pasó de {first.total} a {following.total} filas")
-            if following.rows and following.rows == page.rows:
-                raise self._changed(f"las páginas {page.number} y {following.number} son iguales")
-            page = following
+            before, page = page, self._page(page.number + 1, following)
+            if (page.total, page.total_pages) != (first.total, first.total_pages):
+                raise self._changed(f"pasó de {first.total} a {page.total} filas")
+            if page.rows and page.rows == before.rows:
+                raise self._changed(f"las páginas {before.number} y {page.number} son iguales")
+            if self._keys(before.rows) & self._keys(page.rows):
+                raise self._changed(
+                    f"las páginas {before.number} y {page.number} traen un mismo registro"
+                )
+            if page.mark is not None and page.mark in marks:
+                raise self._changed(f"después de la página {page.number} vuelve a una anterior")
+            marks.add(page.mark)
 
-    def _is_last(self, page: _Page, read: int) -> bool:
-        if not self._page_param or not page.rows:
-            return True
-        if page.total_pages is not None:
-            return page.number >= page.total_pages
-        return page.total is not None and read >= page.total
+    def _keys(self, rows: list[Any]) -> set[str]:
+        """What identifies each row, as text; empty where the contract has no key."""
+        if not self._key_paths:
+            return set()
+        return {
+            repr([value_at(row, path) for path in self._key_paths])
+            for row in rows
+            if isinstance(row, dict)
+        }
 
-    def _page(self, number: int) -> _Page:
-        answer = self._answer(self._request(self._parameters(number)))
-        rows = value_at(answer, self._data_path)
-        if not isinstance(rows, list):
-            raise problem(
-                SourceDataError,
-                self._contract,
-                f"la respuesta de {self.description} no trae una lista de filas en "
-                f"{self._contract.options.get('dataPath') or 'la raíz'!s}.",
-                "confirme con el proveedor si la interfaz cambió y actualice el contrato.",
-            )
-        return _Page(
-            number, rows, self._figure(answer, "totalPagesPath"), self._figure(answer, "totalPath")
-        )
+    # --- the way to the next page -----------------------------------------------------------------
 
-    def _parameters(self, number: int) -> dict[str, str]:
+    def _find_way(self) -> str | None:
+        """The one option that says how to get from page to page; None: there is one page."""
+        declared = [option for option in _WAYS if self._contract.options.get(option)]
+        if len(declared) > 1:
+            raise self._wrong(f"declara {' y '.join(declared)}: basta una manera")
+        if declared == ["nextCursorPath"] and not self._contract.options.get("nextCursorParam"):
+            raise self._wrong("declara `nextCursorPath` sin `nextCursorParam`")
+        return declared[0] if declared else None
+
+    def _begin(self) -> _Next:
+        """The parameters of the first page."""
         settings = self._contract.options
         parameters = dict(self._url.query)
-        if self._page_param:
-            parameters[str(self._page_param)] = str(number)
-        if self._page_size_param:
-            parameters[str(self._page_size_param)] = str(self._page_size)
+        if self._way == "pageParam":
+            parameters[str(settings["pageParam"])] = str(self._first_page)
+        elif self._way == "offsetParam":
+            parameters[str(settings["offsetParam"])] = "0"
+        if size := settings.get("pageSizeParam"):
+            parameters[str(size)] = str(self._page_size)
         if self._watermark is not None and settings.get("cursorParam") and self._contract.cursor:
-            since = since_value(self._contract, self._watermark)
-            text = since.isoformat() if isinstance(since, date) else str(since)
-            parameters[str(settings["cursorParam"])] = text
-        return parameters
+            parameters[str(settings["cursorParam"])] = self._since(self._watermark)
+        return _Next(parameters)
 
-    def _figure(self, answer: Any, option: str) -> int | None:
+    def _since(self, watermark: str) -> str:
+        since = since_value(self._contract, watermark)
+        if not isinstance(since, date):
+            return str(since)
+        if form := self._contract.options.get("cursorFormat"):
+            moment = since if isinstance(since, datetime) else datetime(*since.timetuple()[:3])
+            return moment.strftime(jdk_format(self._contract, str(form)).strftime)
+        return since.isoformat()
+
+    def _following(self, page: _Page, read: int) -> _Next | None:
+        """How to ask for the page after `page`; None when it is the last."""
+        settings = self._contract.options
+        if self._way in ("nextLink", "nextCursorPath"):
+            if page.mark is None:
+                return None
+            if self._way == "nextLink":
+                return _Next({}, page.mark)
+            parameters = {**self._begin().parameters, str(settings["nextCursorParam"]): page.mark}
+            return _Next(parameters)
+        if self._way is None or not page.rows or _is_last(page, read):
+            return None
+        place = str(read) if self._way == "offsetParam" else str(self._first_page + page.number)
+        return _Next({**self._begin().parameters, str(settings[self._way]): place})
+
+    def _page(self, number: int, following: _Next) -> _Page:
+        assert self._client is not None, "the reader is not open"
+        answer = self._client.get(following.parameters, following.link)
+        document = self._document(answer)
+        rows = value_at(document, self._data_path)
+        if not isinstance(rows, list):
+            raise self._another_layout(
+                "no trae una lista de filas en "
+                f"{self._contract.options.get('dataPath') or 'la raíz'!s}"
+            )
+        return _Page(
+            number,
+            rows,
+            self._figure(document, "totalPagesPath"),
+            self._figure(document, "totalPath"),
+            self._mark(document, answer),
+        )
+
+    def _mark(self, document: Any, answer: Answer) -> str | None:
+        """What the answer says about where to go on; nothing is written in many ways."""
+        if self._way not in ("nextLink", "nextCursorPath"):
+            return None
+        path = str(self._contract.options[self._way])
+        if self._way == "nextLink" and path == "header":
+            return answer.next_link
+        value = value_at(document, parse_path(path))
+        return str(value) if value not in (None, "", False) else None
+
+    def _figure(self, document: Any, option: str) -> int | None:
         path = self._contract.options.get(option)
-        value = value_at(answer, parse_path(str(path))) if path else None
+        value = value_at(document, parse_path(str(path))) if path else None
         return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
 
-    def _answer(self, response: httpx.Response) -> Any:
+    def _document(self, answer: Answer) -> Any:
+        content = answer.content
         try:
-            return self._decode(response.content)
-        except ValueError as error:
-            raise problem(
-                SourceDataError,
-                self._contract,
-                f"la respuesta de {self.description} no es JSON.",
-                "confirme con el proveedor que la dirección y la interfaz sean las vigentes.",
-            ) from error
-
-    def _request(self, parameters: dict[str, str]) -> httpx.Response:
-        """One page's answer, asked for again with growing pauses while the server is busy."""
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type((_BusyError, httpx.TransportError)),
-            stop=tenacity.stop_after_attempt(self._options.max_attempts),
-            wait=self._pause,
-            sleep=self._options.sleep,
-            reraise=True,
-        )
-        try:
-            response: httpx.Response = retrying(self._ask_once, parameters)
-        except _BusyError as busy:
-            raise self._refused(busy.response) from busy
-        except httpx.TimeoutException as error:
-            raise self._unavailable("no respondió a tiempo") from error
-        except httpx.HTTPError as error:
-            raise self._unavailable("no se pudo alcanzar") from error
-        if not response.is_success:
-            raise self._refused(response)
-        return response
-
-    def _ask_once(self, parameters: dict[str, str]) -> httpx.Response:
-        assert self._client is not None, "the reader is not open"
-        response = self._client.get(self._address, params=parameters)
-        if response.status_code in _RETRIED_STATUS:
-            raise _BusyError(response)
-        return response
-
-    def _pause(self, state: tenacity.RetryCallState) -> float:
-        """Seconds to wait: what the server asks for, otherwise doubling with jitter; bounded."""
-        longest = self._options.max_wait_s
-        error = state.outcome.exception() if state.outcome else None
-        if isinstance(error, _BusyError):
-            asked = retry_after(error.response, self._options.now())
-            if asked is not None:
-                return min(asked, longest)
-        return float(tenacity.wait_random_exponential(multiplier=1, max=longest)(state))
-
-    def _new_client(self) -> httpx.Client:
-        headers = {"Accept": "application/json"}
-        if self._url.token:
-            headers["Authorization"] = f"Bearer {self._url.token}"
-        read = min(self._options.read_timeout_s, _LONGEST_READ_S)
-        return httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(read, connect=self._options.connect_timeout_s),
-            transport=self._options.http_transport,
-            follow_redirects=True,
-            auth=(self._url.user, self._url.password or "") if self._url.user else None,
-        )
+            if answer.charset:
+                content = content.decode(answer.charset).encode()
+            return self._decode(content.removeprefix(b"\xef\xbb\xbf"))
+        except (UnicodeDecodeError, LookupError) as error:
+            raise self._another_layout(f"no es texto en {answer.charset or 'utf-8'}") from error
+        except (ValueError, RecursionError) as error:
+            if answer.kind == "text/html" or content.lstrip()[:1] == b"<":
+                raise self._another_layout(
+                    "es una página HTML y no JSON (¿mantenimiento, o una sesión vencida?)"
+                ) from error
+            raise self._another_layout("no es JSON o está cortada") from error
 
     def _batch(self, records: list[Any], first: int) -> RawBatch:
         good = [(n, row) for n, row in enumerate(records, first) if isinstance(row, dict)]
@@ -288,33 +306,21 @@ class ApiReader(ClosingReader):
             raise missing_columns(self._contract, missing, tuple(found), self.description)
         return tuple(found)
 
-    def _refused(self, response: httpx.Response) -> PipelineError:
-        status = response.status_code
-        token = variable(self._contract.system, "TOKEN")
-        if status == 401:
-            return problem(
-                SourceUnavailable,
-                self._contract,
-                f"el sistema {self._contract.system} rechazó el token (HTTP 401).",
-                f"pida un token vigente y cárguelo en {token}.",
-            )
-        if status == 403:
-            return problem(
-                SourceUnavailable,
-                self._contract,
-                f"el token del sistema {self._contract.system} no tiene permiso para "
-                f"{self.description} (HTTP 403).",
-                "pida al proveedor permiso de lectura para ese token.",
-            )
-        return self._unavailable(f"respondió con el código HTTP {status}")
-
-    def _unavailable(self, what: str) -> SourceUnavailable:
+    def _wrong(self, what: str) -> ContractError:
         return problem(
-            SourceUnavailable,
+            ContractError,
             self._contract,
-            f"el sistema {self._contract.system} ({self.description}) {what}.",
-            f"vuelva a ejecutar más tarde; si se repite, avise al proveedor y "
-            f"{check_settings_hint(self._contract)}",
+            f"el contrato {what} para pasar de página.",
+            f"corrija el contrato {self._contract.path.name}.",
+        )
+
+    def _another_layout(self, what: str) -> SourceDataError:
+        return problem(
+            SourceDataError,
+            self._contract,
+            f"la respuesta de {self.description} {what}.",
+            "confirme con el proveedor si la interfaz o la dirección cambiaron, y actualice el "
+            "contrato.",
         )
 
     def _changed(self, how: str) -> SourceDataError:
@@ -331,13 +337,7 @@ class ApiReader(ClosingReader):
             self._client = None
 
 
-def retry_after(response: httpx.Response, now: float) -> float | None:
-    """Seconds the server asks to wait, from a number or a date; None when it does not say."""
-    text = response.headers.get("Retry-After", "").strip()
-    if text.isdecimal():
-        return float(text)
-    try:
-        asked: float = email.utils.parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
-        return None
-    return max(0.0, asked - now)
+def _is_last(page: _Page, read: int) -> bool:
+    if page.total_pages is not None:
+        return page.number >= page.total_pages
+    return page.total is not None and read >= page.total

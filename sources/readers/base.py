@@ -32,6 +32,7 @@ from sources.urls import redact, variable
 
 RULE_MALFORMED = "linea_malformada"
 RULE_ENCODING = "codificacion_invalida"
+RULE_IMPRECISE = "numero_impreciso"
 # Key under which a row that could not be taken apart is kept whole.
 WHOLE_LINE = "_linea"
 
@@ -48,7 +49,8 @@ class RejectedRow:
 
     `values` holds every value as text under the contract's column names; a row that could not even
     be taken apart stands whole under `_linea`. `rule`, for rows that readers and casting reject, is
-    one of: linea_malformada, codificacion_invalida, tipo_invalido, fuera_de_rango, texto_con_nulo.
+    one of: linea_malformada, codificacion_invalida, tipo_invalido, fuera_de_rango, texto_con_nulo;
+    from spreadsheets also: error_de_formula, formula_sin_valor, numero_impreciso.
     """
 
     row_number: int
@@ -89,16 +91,24 @@ class RawBatch:
 
 @dataclass(frozen=True, slots=True)
 class ReaderOptions:
-    """Limits and the outside world, injected so that tests need neither clock nor network."""
+    """Limits and the outside world, injected so that tests need neither clock nor network.
+
+    `statement_timeout_s` is the longest a statement may run at a database (None: no limit; the
+    database reader fills it from the contract). `exact` asks a database reader for the way that
+    cannot fail, after a faster one did: one connection, and what that could not take as text.
+    `extra_slots(n)` asks for n more connections to the system and gives how many were granted.
+    """
 
     connect_timeout_s: int = 10
     read_timeout_s: int = 600
+    statement_timeout_s: int | None = None
+    exact: bool = False
+    extra_slots: Callable[[int], int] = lambda wanted: 0
     settle_seconds: float | None = None
     max_attempts: int = 5
     max_wait_s: float = 60.0
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
-    http_transport: Any = None
 
 
 DEFAULT_OPTIONS = ReaderOptions()
@@ -235,7 +245,7 @@ def missing_columns(
     """The error for columns of the contract that the source does not have."""
     several = len(missing) > 1
     seen = ", ".join(name.strip() for name in found[:40]) or "ninguna"
-    return problem(
+    error = problem(
         DriftError,
         contract,
         f"{'faltan las columnas' if several else 'falta la columna'} {', '.join(missing)} en "
@@ -244,6 +254,8 @@ def missing_columns(
         "confirme el cambio con el área; si es definitivo, actualice el contrato "
         f"{contract.path.name}.",
     )
+    error.columns = tuple(missing)
+    return error
 
 
 def build_batch(
@@ -281,6 +293,20 @@ def build_batch(
         rejected=tuple(sorted(held, key=lambda row: row.row_number)),
         skipped=skipped,
     )
+
+
+def key_batch(contract: Contract, columns: Mapping[str, Array]) -> pa.RecordBatch:
+    """The key's columns in the contract's order, constants included; no row is ever left out."""
+    decoded, _ = _decode(columns)
+    length = len(next(iter(decoded.values())))
+    arrays = [
+        decoded[column.name]
+        if column.constant is None
+        else pa.repeat(pa.scalar(column.constant, pa.string()), length)
+        for column in contract.columns
+        if column.primary_key
+    ]
+    return pa.RecordBatch.from_arrays(arrays, names=list(contract.key))
 
 
 def column_from_values(values: Sequence[Any]) -> Array:

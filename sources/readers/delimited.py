@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sources.contract import Contract
-from sources.errors import SourceDataError
+from sources.errors import DriftError, SourceDataError
 from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
     RULE_ENCODING,
@@ -35,7 +35,14 @@ from sources.readers.base import (
     match_columns,
     unreadable,
 )
-from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
+from sources.readers.detection import detect, with_findings
+from sources.readers.encoding import (
+    MARKED_PATTERN,
+    Utf8Stream,
+    declared_encoding,
+    open_text,
+    unmark,
+)
 
 # Arrow keeps some blocks in memory, and no single row may be longer than one.
 _LONGEST_ROW_MB = 1
@@ -54,7 +61,7 @@ class DelimitedReader(ClosingReader):
         self._file = file
         self._batch_rows = batch_rows
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
-        self._encoding = str(options.get("encoding") or server.encoding or "utf-8")
+        self._encoding = declared_encoding(contract)
         self._header_row = int(options.get("headerRow", 1))
         self._longest_row_mb = int(options.get("longestRowMb", _LONGEST_ROW_MB))
         self._header: tuple[str, ...] = ()
@@ -74,10 +81,17 @@ class DelimitedReader(ClosingReader):
         except (OSError, EOFError, LookupError) as error:
             self._close()
             raise self._unreadable(error) from error
+        except DriftError as error:
+            self._close()
+            raise with_findings(error, self._file.path, self._contract) from error
         except BaseException:
             self._close()
             raise
         return self
+
+    def notes(self) -> tuple[str, ...]:
+        """Where the file looks like something else than its contract declares."""
+        return tuple(detect(self._file.path, self._contract))
 
     def columns(self) -> tuple[str, ...]:
         return self._header
@@ -194,12 +208,17 @@ def _together(blocks: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.Record
     rows = 0
     for block in blocks:
         if held and rows + block.num_rows > most:
-            yield pa.concat_batches(held)
+            yield _joined(held)
             held, rows = [], 0
         held.append(block)
         rows += block.num_rows
     if held:
-        yield pa.concat_batches(held)
+        yield _joined(held)
+
+
+def _joined(blocks: list[pa.RecordBatch]) -> pa.RecordBatch:
+    joined: pa.RecordBatch = pa.concat_batches(blocks)  # type: ignore[attr-defined]
+    return joined
 
 
 def number_rows(

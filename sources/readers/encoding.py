@@ -12,10 +12,13 @@ from __future__ import annotations
 
 import codecs
 import io
+import lzma
 from pathlib import Path
 from typing import IO, Any, cast
 
 import pyarrow as pa
+
+from sources.contract import Contract
 
 _BLOCK = 1 << 20
 _MARK_BASE = 0x10FF00
@@ -64,10 +67,30 @@ class Utf8Stream(io.RawIOBase):
             self._ready = memoryview(text.translate(_MARK).encode("utf-8"))
 
 
+def declared_encoding(contract: Contract) -> str:
+    """The encoding of a contract's files."""
+    return str(contract.options.get("encoding") or contract.server.encoding or "utf-8")
+
+
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content, decompressed when its name says so (.gz, .bz2, .zst, .lz4)."""
+    """The file's content, decompressed when its name says so (.gz, .bz2, .zst, .lz4, .xz).
+
+    Damage in what is compressed is an OSError or EOFError while reading.
+    """
+    if path.suffix == ".xz":
+        return cast("IO[bytes]", _XzFile(path))
     stream: Any = pa.input_stream(str(path), compression="detect")
     return cast("IO[bytes]", stream)
+
+
+class _XzFile(lzma.LZMAFile):
+    """Arrow does not read xz; its damage is told here as Arrow tells that of the others."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            return super().read(size)
+        except lzma.LZMAError as error:
+            raise OSError(f"xz: {error}") from error
 
 
 def open_text(path: Path, encoding: str) -> tuple[io.BufferedReader, Utf8Stream]:

@@ -1,26 +1,32 @@
-"""Files with one JSON document per line.
+"""Files with one JSON document per line, or with one list of documents.
 
 Belongs here: taking lines apart into the contract's paths; lines that are no JSON are set aside.
-Does not belong here: types. A number arrives as JSON's double-precision number, which is exact up
-to 15 digits; where the contract declares more, the slower exact decoder is used.
+Does not belong here: types. The fast decoder makes a double of a number with decimals or beyond
+64 bits, which is exact up to 15 digits; where the contract declares more, and where a double
+would stand in a text or for a long whole number, the slower exact decoder is used.
+
+Options of the contract: `encoding`; `jsonForm` (`lines`, or `array`: the file is one list, read
+element by element in bounded memory; as such a list cannot be mended, a file with a broken or cut
+one is refused as a whole).
 """
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import chain, islice
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
 from sources.contract import Contract
-from sources.errors import SourceDataError
+from sources.errors import ContractError, SourceDataError
 from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
@@ -32,17 +38,29 @@ from sources.readers.base import (
     build_batch,
     column_from_values,
     missing_columns,
+    problem,
     source_columns,
     unreadable,
 )
-from sources.readers.encoding import MARKED_PATTERN, Utf8Stream, open_text, unmark
+from sources.readers.detection import detect
+from sources.readers.encoding import (
+    MARKED_PATTERN,
+    Utf8Stream,
+    declared_encoding,
+    open_text,
+    unmark,
+)
 from sources.readers.paths import leaf_paths, parse_path, value_at
 
 # The first lines tell which paths the file has.
 _SAMPLE_LINES = 100
 _LONGEST_LINE = 16 << 20
 _EXACT_DIGITS = 15
+# From here on, a double may stand for a whole number of more than 64 bits.
+_BEYOND_INTEGERS = float(2**63)
+_BLOCK = 1 << 20
 _MARKED = re.compile(MARKED_PATTERN)
+_BLANKS = re.compile(r"[ \t\r\n]*")
 
 
 class JsonLinesReader(ClosingReader):
@@ -53,14 +71,15 @@ class JsonLinesReader(ClosingReader):
         self._contract = contract
         self._file = file
         self._batch_rows = batch_rows
-        self._encoding = str(
-            contract.options.get("encoding") or contract.server.encoding or "utf-8"
-        )
+        self._encoding = declared_encoding(contract)
+        self._is_array = json_form(contract) == "array"
         self._paths = {c.name: parse_path(c.source_name) for c in source_columns(contract)}
         self._decode = json_decoder(contract)
         self._seen: set[str] = set()
         self._columns: dict[str, None] = {}
         self._first_lines: list[bytes] = []
+        self._all: Iterator[bytes] = iter(())
+        self._exact = exact_decoder()
         self._text: io.BufferedReader | None = None
         self._recoded: Utf8Stream | None = None
 
@@ -71,7 +90,8 @@ class JsonLinesReader(ClosingReader):
         """
         try:
             self._text, self._recoded = open_text(self._file.path, self._encoding)
-            self._first_lines = list(islice(self._lines(), _SAMPLE_LINES))
+            self._all = self._lines()
+            self._first_lines = list(islice(self._all, _SAMPLE_LINES))
         except (OSError, EOFError, LookupError) as error:
             self._close()
             raise self._unreadable(error) from error
@@ -81,6 +101,7 @@ class JsonLinesReader(ClosingReader):
         if not self._first_lines:
             self._close()
             raise self._unreadable("está vacío")
+        self._check_form(self._first_lines[0])
         wanted = {column.source_name for column in self._contract.columns}
         for line in self._first_lines:
             document = self._document(line)
@@ -91,12 +112,16 @@ class JsonLinesReader(ClosingReader):
     def columns(self) -> tuple[str, ...]:
         return tuple(self._columns)
 
+    def notes(self) -> tuple[str, ...]:
+        """Where the file looks like something else than its contract declares."""
+        return tuple(detect(self._file.path, self._contract))
+
     def source_count(self) -> int | None:
         return None
 
     def batches(self) -> Iterator[RawBatch]:
         """Raises DriftError when a required path is in none of the file's many lines."""
-        lines = chain(self._first_lines, self._lines())
+        lines = chain(self._first_lines, self._all)
         number = good = 0
         try:
             while block := list(islice(lines, self._batch_rows)):
@@ -109,8 +134,14 @@ class JsonLinesReader(ClosingReader):
         self._check_paths(good)
 
     def _lines(self) -> Iterator[bytes]:
-        """The lines that hold something, in order."""
+        """The lines that hold something, or the elements of the list, in order."""
         assert self._text is not None, "the reader is not open"
+        if self._is_array:
+            try:
+                yield from array_elements(self._text)
+            except ValueError as error:
+                raise self._unreadable(error) from error
+            return
         while line := self._text.readline(_LONGEST_LINE):
             if len(line) == _LONGEST_LINE:
                 raise self._unreadable("una línea tiene más de 16 MB")
@@ -121,6 +152,7 @@ class JsonLinesReader(ClosingReader):
         values: dict[str, list[Any]] = {name: [] for name in self._paths}
         columns = [(values[name].append, path) for name, path in self._paths.items()]
         rows: list[int] = []
+        taken: list[bytes] = []
         rejected: list[RejectedRow] = []
         for number, line in enumerate(lines, start=first):
             document = self._document(line)
@@ -128,8 +160,10 @@ class JsonLinesReader(ClosingReader):
                 rejected.append(self._refused(line, number))
                 continue
             rows.append(number)
+            taken.append(line)
             for append, path in columns:
                 append(value_at(document, path))
+        self._restore_digits(values, taken)
         arrays = {name: column_from_values(found) for name, found in values.items()}
         self._seen.update(name for name, array in arrays.items() if array.null_count < len(array))
         return build_batch(
@@ -139,6 +173,23 @@ class JsonLinesReader(ClosingReader):
             file=self._file.name,
             rejected=rejected,
         )
+
+    def _restore_digits(self, values: dict[str, list[Any]], lines: list[bytes]) -> None:
+        """Put the number as it was written where the fast decoder's double may be another one."""
+        decoded: dict[int, Any] = {}
+        for name, path in self._paths.items():
+            kind = self._contract.column(name).pg_type
+            if kind == "double precision":
+                continue
+            column = values[name]
+            if float not in set(map(type, column)):
+                continue
+            limit = 0.0 if kind in ("text", "jsonb") else _BEYOND_INTEGERS
+            for at, value in enumerate(column):
+                if type(value) is float and abs(value) >= limit:
+                    if at not in decoded:
+                        decoded[at] = self._exact(lines[at])
+                    column[at] = value_at(decoded[at], path)
 
     def _document(self, line: bytes) -> Any:
         """The line decoded; None when it is no JSON or holds bytes that are no text."""
@@ -171,6 +222,18 @@ class JsonLinesReader(ClosingReader):
                 self._contract, missing, self.columns(), f"el archivo {self._file.name}"
             )
 
+    def _check_form(self, first: bytes) -> None:
+        """A list in place of lines would be one row in quarantine, or one for each of its lines."""
+        start = first.strip()
+        if not self._is_array and (start == b"[" or re.match(rb"\[\s*\{", start)):
+            self._close()
+            raise unreadable(
+                self._contract,
+                self._file.name,
+                "es una lista JSON y el contrato espera un registro por línea",
+                "si el archivo viene así, declare `jsonForm: array` en el contrato.",
+            )
+
     def _unreadable(self, why: object) -> SourceDataError:
         if isinstance(why, LookupError):
             why = f"la codificación {self._encoding!r} no existe"
@@ -182,13 +245,81 @@ class JsonLinesReader(ClosingReader):
         self._text = self._recoded = None
 
 
+def json_form(contract: Contract) -> str:
+    """`lines` or `array`; raises ContractError for anything else."""
+    form = str(contract.options.get("jsonForm", "lines"))
+    if form not in ("lines", "array"):
+        raise problem(
+            ContractError,
+            contract,
+            f"`jsonForm` debe ser lines o array, no {form!r}.",
+            f"corrija el contrato {contract.path.name}.",
+        )
+    return form
+
+
 def json_decoder(contract: Contract) -> Callable[[bytes], Any]:
-    """The decoder that loses nothing of the numbers a contract declares."""
+    """The decoder that loses nothing of the numbers with decimals that a contract declares."""
     wide = any(
         pa.types.is_decimal(column.arrow_type) and column.arrow_type.precision > _EXACT_DIGITS
         for column in contract.columns
     )
-    if not wide:
-        return orjson.loads
-    exact = json.JSONDecoder(parse_float=Decimal)
-    return lambda line: exact.decode(line.decode("utf-8"))
+    return exact_decoder() if wide else orjson.loads
+
+
+def exact_decoder() -> Callable[[bytes], Any]:
+    """A decoder that keeps every digit; raises ValueError for what is no JSON."""
+    decoder = json.JSONDecoder(parse_float=Decimal, parse_constant=_no_number)
+    return lambda line: decoder.decode(line.decode("utf-8"))
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} no es JSON")
+
+
+def array_elements(stream: IO[bytes]) -> Iterator[bytes]:
+    """The elements of a JSON list in UTF-8, each as a line; never more in memory than one and 1 MB.
+
+    Raises ValueError, in words for a person, when the list is broken or cut.
+    """
+    decode, text = json.JSONDecoder().raw_decode, codecs.getincrementaldecoder("utf-8")()
+    held, at, count, begun, ended = "", 0, 0, False, False
+    while True:
+        at = _after_blanks(held, at)
+        if not begun and at < len(held):
+            if held[at] != "[":
+                raise ValueError("no es una lista JSON")
+            at, begun = _after_blanks(held, at + 1), True
+        if begun and held.startswith("]", at):
+            return
+        start = _after_blanks(held, at + 1) if count and held.startswith(",", at) else at
+        end = _element_end(decode, held, start) if begun and (start > at or not count) else None
+        if end is not None:
+            count += 1
+            yield f"{held[start:end]}\n".encode()
+            at = end
+            continue
+        if ended:
+            where = f"en el elemento {count + 1}" if begun else "antes de la lista"
+            raise ValueError(f"la lista JSON está rota o cortada {where}")
+        if len(held) - at > _LONGEST_LINE:
+            raise ValueError(f"la lista JSON está rota o es enorme en el elemento {count + 1}")
+        block = stream.read(_BLOCK)
+        ended = not block
+        held, at = held[at:] + text.decode(block, final=ended), 0
+
+
+def _after_blanks(text: str, at: int) -> int:
+    found = _BLANKS.match(text, at)
+    return found.end() if found else at
+
+
+def _element_end(decode: Callable[[str, int], Any], held: str, start: int) -> int | None:
+    """Where the element at `start` ends; None when more text is needed to know."""
+    try:
+        _, end = decode(held, start)
+    except (ValueError, RecursionError):
+        return None
+    # A number might go on in the next block: only what follows it ends it.
+    after = _after_blanks(held, end)
+    return after if held[after : after + 1] in (",", "]") else None

@@ -1,51 +1,99 @@
 """Spreadsheets: xlsx, xls and ods.
 
-Belongs here: finding the sheet and its header, and what is not data (blank rows, totals). Does not
-belong here: types, except where a spreadsheet itself blurs them: it has one kind of number, and a
-date is a number with a format. So whole numbers lose their `.0`, a bare number in a date column is
-the day it counts, and a date in a text column is written in the column's format.
+Belongs here: finding the sheet and its header, what is not data (blank rows, totals), and cells
+that cannot be trusted (a formula's error, a number of more digits than a cell holds). Does not
+belong here: the formats (`workbooks/`), or types, except where a spreadsheet itself blurs them:
+it has one kind of number, and a date is a number with a format. So whole numbers lose their `.0`,
+a bare number in a date column is the day it counts, and a date in a text column is written in the
+column's format.
 
-Options of the contract: `sheet` (default: the first), `headerRow` (1-based, default 1),
-`totalsLabel` (a row that begins with this word is not data; default: none).
+Options of the contract: `sheet` (a name, or a list of names, read one after the other; `*` in a
+name stands for any text and takes visible sheets only; default: the first visible one),
+`headerRow` (1-based, default 1; `auto`: the first of 50 rows that has all columns of the
+contract), `totalsLabel` (a row that begins with this word is not data; default: none),
+`mergedCells` (`first`: only the first row of a merged area has its value, as in the file;
+`repeat`: all of them have it), `skipHidden` (leave out hidden rows; default: they are data).
+A column whose source is `_hoja` holds the sheet's name.
 
 A sheet is in memory as a whole while it is read: the format allows nothing else, and limits it to
 about a million rows. Row 1 is the row below the header, blank rows included, so that a person
-finds it again.
+finds it again; rows of a second sheet are numbered from 10,000,001, of a third from 20,000,001.
 """
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from itertools import chain, compress, islice
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import python_calamine
+import pyarrow as pa
 
 from sources.casting import number_style
 from sources.contract import Column, Contract
-from sources.errors import DriftError, SourceDataError
-from sources.readers.arrow import Array
+from sources.errors import ContractError, DriftError, SourceDataError
+from sources.readers.arrow import Array, pc
 from sources.readers.base import (
+    RULE_IMPRECISE,
     FeedFile,
     RawBatch,
+    RejectedRow,
     as_text,
     build_batch,
     column_from_values,
     match_columns,
     problem,
+    row_values,
+    source_columns,
     unreadable,
 )
 from sources.readers.time_format import jdk_format
+from sources.readers.workbooks import Area, Flaw, Sheet, UnusableWorkbook, Workbook, open_workbook
 
-# Spreadsheets count days from here; days 1 to 60 differ by one, and no date of the city is so old.
-_EPOCH = datetime(1899, 12, 30)
+# Name under which a contract may ask for the sheet's name as a column.
+SHEET_COLUMN = "_hoja"
+_AUTO = "auto"
+_HEADER_SEARCH_ROWS = 50
+_SHEET_STEP = 10_000_000
+_TURNED_ROWS = 1024
+# Numbers of the day that a bare number in a date column may stand for. Days 1 to 60 differ by one
+# in spreadsheets, no date of the city is so old, and 1900 to 2100 are rather meant as years.
 _FIRST_DAY, _LAST_DAY = 61, 2_958_465
+_LIKE_A_YEAR = (1900, 2100)
+# Whole numbers from here on may stand for others: a cell holds a double.
+_FIRST_IMPRECISE = float(2**53)
+_NO_TEXT = pa.scalar(None, pa.string())
+_TEMPORAL = ("date", "timestamp", "timestamptz")
+
+
+@dataclass(slots=True)
+class _Table:
+    """A sheet's header and the rows below it. `top` is the sheet's row of the first of them."""
+
+    sheet: Sheet
+    header: tuple[str, ...]
+    width: int
+    positions: Mapping[str, int]
+    rows: Iterator[Sequence[Any]]
+    top: int
+
+
+@dataclass(frozen=True, slots=True)
+class _BadCell:
+    """A cell that sends its row to quarantine."""
+
+    column: str
+    rule: str
+    reason: str
+    text: str | None
 
 
 class SpreadsheetReader:
-    """One sheet of one workbook."""
+    """The sheets of one workbook that the contract names."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
         self.description = str(file.path)
@@ -53,32 +101,35 @@ class SpreadsheetReader:
         self._file = file
         self._batch_rows = batch_rows
         options = contract.options
-        self._sheet = options.get("sheet")
-        self._header_row = int(options.get("headerRow", 1))
+        wanted = options.get("sheet")
+        self._wanted = wanted if isinstance(wanted, list) else [wanted] if wanted else []
+        self._header_row = options.get("headerRow", 1)
+        self._repeat = options.get("mergedCells", "first") == "repeat"
+        self._skip_hidden = options.get("skipHidden", False) is True
         self._totals = str(options.get("totalsLabel") or "").strip().casefold()
         self._decimal = number_style(options).decimal
-        self._header: tuple[str, ...] = ()
-        self._positions: Mapping[str, int] = {}
-        self._rows: Sequence[Sequence[Any]] = ()
+        self._tables: list[_Table] = []
+        self._epoch_offset = 0.0
+        self._hidden_read = 0
+        self._check_options()
 
     def __enter__(self) -> Self:
-        """Read the sheet and check its header.
+        """Read the sheets and check their headers.
 
-        Raises SourceDataError when the workbook or the sheet cannot be read, DriftError when a
-        column of the contract is missing.
+        Raises SourceDataError when the workbook or a sheet cannot be read, DriftError when a
+        sheet or a column of the contract is missing.
         """
-        rows = self._read()
-        header = rows[self._header_row - 1] if len(rows) >= self._header_row else []
-        self._header = tuple(" ".join(str(cell).split()) for cell in header if cell != "")
-        if not self._header:
-            raise self._problem(
-                f"la hoja no tiene encabezado en la fila {self._header_row}",
-                "revise que la planilla conserve su formato.",
-            )
-        names = [" ".join(str(cell).split()) for cell in header]
-        where = f"la fila {self._header_row} de {self._file.name}"
-        self._positions = match_columns(self._contract, names, where)
-        self._rows = rows[self._header_row :]
+        try:
+            book = open_workbook(self._file.path)
+        except (UnusableWorkbook, OSError) as error:
+            raise self._unusable(error) from error
+        try:
+            self._epoch_offset = float((book.epoch - datetime(1899, 12, 30)).days)
+            self._tables = [self._table(book.read(name)) for name in self._sheet_names(book)]
+        except UnusableWorkbook as error:
+            raise self._unusable(error) from error
+        finally:
+            book.close()
         return self
 
     def __exit__(
@@ -87,109 +138,439 @@ class SpreadsheetReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._rows = ()
+        self._tables = []
 
     def columns(self) -> tuple[str, ...]:
-        return self._header
+        return tuple(dict.fromkeys(name for table in self._tables for name in table.header))
 
     def source_count(self) -> int | None:
         return None
 
-    def batches(self) -> Iterator[RawBatch]:
-        for start in range(0, len(self._rows), self._batch_rows):
-            yield self._batch(self._rows[start : start + self._batch_rows], start + 1)
-
-    def _batch(self, rows: Sequence[Sequence[Any]], first: int) -> RawBatch:
-        numbered = [(number, row) for number, row in enumerate(rows, first) if not _is_blank(row)]
-        data = [(number, row) for number, row in numbered if not self._is_total(row)]
-        columns = {
-            name: self._column(self._contract.column(name), [row[at] for _, row in data])
-            for name, at in self._positions.items()
-        }
-        return build_batch(
-            self._contract,
-            columns,
-            np.array([number for number, _ in data], np.int64),
-            file=self._file.name,
-            skipped=len(numbered) - len(data),
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of the file, once it was read."""
+        if not self._hidden_read:
+            return ()
+        return (
+            f"{self._file.name}: {self._hidden_read} filas ocultas se leyeron como las demás; "
+            "para dejarlas afuera, declare skipHidden en el contrato",
         )
 
-    def _column(self, column: Column, cells: Sequence[Any]) -> Array:
-        return column_from_values([self._value(column, cell) for cell in cells])
+    def batches(self) -> Iterator[RawBatch]:
+        for at, table in enumerate(self._tables):
+            first = 0
+            anchors: dict[Area, Any] = {}
+            while columns := _columns(table.rows, self._batch_rows):
+                yield self._batch(table, columns, first, at * _SHEET_STEP, anchors)
+                first += len(columns[0])
+            if beyond := self._only_flaws(table, first, at * _SHEET_STEP):
+                yield beyond
 
-    def _value(self, column: Column, cell: Any) -> Any:
-        """A cell as the column wants it written: text where the column is text."""
-        if cell == "":
-            return None
-        if column.pg_type in ("date", "timestamp", "timestamptz"):
-            return _moment(cell)
-        if column.pg_type == "text" and column.format and isinstance(cell, date):
-            return cell.strftime(jdk_format(self._contract, column.format).strftime)
-        if isinstance(cell, float):
-            return _plain_number(cell, self._decimal)
-        if isinstance(cell, datetime | date | time | timedelta):
-            return cell.isoformat() if not isinstance(cell, timedelta) else str(cell)
-        return as_text(cell)
+    # --- the sheet and its header -----------------------------------------------------------------
 
-    def _is_total(self, row: Sequence[Any]) -> bool:
-        if not self._totals:
-            return False
-        first = next((str(cell).strip().casefold() for cell in row if cell != ""), "")
-        return first == self._totals or first.startswith((f"{self._totals} ", f"{self._totals}:"))
+    def _sheet_names(self, book: Workbook) -> list[str]:
+        """The wanted sheets, in the contract's order and, for a pattern, the workbook's."""
+        visible = [sheet.name for sheet in book.sheets if sheet.visible]
+        every = [sheet.name for sheet in book.sheets]
+        if not every:
+            raise UnusableWorkbook.damaged("no tiene hojas")
+        if not self._wanted:
+            return (visible or every)[:1]
+        found: dict[str, None] = {}
+        for wanted in map(str, self._wanted):
+            folded = wanted.strip().casefold()
+            if "*" in wanted:
+                names = [n for n in visible if fnmatch.fnmatchcase(n.strip().casefold(), folded)]
+            else:
+                same = [name for name in every if name.strip().casefold() == folded]
+                names = [wanted] if wanted in every else same[:1]
+            if not names:
+                raise self._missing_sheet(wanted, every)
+            found.update(dict.fromkeys(names))
+        return list(found)
 
-    def _read(self) -> list[list[Any]]:
-        try:
-            with python_calamine.CalamineWorkbook.from_path(self._file.path) as book:
-                name = str(self._sheet) if self._sheet else book.sheet_names[0]
-                if name not in book.sheet_names:
-                    name = self._same_name(name, book.sheet_names)
-                rows: list[list[Any]] = book.get_sheet_by_name(name).to_python(
-                    skip_empty_area=False
-                )
-                return rows
-        except python_calamine.PasswordError as error:
-            raise self._problem(
-                "está protegido con contraseña", "guárdelo sin contraseña en la carpeta."
-            ) from error
-        except (python_calamine.CalamineError, OSError, IndexError) as error:
-            raise self._problem(
-                f"está dañado o no es una planilla ({error})",
-                "ábralo, guárdelo de nuevo como .xlsx y vuelva a copiarlo a la carpeta.",
-            ) from error
-
-    def _same_name(self, wanted: str, names: Sequence[str]) -> str:
-        for name in names:
-            if name.strip().casefold() == wanted.strip().casefold():
-                return name
-        raise problem(
+    def _missing_sheet(self, wanted: str, names: Sequence[str]) -> DriftError:
+        return problem(
             DriftError,
             self._contract,
             f"el archivo {self._file.name} no tiene la hoja {wanted!r}; tiene: {', '.join(names)}.",
             f"devuelva su nombre a la hoja o actualice el contrato {self._contract.path.name}.",
         )
 
-    def _problem(self, why: str, next_step: str) -> SourceDataError:
-        return unreadable(self._contract, self._file.name, why, next_step)
+    def _table(self, sheet: Sheet) -> _Table:
+        if self._header_row == _AUTO:
+            start = list(islice(sheet.rows, _HEADER_SEARCH_ROWS))
+            number = self._find_header(start, sheet)
+        else:
+            number = int(self._header_row)
+            start = list(islice(sheet.rows, number))
+        names = _header_names(start, number, sheet.merged)
+        if not any(names):
+            raise unreadable(
+                self._contract,
+                self._file.name,
+                f"la hoja no tiene encabezado en la fila {number}",
+                "revise que la planilla conserve su formato.",
+            )
+        where = f"la fila {number} de {self._file.name}"
+        if len(self._wanted) > 1 or "*" in str(self._wanted):
+            where = f"{where}, hoja {sheet.name}"
+        asked = [c.source_name for c in source_columns(self._contract)]
+        virtual = [SHEET_COLUMN] if SHEET_COLUMN in asked else []
+        positions = match_columns(self._contract, [*names, *virtual], where)
+        # A header of several rows ends where the last area that touches it ends.
+        top = max([number, *(a.bottom + 1 for a in sheet.merged if a.top < number <= a.bottom)])
+        rows = islice(chain(start[number:], sheet.rows), top - number, None)
+        found = tuple(name for name in names if name)
+        return _Table(sheet, found, len(names), positions, rows, top)
 
+    def _find_header(self, rows: Sequence[Sequence[Any]], sheet: Sheet) -> int:
+        """The first row that has every column of the contract, else the one that has most."""
+        wanted = {
+            " ".join(column.source_name.split()).casefold()
+            for column in source_columns(self._contract)
+        } - {SHEET_COLUMN}
+        best, most = 1, 0
+        for number in range(1, len(rows) + 1):
+            names = {name.casefold() for name in _header_names(rows, number, sheet.merged)}
+            if len(wanted & names) > most:
+                best, most = number, len(wanted & names)
+        return best
 
-def _is_blank(row: Sequence[Any]) -> bool:
-    return all(cell == "" or (isinstance(cell, str) and not cell.strip()) for cell in row)
+    # --- rows -------------------------------------------------------------------------------------
 
+    def _batch(
+        self,
+        table: _Table,
+        columns: Sequence[Sequence[Any]],
+        first: int,
+        offset: int,
+        anchors: dict[Area, Any],
+    ) -> RawBatch:
+        count = len(columns[0])
+        top = table.top + first
+        flaws = self._flaws(table, range(top, top + count))
+        keep, blank = self._data_rows(columns, count, flaws)
+        hidden = [n - top for n in table.sheet.hidden_rows if 0 <= n - top < count]
+        hidden = [at for at in hidden if keep[at]]
+        if self._skip_hidden:
+            keep[hidden] = False
+        else:
+            self._hidden_read += len(hidden)
+        if self._repeat:
+            columns = _repeated(columns, table.sheet.merged, top, count, anchors)
+        kept = np.flatnonzero(keep)
+        position = dict(zip(kept.tolist(), range(len(kept)), strict=True)) if flaws else {}
+        bad = {position[at]: list(cells) for at, cells in flaws.items() if at in position}
+        selected = None if keep.all() else keep.tolist()
+        arrays: dict[str, Array] = {}
+        for name, at in table.positions.items():
+            if at >= len(columns):
+                arrays[name] = pa.repeat(pa.scalar(table.sheet.name, pa.string()), len(kept))
+                continue
+            cells = columns[at] if selected is None else list(compress(columns[at], selected))
+            arrays[name] = self._column(self._contract.column(name), cells, bad)
+        numbers = kept + (first + 1 + offset)
+        rejected: list[RejectedRow] = []
+        if bad:
+            arrays, numbers, rejected = self._set_aside(arrays, numbers, bad)
+        return build_batch(
+            self._contract,
+            arrays,
+            numbers,
+            file=self._file.name,
+            rejected=rejected,
+            skipped=count - blank - len(kept),
+        )
 
-def _moment(cell: Any) -> Any:
-    """A cell of a date column: a bare number is the day that it counts; text stays text."""
-    if isinstance(cell, float | int) and not isinstance(cell, bool):
-        if _FIRST_DAY <= cell <= _LAST_DAY + 1:
+    def _flaws(self, table: _Table, rows: range) -> dict[int, list[_BadCell]]:
+        """Cells of the contract's columns that hold no value to trust, by place in the batch."""
+        if not table.sheet.flaws:
+            return {}
+        names: dict[int, str] = {}
+        for name, at in table.positions.items():
+            names.setdefault(at, name)
+        found: dict[int, list[_BadCell]] = {}
+        for row, flaws in table.sheet.flaws.items():
+            cells = [_bad_cell(names[f.column], f) for f in flaws if f.column in names]
+            if cells and row in rows:
+                found[row - rows.start] = cells
+        return found
+
+    def _data_rows(
+        self, columns: Sequence[Sequence[Any]], count: int, flaws: Mapping[int, Any]
+    ) -> tuple[Any, int]:
+        """Which rows are data, and how many of the others are blank (the rest are totals)."""
+        keep = np.ones(count, bool)
+        undecided: Sequence[int] = range(count)
+        begun = np.zeros(count, bool)
+        for cells in columns:
+            if self._totals:
+                for at in undecided:
+                    if not begun[at] and cells[at] != "":
+                        begun[at] = True
+                        keep[at] = not self._is_label(cells[at])
+            undecided = [at for at in undecided if _is_blank(cells[at])]
+            if not undecided:
+                break
+        blank = [at for at in undecided if at not in flaws]
+        keep[blank] = False
+        return keep, len(blank)
+
+    def _is_label(self, cell: Any) -> bool:
+        text = str(cell).strip().casefold()
+        return text == self._totals or text.startswith((f"{self._totals} ", f"{self._totals}:"))
+
+    def _set_aside(
+        self, arrays: Mapping[str, Array], numbers: Any, bad: Mapping[int, list[_BadCell]]
+    ) -> tuple[dict[str, Array], Any, list[RejectedRow]]:
+        indices = np.array(sorted(bad), np.int64)
+        rejected = []
+        for at, values in zip(
+            indices.tolist(), row_values(self._contract, arrays, indices), strict=True
+        ):
+            cells = bad[at]
+            values |= {cell.column: cell.text for cell in cells}
+            rejected.append(
+                RejectedRow(
+                    row_number=int(numbers[at]),
+                    rule=cells[0].rule,
+                    column=cells[0].column,
+                    reason="; ".join(f"{cell.column}: {cell.reason}" for cell in cells),
+                    values=values,
+                )
+            )
+        good = np.ones(len(numbers), bool)
+        good[indices] = False
+        mask = pa.array(good)
+        kept = {name: array.filter(mask) for name, array in arrays.items()}
+        return kept, numbers[good], rejected
+
+    def _only_flaws(self, table: _Table, count: int, offset: int) -> RawBatch | None:
+        """Rows below the last one that holds a value: formulas without a result, nothing else."""
+        last = max(table.sheet.flaws, default=-1)
+        if last < table.top + count:
+            return None
+        nothing = [""] * (last + 1 - table.top - count)
+        batch = self._batch(table, [nothing] * table.width, count, offset, {})
+        return batch if batch.rejected else None
+
+    # --- columns ----------------------------------------------------------------------------------
+
+    def _column(
+        self, column: Column, cells: Sequence[Any], bad: dict[int, list[_BadCell]]
+    ) -> Array:
+        """A column's cells as Arrow, typed where all agree; empty cells are null.
+
+        Cells whose number may stand for another one are added to `bad`.
+        """
+        kinds = set(map(type, cells))
+        if str in kinds and len(kinds) > 1:
+            cells = [None if cell == "" else cell for cell in cells]
+            kinds = set(map(type, cells)) - {type(None)}
+        if kinds <= {str}:
+            texts = column_from_values(cells)
+            return pc.if_else(
+                pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts
+            )
+        if kinds <= {int, float}:
+            return self._numbers(column, cells, bad)
+        if kinds == {bool}:
+            return pa.array(cells, pa.bool_())
+        if kinds <= {date, datetime} and column.pg_type in _TEMPORAL:
+            return _moments(cells, kinds)
+        self._note_imprecise(column, cells, bad)
+        return self._texts(column, cells)
+
+    def _numbers(
+        self, column: Column, cells: Sequence[Any], bad: dict[int, list[_BadCell]]
+    ) -> Array:
+        values = pa.array(cells, pa.float64())
+        if column.pg_type in _TEMPORAL:
+            days = pc.add(values, self._epoch_offset)
+            known = pc.all(_are_days(values, days)).as_py()
+            return _from_days(days) if known else self._texts(column, cells)
+        if column.pg_type == "double precision":
+            return values
+        if not pc.all(pc.less(pc.abs(values), _FIRST_IMPRECISE)).as_py():
+            self._note_imprecise(column, cells, bad)
+        elif pc.all(pc.equal(pc.floor(values), values)).as_py():
+            return pc.cast(values, pa.int64())
+        elif self._decimal == "." and column.pg_type != "text":
+            return values
+        texts = pc.cast(values, pa.string())
+        if pc.any(pc.match_substring(texts, "e")).as_py():
+            texts = self._texts(column, cells)
+        elif self._decimal != ".":
+            texts = pc.replace_substring(texts, ".", self._decimal)
+        return texts
+
+    def _note_imprecise(
+        self, column: Column, cells: Sequence[Any], bad: dict[int, list[_BadCell]]
+    ) -> None:
+        if column.pg_type == "double precision":
+            return
+        for at, cell in enumerate(cells):
+            if type(cell) is float and abs(cell) >= _FIRST_IMPRECISE:
+                found = _BadCell(
+                    column.name,
+                    RULE_IMPRECISE,
+                    "el número tiene más cifras de las que guarda una celda y pudo cambiar: "
+                    "escríbalo como texto",
+                    repr(cell),
+                )
+                bad.setdefault(at, []).append(found)
+
+    def _texts(self, column: Column, cells: Sequence[Any]) -> Array:
+        return column_from_values([self._text(column, cell) for cell in cells])
+
+    def _text(self, column: Column, cell: Any) -> str | None:
+        """A single cell as the column wants it written."""
+        match cell:
+            case float():
+                return self._number_text(column, cell)
+            case date() if column.pg_type == "text" and column.format:
+                return cell.strftime(jdk_format(self._contract, column.format).strftime)
+            case datetime() | date() | time():
+                return cell.isoformat()
+            case timedelta():
+                return str(cell)
+            case _:
+                return as_text(cell)
+
+    def _number_text(self, column: Column, number: float) -> str:
+        if column.pg_type not in _TEMPORAL:
+            return _plain_number(number, self._decimal)
+        day = number + self._epoch_offset
+        if _is_day(number, day):
             # Rounded as spreadsheets show it: a day's fraction has no exact microseconds.
-            return (_EPOCH + timedelta(seconds=round(cell * 86_400, 3))).isoformat(" ")
-        return _plain_number(float(cell), ".")
-    if isinstance(cell, date):
-        return cell.isoformat()
-    return as_text(cell)
+            moment = datetime(1899, 12, 30) + timedelta(seconds=round(day * 86_400, 3))
+            return moment.isoformat(" ")
+        return _plain_number(number, ".")
+
+    # --- errors -----------------------------------------------------------------------------------
+
+    def _check_options(self) -> None:
+        options = self._contract.options
+        row = self._header_row
+        if row != _AUTO and (isinstance(row, bool) or not str(row).isdecimal() or int(row) < 1):
+            raise self._wrong_option("headerRow", row, "un número desde 1, o auto")
+        if options.get("mergedCells", "first") not in ("first", "repeat"):
+            raise self._wrong_option("mergedCells", options["mergedCells"], "first o repeat")
+        if not isinstance(options.get("skipHidden", False), bool):
+            raise self._wrong_option("skipHidden", options["skipHidden"], "true o false")
+
+    def _wrong_option(self, name: str, value: Any, allowed: str) -> ContractError:
+        return problem(
+            ContractError,
+            self._contract,
+            f"`{name}` debe ser {allowed}, no {value!r}.",
+            f"corrija el contrato {self._contract.path.name}.",
+        )
+
+    def _unusable(self, error: UnusableWorkbook | OSError) -> SourceDataError:
+        if isinstance(error, OSError):
+            error = UnusableWorkbook.damaged(error.strerror or error)
+        return unreadable(self._contract, self._file.name, error.why, error.next_step)
+
+
+def _header_names(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
+    """Names in a row (1-based); a cell merged with cells above it has their name."""
+    if len(rows) < number:
+        return []
+    header = list(rows[number - 1])
+    for area in merged:
+        if area.top < number - 1 <= area.bottom and area.left < len(header):
+            header[area.left] = rows[area.top][area.left]
+    return [" ".join(str(cell).split()) for cell in header]
+
+
+def _columns(rows: Iterator[Sequence[Any]], count: int) -> list[list[Any]]:
+    """The next `count` rows as columns; empty after the last.
+
+    Turned a few at a time: thousands of living row lists keep the garbage collector busy.
+    """
+    columns: list[list[Any]] = []
+    while count > 0 and (few := list(islice(rows, min(count, _TURNED_ROWS)))):
+        count -= len(few)
+        turned = zip(*few, strict=True)
+        if not columns:
+            columns = [list(cells) for cells in turned]
+        else:
+            for column, cells in zip(columns, turned, strict=True):
+                column.extend(cells)
+    return columns
+
+
+def _is_blank(cell: Any) -> bool:
+    return cell == "" or (isinstance(cell, str) and not cell.strip())
+
+
+def _bad_cell(name: str, flaw: Flaw) -> _BadCell:
+    return _BadCell(name, flaw.rule, flaw.reason, flaw.text)
+
+
+def _repeated(
+    columns: Sequence[Sequence[Any]],
+    merged: Sequence[Area],
+    top: int,
+    count: int,
+    anchors: dict[Area, Any],
+) -> list[Sequence[Any]]:
+    """The columns with the value of each merged area in all its rows (of its first column).
+
+    `anchors` carries values of areas that go on in the next batch.
+    """
+    changed: dict[int, list[Any]] = {}
+    for area in merged:
+        if area.bottom < top or area.top >= top + count or area.left >= len(columns):
+            continue
+        cells = changed.setdefault(area.left, list(columns[area.left]))
+        if area.top >= top:
+            anchors[area] = cells[area.top - top]
+        for row in range(max(area.top, top), min(area.bottom + 1, top + count)):
+            cells[row - top] = anchors.get(area, "")
+    return [changed.get(at, cells) for at, cells in enumerate(columns)]
+
+
+def _moments(cells: Sequence[Any], kinds: set[type]) -> Array:
+    if kinds == {date}:
+        return pa.array(cells, pa.date32())
+    midnight = time()
+    times = [datetime.combine(c, midnight) if type(c) is date else c for c in cells]
+    return _whole_seconds(pa.array(times, pa.timestamp("us")))
+
+
+def _whole_seconds(times: Array) -> Array:
+    """In seconds where no value has a part of one: a rejected one reads as a person wrote it."""
+    try:
+        return pc.cast(times, pa.timestamp("s"))
+    except pa.ArrowInvalid:
+        return times
+
+
+def _are_days(values: Array, days: Array) -> Array:
+    whole = pc.equal(pc.floor(values), values)
+    year = pc.and_(
+        pc.greater_equal(values, _LIKE_A_YEAR[0]), pc.less_equal(values, _LIKE_A_YEAR[1])
+    )
+    known = pc.and_(pc.greater_equal(days, _FIRST_DAY), pc.less(days, _LAST_DAY + 1))
+    return pc.and_not(known, pc.and_(whole, year))
+
+
+def _is_day(number: float, day: float) -> bool:
+    year = number.is_integer() and _LIKE_A_YEAR[0] <= number <= _LIKE_A_YEAR[1]
+    return _FIRST_DAY <= day < _LAST_DAY + 1 and not year
+
+
+def _from_days(days: Array) -> Array:
+    """Day numbers as times, rounded to the millisecond as spreadsheets show them."""
+    since_1970 = pc.subtract(days, float((date(1970, 1, 1) - date(1899, 12, 30)).days))
+    milliseconds = pc.round(pc.multiply(since_1970, 86_400_000.0))
+    return _whole_seconds(pc.cast(pc.cast(milliseconds, pa.int64()), pa.timestamp("ms")))
 
 
 def _plain_number(number: float, decimal: str) -> str:
     """A number as a person would write it: 5.0 is 5, and no digit is invented or lost."""
-    if number.is_integer() and abs(number) < 1e15:
+    if number.is_integer() and abs(number) < _FIRST_IMPRECISE:
         return str(int(number))
     return repr(number).replace(".", decimal)

@@ -15,7 +15,9 @@ from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Column, Contract
 
 CursorValue = datetime | date | int | str | Decimal
-_PERIOD = re.compile(r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?)?$")
+_PERIOD = re.compile(
+    r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$"
+)
 
 
 def since_value(contract: Contract, watermark: str) -> CursorValue:
@@ -45,9 +47,14 @@ def period(text: str) -> timedelta:
     match = _PERIOD.match(text)
     if match is None:
         raise ValueError(f"not an ISO 8601 period: {text!r}")
-    years, months, weeks, days, hours, minutes = (int(part or 0) for part in match.groups())
+    parts = (int(part or 0) for part in match.groups())
+    years, months, weeks, days, hours, minutes, seconds = parts
     return timedelta(
-        days=366 * years + 31 * months + days, weeks=weeks, hours=hours, minutes=minutes
+        days=366 * years + 31 * months + days,
+        weeks=weeks,
+        hours=hours,
+        minutes=minutes,
+        seconds=seconds,
     )
 
 

@@ -53,9 +53,9 @@ def test_a_new_file_asks_for_one_run_until_it_is_loaded(feed: Path, warehouse: W
             "'files', '1', 'x', now(), now())"
         )
         connection.execute(
-            "insert into meta.archivo (dataset, sha256, nombre, bytes, filas_leidas, carga_id) "
-            "select 'telemetria.lecturas_csv', encode(sha256(%s::bytea), 'hex'), 'f', 1, 1, "
-            "max(carga_id) from meta.carga",
+            "insert into meta.archivo (dataset, sha256, nombre, nombre_actual, identidad, bytes, "
+            "filas_leidas, carga_id) select 'telemetria.lecturas_csv', "
+            "encode(sha256(%s::bytea), 'hex'), 'f', 'f', 'f', 1, 1, max(carga_id) from meta.carga",
             [(feed / "lecturas_2026-06-01.csv").read_bytes()],
         )
     assert isinstance(asked(feed), SkipReason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,14 @@ def cast_values(contract: Contract, **columns: Any) -> CastBatch:
     data = pa.RecordBatch.from_pydict(arrays)
     rows = pa.array(range(1, data.num_rows + 1), pa.int64())
     return cast_batch(contract, RawBatch(data=data, rows=rows))
+
+
+def compressed(content: bytes, ending: str) -> bytes:
+    """The content as a file of that ending holds it."""
+    if ending == "xz":
+        return lzma.compress(content)
+    codec = {"gz": "gzip", "bz2": "bz2", "zst": "zstd", "lz4": "lz4"}[ending]
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, codec) as stream:
+        stream.write(content)
+    return bytes(sink.getvalue())

@@ -295,6 +295,42 @@ def test_incremental_needs_cursor_and_key_and_has_them(tmp_path: Path, document:
     )
 
 
+def test_append_needs_a_cursor_and_no_key(tmp_path: Path, document: Document) -> None:
+    del properties(document)[0]["primaryKey"]
+    set_custom(document, loadMode="append", cursor="actualizado_en")
+
+    contract = read(tmp_path, document)
+
+    assert (contract.load_mode, contract.key, contract.has_watermark) == ("append", (), True)
+
+
+def test_limits_of_a_table_have_defaults_and_can_be_said(
+    tmp_path: Path, document: Document
+) -> None:
+    contract = read(tmp_path, document)
+    assert (contract.deletions_every, contract.max_connections) == ("P7D", 2)
+    assert contract.max_deletion_share == contract.max_quarantine_share == 0.2
+
+    set_custom(
+        document, deletionsEvery="never", maxConnections=1, maxDeletionShare=1, fetchRows=1000,
+        statementTimeout="PT90S", parallelRanges=4, archive=False, settleSeconds=30,
+        fileIdentity=r"(\d{4}-\d{2})", revisions="append", detectEncoding=False,
+    )  # fmt: skip
+    contract = read(tmp_path, document)
+    assert (contract.deletions_every, contract.max_connections) == (None, 1)
+    assert contract.max_deletion_share == 1.0
+    assert contract.options["statementTimeout"] == "PT90S"
+
+
+def test_options_of_the_server_are_checked_like_those_of_the_contract(
+    tmp_path: Path, document: Document
+) -> None:
+    document["servers"][0]["customProperties"] = [{"property": "fetchRows", "value": "muchas"}]
+
+    with pytest.raises(ContractError, match="`fetchRows` debe ser un número entero"):
+        read(tmp_path, document)
+
+
 def test_a_folder_of_files_is_loaded_file_by_file(tmp_path: Path, document: Document) -> None:
     document["servers"][0].update(
         type="local",
@@ -353,6 +389,11 @@ def _remove_column_type(document: Document) -> None:
 def _remove_key(document: Document) -> None:
     del properties(document)[0]["primaryKey"]
     set_custom(document, loadMode="incremental", cursor="actualizado_en")
+
+
+def _boolean_cursor(document: Document) -> None:
+    properties(document)[2].update(logicalType="boolean", physicalType="boolean")
+    set_custom(document, loadMode="append", cursor="actualizado_en")
 
 
 def _as_files(document: Document, **values: Any) -> None:
@@ -444,7 +485,37 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "cursor that is no column": (custom(loadMode="incremental", cursor="fecha"), "'fecha'"),
     "incremental without key": (_remove_key, "clave primaria"),
     "lookback that is no duration": (custom(lookback="3 días"), "`lookback`"),
+    "append without cursor": (custom(loadMode="append"), "`cursor`"),
+    "append to files": (
+        lambda d: _as_files(d, loadMode="append", cursor="actualizado_en"),
+        "`files` o `full`",
+    ),
+    "cursor that has no order": (_boolean_cursor, "`cursor`: actualizado_en es boolean"),
+    "lookback without a number": (custom(lookback="PT"), "`lookback`"),
+    "deletions in words": (custom(deletionsEvery="semanal"), "`deletionsEvery`"),
+    "deletions as a number": (custom(deletionsEvery=7), "`deletionsEvery`"),
+    "time-out as a number": (custom(statementTimeout=60), "`statementTimeout`"),
+    "no rows at a time": (custom(fetchRows=0), "`fetchRows` debe ser un número entero desde 1"),
+    "half a connection": (custom(maxConnections=0.5), "`maxConnections`"),
+    "connections as a truth value": (custom(maxConnections=True), "`maxConnections`"),
+    "ranges in words": (custom(parallelRanges="dos"), "`parallelRanges`"),
+    "share as a truth value": (custom(maxQuarantineShare=True), "`maxQuarantineShare`"),
+    "deletions above one": (custom(maxDeletionShare=2), "`maxDeletionShare`"),
+    "settling below zero": (custom(settleSeconds=-1), "`settleSeconds`"),
+    "archive in words": (custom(archive="sí"), "`archive` debe ser true o false"),
+    "detection in words": (custom(detectEncoding="no"), "`detectEncoding` debe ser true o false"),
+    "unknown way of revising": (custom(revisions="sumar"), "`revisions`: 'sumar'"),
+    "identity that is no expression": (custom(fileIdentity="("), "`fileIdentity`: expresión"),
+    "identity without a group": (custom(fileIdentity="mes"), "`fileIdentity` debe tener un grupo"),
     "partition that is no column": (custom(partitionBy="fecha"), "`partitionBy`"),
+    "partition that is no date": (
+        custom(partitionBy="volumen_m3"),
+        "`partitionBy`: volumen_m3 no es una fecha",
+    ),
+    "partition outside of the key": (
+        custom(partitionBy="actualizado_en"),
+        "`partitionBy`: actualizado_en debe ser parte de la clave",
+    ),
     "table name with a dot": (custom(landingTable="raw.cisternas"), "`landingTable`"),
     "unknown classification of the dataset": (custom(classification="pública"), "`classification`"),
     "unknown priority": (custom(priority="alta"), "`priority`"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from sources.contract import Contract
@@ -14,6 +13,7 @@ from sources.readers import RawBatch, delimited, open_file
 from tests.sources.reader_support import (
     cast_all,
     column,
+    compressed,
     feed_file,
     make_contract,
     numbers_of,
@@ -135,16 +135,14 @@ def test_a_character_split_between_two_reads_is_whole(
     ]
 
 
-@pytest.mark.parametrize("ending", ["gz", "zst"])
-def test_compressed_files_are_read(contract: Contract, ending: str) -> None:
-    content = b"medidor;lectura\nM-1;1\n"
-    packed = (
-        gzip.compress(content)
-        if ending == "gz"
-        else pa.compress(content, codec="zstd", asbytes=True)
-    )
+@pytest.mark.parametrize("ending", ["gz", "bz2", "zst", "lz4", "xz"])
+def test_compressed_files_are_read_and_refused_when_cut(contract: Contract, ending: str) -> None:
+    lines = "".join(f"M-{n};{n * 7919 % 1000}\n" for n in range(20_000))
+    packed = compressed(f"medidor;lectura\n{lines}".encode(), ending)
 
-    assert len(rows_of(read(contract, packed, f"f.csv.{ending}"))) == 1
+    assert len(rows_of(read(contract, packed, f"f.csv.{ending}"))) == 20_000
+    with pytest.raises(SourceDataError, match="no se puede leer el archivo"):
+        read(contract, packed[: len(packed) // 2], f"f.csv.{ending}")
 
 
 def test_a_compressed_file_that_breaks_off_is_refused_as_a_whole(contract: Contract) -> None:

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from sources.contract import Contract
-from sources.errors import DriftError, SourceDataError
-from sources.readers import RawBatch, open_file
+from sources.errors import ContractError, DriftError, SourceDataError
+from sources.readers import RawBatch, notes_of, open_file
 from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
 from tests.sources.reader_support import (
     cast_all,
     column,
+    compressed,
     feed_file,
     make_contract,
     numbers_of,
@@ -150,3 +151,121 @@ def test_paths_are_parsed_and_followed() -> None:
     assert has_path(document, parse_path("n.x.y"))
     assert not has_path(document, parse_path("a.x"))
     assert list(leaf_paths(document, {"l"})) == ["a.b[0].c", "n", "l", "e"]
+
+
+# --- compressed files, and lists in place of lines ------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "zst", "lz4", "xz"])
+def test_compressed_lines_are_read_and_a_cut_file_is_refused(
+    contract: Contract, ending: str
+) -> None:
+    lines = "\n".join(uplink(f"M-{n}", n) for n in range(5000)).encode()
+    whole = compressed(lines, ending)
+
+    assert len(rows_of(read(contract, whole, f"f.jsonl.{ending}"))) == 5000
+    with pytest.raises(SourceDataError, match="no se puede leer el archivo"):
+        read(contract, whole[: len(whole) // 2], f"f.jsonl.{ending}")
+
+
+def test_a_file_of_several_gzip_members_is_read_to_the_end(contract: Contract) -> None:
+    members = [gzip.compress(f"{uplink(f'M-{n}')}\n".encode()) for n in range(3)]
+
+    assert len(rows_of(read(contract, b"".join(members), "f.jsonl.gz"))) == 3
+
+
+def array(tmp_path: Path, columns: list[dict[str, Any]] = COLUMNS) -> Contract:
+    return make_contract(tmp_path, "jsonl", columns, jsonForm="array")
+
+
+def test_a_list_of_documents_is_read_element_by_element(tmp_path: Path) -> None:
+    documents = [uplink("M-1", 1), uplink("Ñ ]},[{", 2), '"suelto"', uplink("M-4", 4)]
+
+    for content in (f"[{','.join(documents)}]", "[\n  " + " ,\n ".join(documents) + "\n]\n"):
+        batches = read(array(tmp_path), content)
+
+        assert [row["medidor_id"] for row in rows_of(batches)] == ["M-1", "Ñ ]},[{", "M-4"]
+        assert numbers_of(batches) == [1, 2, 4]
+        (rejected,) = [row for batch in batches for row in batch.rejected]
+        assert (rejected.row_number, rejected.reason) == (3, "la línea no es un objeto JSON")
+
+
+def test_a_list_is_read_across_the_blocks_of_a_file(tmp_path: Path) -> None:
+    many = f"[{', '.join(uplink(f'Ñ{n}', n) for n in range(20_000))}]"
+    assert len(many) > 2 << 20
+
+    rows = rows_of(read(array(tmp_path), many))
+    assert [row["medidor_id"] for row in rows] == [f"Ñ{n}" for n in range(20_000)]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ['{"a": 1}', '[{"a": 1}', '[{"a": 1}, {"a"', '[{"a": 1} {"a": 2}]', '[{"a": 1},, {"a": 2}]',
+     '[{"a": 1}, {"a": x}, {"a": 2}]', "["],
+)  # fmt: skip
+def test_a_list_that_is_broken_or_cut_is_refused_as_a_whole(tmp_path: Path, content: str) -> None:
+    with pytest.raises(SourceDataError, match="lista JSON"):
+        read(array(tmp_path), content)
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}, {"a": 2}]', '[\n{"a": 1},\n{"a": 2}\n]'])
+def test_a_list_where_lines_were_declared_says_which_option_to_set(
+    contract: Contract, content: str
+) -> None:
+    with pytest.raises(SourceDataError, match="declare `jsonForm: array`"):
+        read(contract, content)
+
+
+def test_an_unknown_form_is_an_error_of_the_contract(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "jsonl", COLUMNS, jsonForm="lista")
+
+    with pytest.raises(ContractError, match="`jsonForm` debe ser lines o array"):
+        read(contract, "[]")
+
+
+def test_an_empty_list_is_an_empty_file(tmp_path: Path) -> None:
+    with pytest.raises(SourceDataError, match="está vacío"):
+        read(array(tmp_path), "[]")
+
+
+# --- digits ---------------------------------------------------------------------------------------
+
+
+def test_numbers_keep_every_digit_they_were_written_with(tmp_path: Path) -> None:
+    columns = [column("cbu"), column("n", "bigint"), column("d", "numeric(12,2)"),
+               column("x", "double precision")]  # fmt: skip
+    contract = make_contract(tmp_path, "jsonl", columns)
+
+    good, rejected = cast_all(
+        contract,
+        read(
+            contract,
+            '{"cbu": 2850590940090418135201, "n": 9223372036854775807, "d": 1.10, "x": 1.5}\n'
+            '{"cbu": 1.10, "n": 9223372036854775808, "d": 1, "x": 1e300}\n'
+            '{"cbu": 20304050607, "n": -9223372036854775809, "d": 1, "x": 1}\n'
+            '{"cbu": {"a": [1.10]}, "n": 7, "d": 10000000000000000000000.5, "x": 2}\n',
+        ),
+    )
+
+    assert good == [
+        {"cbu": "2850590940090418135201", "n": 2**63 - 1, "d": Decimal("1.10"), "x": 1.5}
+    ]
+    assert [row.values["cbu"] for row in rejected][:2] == ["1.10", "20304050607"]
+    assert [row.values["n"] for row in rejected[:2]] == [
+        "9223372036854775808", "-9223372036854775809",
+    ]  # fmt: skip
+    assert rejected[2].values["d"] == "10000000000000000000000.5"
+
+
+# --- what the file looks like ---------------------------------------------------------------------
+
+
+def test_lines_in_another_encoding_are_reported_and_read_as_declared(contract: Contract) -> None:
+    path = contract.path.parent / "f.jsonl"
+    path.write_bytes("\n".join(uplink(f"Ñandú {n}") for n in range(20)).encode("latin-1"))
+
+    with open_file(contract, feed_file(path)) as reader:
+        batches = list(reader.batches())
+        (note,) = notes_of(reader)
+    assert note == "f.jsonl: el contrato declara la codificación utf-8 y el archivo parece latin-1"
+    assert {row.rule for batch in batches for row in batch.rejected} == {"codificacion_invalida"}

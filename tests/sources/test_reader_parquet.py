@@ -76,3 +76,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SourceDataError, match=r"no se puede leer el archivo f\.parquet"):
         read_all(open_file(make_contract(tmp_path, "parquet", COLUMNS), feed_file(path)))
+
+
+@pytest.mark.parametrize("codec", ["none", "snappy", "gzip", "brotli", "zstd", "lz4"])
+def test_every_compression_inside_a_file_is_read(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "f.parquet"
+    pq.write_table(pa.table({"n": pa.array(range(1000))}), path, compression=codec)
+    contract = make_contract(tmp_path, "parquet", [column("n", "integer")])
+
+    assert numbers_of(read_all(open_file(contract, feed_file(path)))) == list(range(1, 1001))

@@ -117,3 +117,39 @@ def test_redact_leaves_ordinary_messages_alone() -> None:
     text = "12 filas a las 10:30: columna fecha_hora, tabla public.obras (mysql://h/d)"
 
     assert redact(text) == text
+
+
+def test_an_address_of_a_store_names_bucket_prefix_and_server() -> None:
+    url = SourceUrl.parse(
+        "s3://CLAVE:secreta%2Flarga@Balde.Mayus/lecturas/a%C3%B1o?endpoint_url=http%3A%2F%2Fh%3A9000"
+    )
+
+    assert (url.scheme, url.host, url.database) == ("s3", "Balde.Mayus", "lecturas/año")
+    assert (url.user, url.password) == ("CLAVE", "secreta/larga")
+    assert url.query["endpoint_url"] == "http://h:9000"
+    assert url.safe == "s3://Balde.Mayus/lecturas/año"
+
+
+def test_an_address_of_an_sftp_server_is_taken_apart() -> None:
+    url = SourceUrl.parse("sftp://lector:cla%40ve@10.0.0.5:2222/salida/agua?key_file=/llaves/a")
+
+    assert (url.scheme, url.host, url.port, url.user) == ("sftp", "10.0.0.5", 2222, "lector")
+    assert (url.database, url.password, url.query["key_file"]) == (
+        "salida/agua",
+        "cla@ve",
+        "/llaves/a",
+    )
+    assert url.safe == "sftp://10.0.0.5:2222/salida/agua"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "fallo en s3://CLAVE:muysecreta@balde/x?endpoint_url=http://h",
+        "fallo en s3://CLAVE:muy/secreta+con=signos@balde/x",
+        "fallo en sftp://lector:muysecreta@h:22/x",
+        "aws_secret_access_key=muysecreta",
+    ],
+)
+def test_redact_hides_keys_of_stores_and_servers(text: str) -> None:
+    assert "secreta" not in redact(text)

@@ -1,58 +1,29 @@
-"""A MariaDB server of the tests' own: started in a folder, reachable on loopback, then stopped.
+"""A MariaDB server for the tests, or the reason why a test is skipped.
 
-Belongs here: starting and stopping. Does not belong here: tables and data. Nothing of a server
-that the machine may already run is touched: data folder, socket and port are private.
+Belongs here: what the tests ask of it. Does not belong here: starting and stopping it
+(`benchmarks/loading/mariadb.py`), tables and data.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import pymysql
 import pytest
 
+from benchmarks.loading import mariadb
+from benchmarks.loading.mariadb import MariaDb
+
 DATABASE = "prueba"
-_START_SECONDS = 60.0
 
-
-@dataclass(frozen=True, slots=True)
-class MariaDb:
-    """A running server. `url` is an address for `SourceUrl.parse`."""
-
-    socket: Path
-    port: int
-    user: str
-    password: str
-
-    @property
-    def url(self) -> str:
-        return f"mysql://{self.user}:{self.password}@127.0.0.1:{self.port}/{DATABASE}"
-
-    def connect(self) -> pymysql.connections.Connection[pymysql.cursors.Cursor]:
-        """A connection with every right, to prepare tables."""
-        return pymysql.connect(
-            host="127.0.0.1",
-            port=self.port,
-            user=self.user,
-            password=self.password,
-            database=DATABASE,
-            charset="utf8mb4",
-            autocommit=True,
-        )
+__all__ = ["DATABASE", "MariaDb", "mariadb_server", "require_mariadb"]
 
 
 def require_mariadb() -> None:
     """Skip the test where there is no MariaDB; in CI its absence is a failure."""
-    if _program("mariadbd", "mysqld") is not None:
+    if mariadb.server_program() is not None:
         return
     reason = "MariaDB is not installed here (Debian: apt-get install mariadb-server)"
     if os.environ.get("CI") == "true":
@@ -67,102 +38,5 @@ def mariadb_server(folder: Path) -> Iterator[MariaDb]:
     Raises RuntimeError with the server's log when it does not come up.
     """
     require_mariadb()
-    folder.mkdir(parents=True, exist_ok=True)
-    data, log = folder / "data", folder / "server.log"
-    user = "mysql" if os.geteuid() == 0 else getpass.getuser()
-    if os.geteuid() == 0:
-        _open_path_for(folder, user)
-    _run_install(data, user)
-    server = MariaDb(socket=folder / "s", port=_free_port(), user="prueba", password="clave-prueba")
-    init = folder / "init.sql"
-    init.write_text(
-        f"create database {DATABASE} character set utf8mb4;\n"
-        f"create user '{server.user}'@'%' identified by '{server.password}';\n"
-        f"grant all on *.* to '{server.user}'@'%';\n"
-    )
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [
-                str(_program("mariadbd", "mysqld")),
-                "--no-defaults",
-                f"--datadir={data}",
-                f"--socket={server.socket}",
-                f"--port={server.port}",
-                "--bind-address=127.0.0.1",
-                f"--user={user}",
-                f"--init-file={init}",
-                f"--pid-file={folder / 'pid'}",
-                "--skip-name-resolve",
-                "--innodb-buffer-pool-size=64M",
-                "--performance-schema=off",
-            ],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            _wait_until_up(server, process, log)
-            yield server
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _run_install(data: Path, user: str) -> None:
-    program = _program("mariadb-install-db", "mysql_install_db")
-    if program is None:
-        raise RuntimeError("mariadb-install-db is missing although the server is there")
-    done = subprocess.run(
-        [
-            str(program),
-            "--no-defaults",
-            f"--datadir={data}",
-            f"--user={user}",
-            "--auth-root-authentication-method=normal",
-            "--skip-test-db",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        raise RuntimeError(f"mariadb-install-db failed: {done.stdout[-2000:]}{done.stderr[-2000:]}")
-
-
-def _wait_until_up(server: MariaDb, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise RuntimeError(f"MariaDB ended at start:\n{log.read_text()[-3000:]}")
-        try:
-            server.connect().close()
-        except pymysql.Error:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError(f"MariaDB did not come up:\n{log.read_text()[-3000:]}")
-
-
-def _open_path_for(folder: Path, user: str) -> None:
-    """pytest's folders are closed to other users; the server runs as one of them."""
-    shutil.chown(folder, user)
-    for parent in folder.parents:
-        if parent.stat().st_uid == os.geteuid() and parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
-
-
-def _program(*names: str) -> Path | None:
-    places = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/usr/local/bin"
-    for name in names:
-        if found := shutil.which(name, path=places):
-            return Path(found)
-    return None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with mariadb.mariadb_server(folder, database=DATABASE) as server:
+        yield server

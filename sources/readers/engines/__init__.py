@@ -7,10 +7,10 @@ to `sources/casting.py` to read them. So a date without a day (MySQL), an infini
 
 from __future__ import annotations
 
-from sources.readers.engines.base import Engine, Trouble
+from sources.readers.engines.base import Engine, NotDecoded, SourceColumn, Trouble
 from sources.urls import SourceUrl
 
-__all__ = ["Engine", "Trouble", "engine_for"]
+__all__ = ["Engine", "NotDecoded", "SourceColumn", "Trouble", "engine_for"]
 
 
 def engine_for(url: SourceUrl) -> Engine:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect
 
+from sources.contract import Column
 from sources.readers.arrow import Array
 from sources.readers.base import ReaderOptions, column_from_values
 from sources.readers.watermark import CursorValue
@@ -22,8 +24,35 @@ from sources.urls import SourceUrl
 
 Trouble = Literal["red", "credenciales", "base", "tabla", "permiso", "tiempo", "otro"]
 APPLICATION = "lujan-datos"
-# A batch is handed over when it has this many bytes, however few rows they are.
-_BATCH_BYTES = 16 << 20
+# A batch is handed over when it has about this many bytes, however few rows they are.
+_BATCH_BYTES = 8 << 20
+# Rows fetched at once, and every how many of them one is measured.
+_PIECE_ROWS, _MEASURED = 64, 16
+# Bytes of a value that is no text: what Python needs for a number or a time.
+_VALUE_BYTES = 32
+
+
+# Declared type (None: unknown) and whether the column takes nulls, by the source's column name.
+Declared = Mapping[str, tuple[str | None, bool | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumn:
+    """A column as the source declares it.
+
+    `type` is written as the source writes it, in lower case, with length and precision; `zoned`
+    tells whether its times carry a zone. None stands for unknown, as with the columns of a view
+    that the server's catalogue does not describe.
+    """
+
+    name: str
+    type: str | None = None
+    zoned: bool | None = None
+    nullable: bool | None = None
+
+
+class NotDecoded(Exception):
+    """A value that the fast way of reading cannot take."""
 
 
 class Engine(ABC):
@@ -32,6 +61,8 @@ class Engine(ABC):
     name: ClassVar[str]
     dialect: Dialect
     has_schemas: ClassVar[bool] = True
+    # Declared types whose sums the server works out exactly; none, unless an engine says so.
+    exact_numbers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
 
     @abstractmethod
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
@@ -50,12 +81,70 @@ class Engine(ABC):
     def trouble(self, error: Exception) -> Trouble:
         """What an exception of the driver means."""
 
-    def describe(self, connection: Any, table: sa.TableClause) -> dict[str, bool | None]:
-        """Columns of the table, each with whether its values carry a time zone (None: unknown)."""
+    def share_snapshot(self, connection: Any) -> str | None:
+        """A name by which other connections can see the same snapshot; None: they cannot."""
+        return None
+
+    def join_snapshot(self, connection: Any, name: str) -> None:
+        """See another connection's snapshot; to be called before `begin`."""
+        raise NotImplementedError(f"{self.name} shares no snapshot")
+
+    def describe(self, connection: Any, table: sa.TableClause) -> dict[str, SourceColumn]:
+        """Columns of the table by name, in its order."""
         statement = sa.select(sa.text("*")).select_from(table).where(sa.false())
         cursor = self.execute(connection, statement)
         try:
-            return {entry[0]: self._zoned(entry) for entry in cursor.description}
+            zones = {entry[0]: self._zoned(entry) for entry in cursor.description}
+        finally:
+            cursor.close()
+        declared = self._declared(connection, table)
+        return {
+            name: SourceColumn(name, kind, zoned, nullable)
+            for name, zoned in zones.items()
+            for kind, nullable in [declared.get(name, (None, None))]
+        }
+
+    def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
+        """What the server's catalogue says of the table's columns."""
+        return {}
+
+    def select(
+        self, column: sa.ColumnElement[Any], source: SourceColumn, target: Column
+    ) -> sa.ColumnElement[Any]:
+        """What the server is asked for in place of a column, where its own form is not exact."""
+        return column
+
+    def written(self, column: sa.ColumnElement[Any], source: SourceColumn) -> sa.ColumnElement[Any]:
+        """The column as the text the server writes."""
+        return sa.cast(column, sa.Text())
+
+    def refusal(self, source: SourceColumn, target: Column) -> str | None:
+        """Why a column cannot be carried as the contract says, in words; None where it can."""
+        return None
+
+    def doubt(
+        self, column: sa.ColumnElement[Any], source: SourceColumn
+    ) -> sa.ColumnElement[bool] | None:
+        """The condition of values that `stream_quickly` could only take as `written`, if any."""
+        return None
+
+    def total(self, column: sa.ColumnElement[Any], source: SourceColumn) -> sa.ColumnElement[Any]:
+        """The exact sum of a column whose declared type matches `exact_numbers`."""
+        return sa.func.sum(column)
+
+    def row(self, connection: Any, statement: sa.Select[Any]) -> tuple[Any, ...]:
+        """The only row of a statement."""
+        cursor = self.execute(connection, statement)
+        try:
+            return tuple(cursor.fetchone())
+        finally:
+            cursor.close()
+
+    def rows(self, connection: Any, statement: sa.Select[Any]) -> list[Sequence[Any]]:
+        """All rows of a statement that gives a few."""
+        cursor = self.execute(connection, statement)
+        try:
+            return list(cursor.fetchall())
         finally:
             cursor.close()
 
@@ -73,17 +162,36 @@ class Engine(ABC):
     ) -> Iterator[list[Array]]:
         """The rows of a statement, by column, at most `batch_rows` at a time."""
         cursor = self.execute(connection, statement, streaming=True)
+        finished = False
         try:
-            while rows := cursor.fetchmany(batch_rows):
+            while rows := _fetch(cursor, batch_rows):
                 yield self._columns(cursor.description, rows)
+            finished = True
         finally:
-            cursor.close()
+            self._leave(cursor, finished=finished)
+
+    def stream_quickly(
+        self, connection: Any, statement: sa.Select[Any], batch_rows: int
+    ) -> Iterator[list[Array]] | None:
+        """As `stream`, faster, where the engine has such a way for these columns; else None.
+
+        Raises NotDecoded, at any batch, for a value it cannot take.
+        """
+        return None
+
+    def estimated_rows(self, connection: Any, table: sa.TableClause) -> int:
+        """About how many rows a table has, by the server's statistics; 0 where unknown."""
+        return 0
 
     def since(
-        self, column: sa.ColumnClause[Any], value: CursorValue, zoned: bool | None
+        self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None
     ) -> sa.ColumnElement[bool]:
-        """The condition `column >= value`. A time comes naive when `zoned` is False."""
-        return column >= sa.bindparam("desde", value)
+        """The condition `column >= value`. A time comes naive when `zoned` is False.
+
+        Where snapshots are shared a statement holds several such conditions, so that the name of
+        the parameter must be its own.
+        """
+        return column >= sa.bindparam("desde", value, unique=True)
 
     def execute(
         self, connection: Any, statement: sa.Select[Any], *, streaming: bool = False
@@ -100,6 +208,10 @@ class Engine(ABC):
             return str(compiled), dict(compiled.params)
         return str(compiled), tuple(compiled.params[name] for name in compiled.positiontup)
 
+    def _leave(self, cursor: Any, *, finished: bool) -> None:
+        """Close a cursor; the connection is closed next where not all was read."""
+        cursor.close()
+
     def _cursor(self, connection: Any, *, streaming: bool) -> Any:
         return connection.cursor()
 
@@ -110,6 +222,24 @@ class Engine(ABC):
         self, description: Sequence[Sequence[Any]], rows: Sequence[Sequence[Any]]
     ) -> list[Array]:
         return [column_from_values(values) for values in zip(*rows, strict=True)]
+
+
+def _fetch(cursor: Any, batch_rows: int) -> list[Sequence[Any]]:
+    """The next rows: `batch_rows` of them, or as many as a batch may have bytes."""
+    rows: list[Sequence[Any]] = []
+    size = 0
+    while len(rows) < batch_rows and size < _BATCH_BYTES:
+        piece = cursor.fetchmany(min(_PIECE_ROWS, batch_rows - len(rows)))
+        if not piece:
+            break
+        rows.extend(piece)
+        measured = piece[::_MEASURED]
+        size += len(piece) * sum(map(_bytes_of, measured)) // len(measured)
+    return rows
+
+
+def _bytes_of(row: Sequence[Any]) -> int:
+    return sum(len(v) if isinstance(v, bytes | str) else _VALUE_BYTES for v in row)
 
 
 def by_text(patterns: Sequence[tuple[str, Trouble]], text: str) -> Trouble:

@@ -9,7 +9,10 @@ psycopg2 reads, because it hands over each row of a COPY at a quarter of the cos
 
 from __future__ import annotations
 
+import os
 import queue
+import re
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -20,8 +23,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg2 as postgresql
 
 from sources.readers.arrow import Array
-from sources.readers.base import ReaderOptions
-from sources.readers.engines.base import APPLICATION, Engine, Trouble, by_text
+from sources.readers.base import DEFAULT_OPTIONS, ReaderOptions
+from sources.readers.engines.base import APPLICATION, Declared, Engine, Trouble, by_text
 from sources.readers.engines.copy_binary import NATIVE, TEXT, CopyStream
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
@@ -36,6 +39,9 @@ class Postgresql(Engine):
 
     name = "PostgreSQL"
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    exact_numbers = re.compile(r"^(smallint|integer|bigint|numeric(\(\d+,-?\d+\))?)$")
+    _read_timeout_s = DEFAULT_OPTIONS.read_timeout_s
+    _statement_timeout_s: int | None = None
     _TIMESTAMPTZ_OID = 1184
     _CODES: ClassVar[dict[str, Trouble]] = {
         "28": "credenciales", "3D": "base", "42P01": "tabla", "3F": "tabla", "42501": "permiso",
@@ -49,7 +55,7 @@ class Postgresql(Engine):
         (r"timeout|timed out|expir", "tiempo"),
         (r"could not translate|resolve|refused|no route|unreachable|connection failed|could not "
          r"connect|closed the connection|starting up|shutting down|could not receive|reset by peer"
-         r"|unexpectedly", "red"),
+         r"|unexpectedly|no message from the libpq", "red"),
     )  # fmt: skip
 
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
@@ -73,6 +79,8 @@ class Postgresql(Engine):
             **encryption,
         )
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        self._read_timeout_s = options.read_timeout_s
+        self._statement_timeout_s = options.statement_timeout_s
         return connection
 
     def begin(self, connection: Any) -> bool:
@@ -80,9 +88,30 @@ class Postgresql(Engine):
             # What comes as text has times in UTC, in ISO form, whatever the server's own settings.
             cursor.execute(
                 "set local timezone = 'UTC'; set local datestyle = 'ISO'; "
-                "set local intervalstyle = 'postgres'; set local lock_timeout = '30s'"
+                "set local intervalstyle = 'postgres'; set local lock_timeout = '30s'; "
+                "set local statement_timeout = %s",
+                [(self._statement_timeout_s or 0) * 1000],
             )
         return True
+
+    def share_snapshot(self, connection: Any) -> str | None:
+        return str(self.scalar(connection, sa.select(sa.func.pg_export_snapshot())))
+
+    def join_snapshot(self, connection: Any, name: str) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("set transaction snapshot %s", [name])
+
+    def estimated_rows(self, connection: Any, table: sa.TableClause) -> int:
+        catalogue = sa.table(
+            "pg_class", sa.column("oid"), sa.column("reltuples"), schema="pg_catalog"
+        )
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        estimate = self.scalar(
+            connection,
+            sa.select(catalogue.c.reltuples).where(catalogue.c.oid == sa.func.to_regclass(quoted)),
+        )
+        # -1 stands for a table that was never analysed.
+        return max(0, int(estimate or 0))
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:
@@ -103,7 +132,8 @@ class Postgresql(Engine):
         """The server's rows are received by a thread of their own while the last are worked on."""
         with connection.cursor() as cursor:
             copy_out, kinds = self._copy_statement(cursor, statement)
-            yield from _Receiver(connection, cursor, copy_out, kinds, batch_rows).batches()
+            receiver = _Receiver(cursor, copy_out, kinds, batch_rows)
+            yield from receiver.batches(self._read_timeout_s)
 
     def _copy_statement(self, cursor: Any, statement: sa.Select[Any]) -> tuple[Any, list[int]]:
         """The COPY of a statement, and the type of each of its columns in the COPY.
@@ -127,13 +157,32 @@ class Postgresql(Engine):
         )
         return copy_out, [kind if kind in NATIVE else TEXT for kind in found]
 
+    def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
+        catalogue = sa.table(
+            "pg_attribute", sa.column("attrelid"), sa.column("attname"), sa.column("attnum"),
+            sa.column("atttypid"), sa.column("atttypmod"), sa.column("attnotnull"),
+            sa.column("attisdropped"), schema="pg_catalog",
+        )  # fmt: skip
+        found = catalogue.c
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        statement = sa.select(
+            found.attname, sa.func.format_type(found.atttypid, found.atttypmod), found.attnotnull
+        ).where(
+            found.attrelid == sa.func.to_regclass(quoted),
+            found.attnum > 0,
+            sa.not_(found.attisdropped),
+        )
+        return {
+            name: (kind, not required) for name, kind, required in self.rows(connection, statement)
+        }
+
     def since(
-        self, column: sa.ColumnClause[Any], value: CursorValue, zoned: bool | None
+        self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None
     ) -> sa.ColumnElement[bool]:
         kind: sa.types.TypeEngine[Any] | None = None
         if isinstance(value, datetime):
             kind = sa.DateTime(timezone=value.tzinfo is not None)
-        return column >= sa.bindparam("desde", value, type_=kind)
+        return column >= sa.bindparam("desde", value, type_=kind, unique=True)
 
     def _zoned(self, entry: Sequence[Any]) -> bool | None:
         return bool(entry[1] == self._TIMESTAMPTZ_OID)
@@ -145,26 +194,35 @@ _Item = list[Array] | BaseException | None
 class _Receiver:
     """One COPY received in a thread; at most a few batches wait for who reads them."""
 
-    def __init__(
-        self, connection: Any, cursor: Any, statement: Any, kinds: Sequence[int], rows: int
-    ) -> None:
-        self._connection = connection
+    def __init__(self, cursor: Any, statement: Any, kinds: Sequence[int], rows: int) -> None:
         self._cursor = cursor
         self._statement = statement
         self._queue: queue.Queue[_Item] = queue.Queue(_WAITING_BATCHES)
         self._given_up = threading.Event()
         self._copy = CopyStream(kinds, rows, _BATCH_BYTES, self._queue_up)
+        self._thread = threading.Thread(target=self._receive, name="copy-out", daemon=True)
 
-    def batches(self) -> Iterator[list[Array]]:
-        thread = threading.Thread(target=self._receive, name="copy-out", daemon=True)
-        thread.start()
+    def batches(self, silence_s: int) -> Iterator[list[Array]]:
+        """The batches as they come; a server silent for `silence_s` seconds is given up."""
+        self._thread.start()
+        over = False
         try:
-            while (item := self._queue.get()) is not None:
+            while (item := self._next(silence_s)) is not None:
                 if isinstance(item, BaseException):
+                    over = True
                     raise item
                 yield item
+            over = True
         finally:
-            self._stop(thread)
+            self._stop(over)
+
+    def _next(self, silence_s: int) -> _Item:
+        import psycopg2
+
+        try:
+            return self._queue.get(timeout=silence_s)
+        except queue.Empty:
+            raise psycopg2.OperationalError(f"timeout: nothing came for {silence_s} s") from None
 
     def _receive(self) -> None:
         outcome: _Item = None
@@ -183,13 +241,16 @@ class _Receiver:
                 return
         raise _GivenUpError
 
-    def _stop(self, thread: threading.Thread) -> None:
-        """Whoever stops reading early ends the statement at the server as well."""
+    def _stop(self, over: bool) -> None:
+        """Whoever stops reading early ends the connection: nothing else frees a waiting thread."""
         self._given_up.set()
-        if thread.is_alive():
-            with suppress(*Postgresql().errors):
-                self._connection.cancel()
-        thread.join()
+        if not over:
+            with suppress(OSError), socket.socket(fileno=os.dup(self._handle())) as wire:
+                wire.shutdown(socket.SHUT_RDWR)
+        self._thread.join()
+
+    def _handle(self) -> int:
+        return int(self._cursor.connection.fileno())
 
 
 class _GivenUpError(Exception):

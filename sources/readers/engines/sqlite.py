@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite
 
 from sources.readers.base import ReaderOptions
-from sources.readers.engines.base import Engine, Trouble, by_text
+from sources.readers.engines.base import Declared, Engine, Trouble, by_text
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -56,8 +56,19 @@ class Sqlite(Engine):
     def trouble(self, error: Exception) -> Trouble:
         return by_text(self._TEXTS, str(error))
 
+    def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
+        columns = sa.func.pragma_table_xinfo(str(table.name)).table_valued(
+            "name", "type", "notnull"
+        )
+        return {
+            name: (kind.lower() or None, not required)
+            for name, kind, required in self.rows(
+                connection, sa.select(columns.c.name, columns.c.type, columns.c.notnull)
+            )
+        }
+
     def since(
-        self, column: sa.ColumnClause[Any], value: CursorValue, zoned: bool | None
+        self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None
     ) -> sa.ColumnElement[bool]:
         """Times are texts of any spelling here: compared as instants, the local clock as if UTC.
 

@@ -10,7 +10,7 @@ cargas as (
         max(fin) as ultima_carga,
         max(fin) filter (where filas_cargadas > 0) as ultimo_cambio
     from {{ source('meta', 'carga') }}
-    where estado in ('cargada', 'sin_cambios')
+    where estado in ('cargada', 'sin_cambios') and modo <> 'reproceso'
     group by dataset
 ),
 

@@ -20,7 +20,8 @@ limpio as (
         valor as valor_original,
         {{ limpiar_texto('fuente') }} as fuente,
         fuente as fuente_original,
-        btrim(cargado_por) as cargado_por,
+        {{ limpiar_texto('cargado_por') }} as cargado_por,
+        cargado_por as cargado_por_original,
         fecha_carga,
         _load_id,
         _source_row
@@ -35,6 +36,7 @@ select
     fuente,
     fuente_original,
     cargado_por,
+    cargado_por_original,
     fecha_carga,
     _load_id,
     _source_row,

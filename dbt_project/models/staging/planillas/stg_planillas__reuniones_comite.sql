@@ -20,7 +20,8 @@ limpio as (
         asistentes,
         {{ limpiar_texto('temas') }} as temas,
         temas as temas_original,
-        btrim(acta) as acta,
+        {{ limpiar_texto('acta') }} as acta,
+        acta as acta_original,
         _load_id,
         _source_row
     from origen
@@ -34,6 +35,7 @@ select
     temas,
     temas_original,
     acta,
+    acta_original,
     _load_id,
     _source_row,
     {{ correcciones('stg_planillas__reuniones_comite') }} as correcciones

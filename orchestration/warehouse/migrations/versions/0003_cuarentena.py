@@ -14,7 +14,9 @@ _SQL = Path(__file__).parents[1] / "sql" / "0003_cuarentena.sql"
 
 def upgrade() -> None:
     # Straight to the driver: SQLAlchemy would read a % as a placeholder.
-    op.get_bind().connection.driver_connection.execute(_SQL.read_bytes())
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    driver.execute(_SQL.read_bytes())
 
 
 def downgrade() -> None:

@@ -1,0 +1,42 @@
+"""`lujan drift`: what changed at the sources, since when, and what was done about it.
+
+Belongs here: the table of it. Does not belong here: finding or keeping it
+(`sources/landing/drift.py`).
+"""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestration.settings import CITY_TIMEZONE
+
+
+def show_drift(console: Console, dataset: str | None, *, closed_too: bool) -> None:
+    """Print the open differences, or all. Raises PipelineError for an unknown dataset."""
+    from orchestration.cli.quarantine import check_dataset
+    from orchestration.warehouse.connection import locate
+    from sources.landing.drift import open_drift
+
+    with locate().connect() as connection:
+        if dataset is not None:
+            check_dataset(connection, dataset)
+        episodes = open_drift(connection, dataset, closed_too=closed_too)
+    if not episodes:
+        of = f" de {dataset}" if dataset else ""
+        console.print(f"No hay diferencias{'' if closed_too else ' abiertas'}{of}.")
+        return
+    table = Table(box=None, padding=(0, 2))
+    titles = ("Conjunto", "Columna", "Diferencia", "Qué se hizo", "Desde", "Hasta", "Responsable")
+    for title in titles:
+        table.add_column(title)
+    for episode in episodes:
+        since, until = (
+            moment.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y") if moment else "sigue"
+            for moment in (episode.since, episode.until)
+        )
+        table.add_row(
+            episode.dataset, episode.column, episode.detail, episode.action, since, until,
+            episode.owner or "sin dato",
+        )  # fmt: skip
+    console.print(table)

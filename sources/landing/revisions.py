@@ -1,0 +1,384 @@
+"""Versions of a file: which files are the same one, and a new version taking the place of the old.
+
+Belongs here: `meta.archivo`, `meta.archivo_nombre`, and the rows of a version that is replaced.
+Does not belong here: reading and writing the new version (`files.py`).
+
+Which content is in force:
+  * files are versions of one another when `fileIdentity` (a regular expression; its group 1) gives
+    the same text for their names; by default a file is only a version of its own name;
+  * of several versions the one that arrived last counts, whatever its date. Of files that arrive
+    in one run the one changed last at the source counts;
+  * a content that was loaded before is a copy, under whatever name it comes: it is not loaded again
+    and replaces nothing. One exception: a file put back to an earlier, replaced content. There the
+    name held another content in between, so the earlier one has arrived anew.
+  * a known content under a new name, its old name gone, is a renamed file: what comes later under
+    the new name replaces it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from sources.contract import Contract
+from sources.errors import LoadRefused
+from sources.landing.quarantine import close_replaced
+from sources.landing.report import LoadReport
+from sources.raw_table import LOAD_ID, RAW, SOURCE_ROW, Connection, audit_columns, table_name
+from sources.readers import FeedFile
+from sources.readers.base import problem
+from sources.readers.files import Entry
+
+# A file changed this recently when it was listed may change again without its date moving: the
+# clocks of file systems tick every 2 s at worst (FAT), those of SFTP every second.
+_SETTLED_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The partition column, its lowest and its highest value over the rows of one load, as text."""
+
+    column: str | None = None
+    low: str | None = None
+    high: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A content that was loaded, as `meta.archivo` knows it; `rows` of it were good."""
+
+    sha256: str
+    name: str
+    current_name: str
+    load_id: int
+    rows: int
+    in_force: bool
+    span: Span
+
+
+_VERSION = sql.SQL(
+    "select sha256, nombre, nombre_actual, carga_id, filas_leidas - filas_cuarentena, vigente, "
+    "rango_columna, desde, hasta from meta.archivo"
+)
+
+
+def identity_of(contract: Contract, name: str) -> str:
+    """What names of one file's versions have in common."""
+    pattern = contract.options.get("fileIdentity")
+    found = re.search(str(pattern), name) if pattern else None
+    return name if found is None or found[1] is None else found[1]
+
+
+def replaces(contract: Contract) -> bool:
+    """Whether a new version takes the old one's place (otherwise both stay)."""
+    return str(contract.options.get("revisions", "replace")) == "replace"
+
+
+class Ledger:
+    """What is known of the files of one dataset. Statements run on the connection it is given."""
+
+    def __init__(self, connection: Connection, contract: Contract) -> None:
+        self._connection = connection
+        self._contract = contract
+
+    def latest_by_name(self) -> dict[str, tuple[Entry, str, bool]]:
+        """For each name the last file that came under it, its hash, and whether its date counts."""
+        rows = self._connection.execute(
+            "select distinct on (nombre) nombre, bytes, "
+            "coalesce(extract(epoch from modificado_en), 0)::float8, etiqueta, sha256, fiable "
+            "from meta.archivo_nombre where dataset = %s order by nombre, llegado_en desc",
+            [self._contract.id],
+        )
+        return {
+            name: (Entry(name, "", size, mtime, etag), sha256, reliable)
+            for name, size, mtime, etag, sha256, reliable in rows
+        }
+
+    def version(self, sha256: str) -> Version | None:
+        found = self._versions(sql.SQL("sha256 = {}").format(sha256))
+        return found[0] if found else None
+
+    def in_force(self, identity: str, *, but: str) -> list[Version]:
+        """The versions in force of one file, without the content `but`."""
+        self._refresh_identities()
+        return self._versions(
+            sql.SQL("vigente and identidad = {} and sha256 <> {}").format(identity, but)
+        )
+
+    def arrives_anew(self, version: Version, name: str) -> bool:
+        """Whether a replaced content is back under a name that held another one in between."""
+        if version.in_force:
+            return False
+        row = self._connection.execute(
+            "select sha256 from meta.archivo_nombre where dataset = %s and nombre = %s "
+            "order by llegado_en desc limit 1",
+            [self._contract.id, name],
+        ).fetchone()
+        return row is not None and row[0] != version.sha256
+
+    def add(
+        self,
+        entry: Entry,
+        file: FeedFile,
+        report: LoadReport,
+        load_id: int,
+        span: Span,
+        copy: str | None,
+    ) -> None:
+        """A content just loaded; one that was replaced once is in force again."""
+        self._connection.execute(
+            "insert into meta.archivo as a (dataset, sha256, nombre, nombre_actual, identidad, "
+            "identidad_regla, bytes, filas_leidas, filas_cuarentena, carga_id, modificado_en, "
+            "copia, rango_columna, desde, hasta) "
+            "values (%(dataset)s, %(sha256)s, %(name)s, %(name)s, %(identity)s, "
+            "%(rule)s, %(bytes)s, %(read)s, %(bad)s, %(load)s, %(modified)s, "
+            "%(copy)s, %(column)s, %(low)s, %(high)s) on conflict (dataset, sha256) do update set "
+            "nombre = excluded.nombre, nombre_actual = excluded.nombre_actual, "
+            "identidad = excluded.identidad, identidad_regla = excluded.identidad_regla, "
+            "filas_leidas = excluded.filas_leidas, "
+            "filas_cuarentena = excluded.filas_cuarentena, carga_id = excluded.carga_id, "
+            "cargado_en = now(), modificado_en = excluded.modificado_en, "
+            "copia = coalesce(excluded.copia, a.copia), "
+            "rango_columna = excluded.rango_columna, desde = excluded.desde, "
+            "hasta = excluded.hasta, vigente = true, reemplazado_por = null, "
+            "reemplazado_en = null",
+            {
+                "dataset": self._contract.id,
+                "sha256": file.sha256,
+                "name": entry.name,
+                "identity": identity_of(self._contract, entry.name),
+                "rule": self._rule,
+                "bytes": file.bytes,
+                "read": report.read,
+                "bad": report.quarantined,
+                "load": load_id,
+                "modified": entry.modified,
+                "copy": copy,
+                "column": span.column,
+                "low": span.low,
+                "high": span.high,
+            },
+        )
+
+    def note_name(self, entry: Entry, sha256: str, listed_at: float) -> None:
+        """This content came under this name; `listed_at` (epoch) is when its facts were read."""
+        reliable = entry.etag is not None or entry.mtime < listed_at - _SETTLED_S
+        self._connection.execute(
+            "insert into meta.archivo_nombre (dataset, nombre, sha256, bytes, modificado_en, "
+            "etiqueta, fiable, llegado_en) "
+            "values (%s, %s, %s, %s, to_timestamp(%s), %s, %s, clock_timestamp()) "
+            "on conflict (dataset, nombre, sha256) do update set bytes = excluded.bytes, "
+            "modificado_en = excluded.modificado_en, etiqueta = excluded.etiqueta, "
+            "fiable = excluded.fiable, llegado_en = excluded.llegado_en",
+            [
+                self._contract.id, entry.name, sha256, entry.bytes, entry.mtime, entry.etag,
+                reliable,
+            ],
+        )  # fmt: skip
+
+    def follow_rename(self, version: Version, name: str, listed: Collection[str]) -> None:
+        """A known file whose old name is gone goes on under its new one."""
+        if name == version.current_name or version.current_name in listed or not version.in_force:
+            return
+        identity = identity_of(self._contract, name)
+        if self.in_force(identity, but=version.sha256):
+            return
+        self._connection.execute(
+            "update meta.archivo set nombre_actual = %s, identidad = %s, identidad_regla = %s "
+            "where dataset = %s and sha256 = %s",
+            [name, identity, self._rule, self._contract.id, version.sha256],
+        )
+
+    @property
+    def _rule(self) -> str:
+        return str(self._contract.options.get("fileIdentity") or "")
+
+    def _versions(self, condition: sql.Composable) -> list[Version]:
+        rows = self._connection.execute(
+            _VERSION
+            + sql.SQL(" where dataset = {} and ").format(self._contract.id)
+            + condition
+            + sql.SQL(" order by carga_id")
+        )
+        return [
+            Version(sha256, name, current, load_id, good, in_force, Span(*span))
+            for sha256, name, current, load_id, good, in_force, *span in rows
+        ]
+
+    def _refresh_identities(self) -> None:
+        """Identities taken by a rule that the contract has since changed are taken anew."""
+        outdated = self._connection.execute(
+            "select sha256, nombre_actual from meta.archivo "
+            "where dataset = %s and vigente and identidad_regla <> %s",
+            [self._contract.id, self._rule],
+        ).fetchall()
+        if outdated:
+            with self._connection.cursor() as cursor:
+                cursor.executemany(
+                    "update meta.archivo set identidad = %s, identidad_regla = %s "
+                    "where dataset = %s and sha256 = %s",
+                    [
+                        (identity_of(self._contract, name), self._rule, self._contract.id, sha256)
+                        for sha256, name in outdated
+                    ],
+                )
+
+
+def replace_versions(
+    connection: Connection,
+    contract: Contract,
+    old: Sequence[Version],
+    file: FeedFile,
+    report: LoadReport,
+    load_id: int,
+    span: Span,
+) -> None:
+    """Take the rows of `old` versions out of raw, now that those of the new one are in.
+
+    Rows that the new version does not have go to `raw._historial` as they were; of equal rows as
+    many as it lacks. The report counts those as deleted, and rows that both versions have as known
+    instead of loaded. Raises LoadRefused when the new version has no good row and the old one had.
+    """
+    if not report.loaded and any(version.rows for version in old):
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: la versión nueva no tiene ninguna fila buena y la anterior "
+            f"({old[-1].name}) tenía {old[-1].rows}. No se reemplazó nada.",
+            "pida el archivo completo; si de verdad quedó sin datos, avise al equipo de datos.",
+        )
+    loads = [version.load_id for version in old]
+    replays = _replays_of(connection, loads)
+    with_rows = [version for version in old if version.rows]
+    if with_rows or replays:
+        rows = _Rows(connection, contract, [*(v.load_id for v in with_rows), *replays])
+        # A replayed row may lie outside what its file held: then all partitions are looked at.
+        rows.narrow([] if replays else [version.span for version in with_rows])
+        report.deleted = rows.keep_missing(load_id, span)
+        report.known = rows.delete() - report.deleted
+        report.loaded -= report.known
+    connection.execute(
+        "update meta.archivo set vigente = false, reemplazado_por = %s, reemplazado_en = now() "
+        "where dataset = %s and sha256 = any(%s)",
+        [file.sha256, contract.id, [version.sha256 for version in old]],
+    )
+    close_replaced(connection, contract, loads)
+
+
+def _replays_of(connection: Connection, loads: list[int]) -> list[int]:
+    """Loads that brought rows of these loads back from quarantine."""
+    found = connection.execute(
+        "select carga_id from meta.carga where reproceso_de = any(%s)", [loads]
+    )
+    return [int(row[0]) for row in found]
+
+
+# Hashes of rows that the old loads have more often than the new one, and how much more often.
+# A table of its own: only what is not written to another table is worked out in parallel.
+_MISSING = """
+create temporary table _falta on commit drop as
+select h1, h2, sum(signo) as n
+from (
+    select hash_record_extended({row}, 0) as h1, hash_record_extended({row}, 1) as h2, 1 as signo
+    from {raw} t where {old}
+    union all
+    select hash_record_extended({row}, 0), hash_record_extended({row}, 1), -1
+    from {raw} t where {new}
+) as x
+group by h1, h2
+having sum(signo) > 0
+"""
+_KEEP_MISSING = """
+with candidata as (
+    select t as registro, f.n, row_number() over (
+        partition by f.h1, f.h2 order by t.{load_id}, t.{source_row} desc
+    ) as turno
+    from {raw} t
+    join _falta f on f.h1 = hash_record_extended({row}, 0) and f.h2 = hash_record_extended({row}, 1)
+    where {old}
+)
+insert into {history} (dataset, operacion, fila, carga_id)
+select {dataset}, 'baja', to_jsonb(registro), {load} from candidata where turno <= n
+"""
+
+
+class _Rows:
+    """The rows of some loads in a raw table."""
+
+    def __init__(self, connection: Connection, contract: Contract, loads: list[int]) -> None:
+        self._connection = connection
+        self._contract = contract
+        self._loads = loads
+        self._where: sql.Composable = sql.SQL("t.{} = any({})").format(
+            sql.Identifier(LOAD_ID), sql.Literal(loads)
+        )
+
+    def narrow(self, spans: Sequence[Span]) -> None:
+        """Look only at the partitions these spans lie in, when all of them are known.
+
+        A span of another column, from before the contract's `partitionBy` changed, tells nothing.
+        """
+        column = self._contract.partition_by
+        if column and spans and all(span.column == column for span in spans):
+            self._where += sql.SQL(" and (") + sql.SQL(" or ").join(
+                _within(self._contract, span) for span in spans
+            ) + sql.SQL(")")  # fmt: skip
+
+    def keep_missing(self, new_load: int, new_span: Span) -> int:
+        """Write to history the rows that the new load does not have; how many those were.
+
+        Rows are compared by 128 bits of hash over every column that is not ours, so that two
+        versions of millions of rows need no sort and no more than the server's work memory.
+        """
+        new = sql.SQL("t.{} = {}").format(sql.Identifier(LOAD_ID), sql.Literal(new_load))
+        if new_span.column is not None:
+            new += sql.SQL(" and ") + _within(self._contract, new_span)
+        row = self._row()
+        parts = {
+            "raw": table_name(self._contract),
+            "row": row,
+            "new": new,
+            "old": self._where,
+            "load_id": sql.Identifier(LOAD_ID),
+            "source_row": sql.Identifier(SOURCE_ROW),
+            "history": sql.Identifier(RAW, "_historial"),
+            "dataset": sql.Literal(self._contract.id),
+            "load": sql.Literal(new_load),
+        }
+        # The planner knows nothing of loads it has not analysed and might loop over millions.
+        self._connection.execute("set local enable_nestloop = off")
+        self._connection.execute(sql.SQL(_MISSING).format(**parts))
+        count = self._connection.execute(sql.SQL(_KEEP_MISSING).format(**parts)).rowcount
+        self._connection.execute("set local enable_nestloop to default")
+        self._connection.execute("drop table _falta")
+        return count
+
+    def delete(self) -> int:
+        return self._connection.execute(
+            sql.SQL("delete from {} t where {}").format(table_name(self._contract), self._where)
+        ).rowcount
+
+    def _row(self) -> sql.Composed:
+        """Every column of a row `t` but ours as one value: also those of other contracts."""
+        names = self._connection.execute(
+            "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 "
+            "and not attisdropped and attname <> all(%s) order by attnum",
+            [self._contract.raw_name, list(audit_columns(self._contract))],
+        )
+        return sql.SQL("row({})").format(
+            sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for (name,) in names)
+        )
+
+
+def _within(contract: Contract, span: Span) -> sql.Composed:
+    assert contract.partition_by is not None
+    kind = sql.SQL(contract.column(contract.partition_by).pg_type)
+    return sql.SQL("t.{column} between {low}::{kind} and {high}::{kind}").format(
+        column=sql.Identifier(contract.partition_by),
+        low=sql.Literal(span.low),
+        high=sql.Literal(span.high),
+        kind=kind,
+    )

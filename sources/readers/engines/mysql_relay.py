@@ -1,0 +1,196 @@
+"""Lends an open MySQL session to another client of this machine; run as a program of its own.
+
+Belongs here: just that, with the standard library alone. Does not belong here: what is asked of
+the session (`mysql_quick.py`). It is a process because the client's library holds Python's lock
+while it logs in, so that no thread beside it could answer.
+
+The reader's connection is logged in, in its snapshot, and has counted. The library that decodes
+fast (connectorx) wants to log in by itself: here it meets a greeting, gives a one-time password,
+and from then on its commands go to the session, and the server's answers back. So what it reads
+is of the same snapshot, and the real password, the socket and the way of logging in are not its
+business.
+
+What the client has read it holds in memory until somebody takes it, without limit. So answers
+stop here after `window` bytes, until word comes that the client has run dry.
+
+Arguments: file descriptors of the session, of a listening socket and of the control socket; the
+window in bytes; the seconds a server may be silent. Over the control socket come 64 characters of
+password, then `w` when the reader begins to wait for rows and `r` when it has some; back goes `x`
+when the server was lost. The end of the control socket ends the program.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+TOKEN_CHARACTERS = 64
+LOST = b"x"
+# Commands of the protocol that may pass: query, ping, and those of a prepared statement.
+_PASSING = frozenset({0x03, 0x0E, 0x16, 0x17, 0x19, 0x1A})
+# What the reader's own driver has agreed upon with the server: protocol 4.1, transactions,
+# passwords of that protocol, several results, plugin names. Nothing that alters the answers.
+_CAPABILITIES = 0x0001 | 0x0004 | 0x0008 | 0x0200 | 0x2000 | 0x8000 | 0x20000 | 0x40000 | 0x80000
+_UTF8MB4, _AUTOCOMMIT = 45, 2
+_PLUGIN = b"mysql_native_password"
+_OK = b"\x00\x00\x00\x02\x00\x00\x00"
+_CHUNK = 1 << 20
+# A client that has rows at hand answers at once; one that waits this long has none left.
+_DRY_SECONDS = 0.004
+
+
+def main(session_fd: int, listener_fd: int, control_fd: int, window: int, silence: int) -> None:
+    """Serve one client, then end."""
+    with (
+        socket.socket(fileno=session_fd) as session,
+        socket.socket(fileno=listener_fd) as listener,
+        socket.socket(fileno=control_fd) as control,
+    ):
+        session.setblocking(True)
+        token = _exactly(control, TOKEN_CHARACTERS)
+        ready, _, _ = select.select([listener, control], [], [])
+        if listener not in ready:
+            return
+        client, _ = listener.accept()
+        listener.close()
+        with client:
+            _log_in(client, token)
+            _Relay(session, client, control, window, silence).run()
+
+
+def _log_in(client: socket.socket, token: bytes) -> None:
+    """Greet a client and check its password; PermissionError when it is another's."""
+    # The protocol ends the salt at the first zero.
+    salt = bytes(1 + byte % 255 for byte in os.urandom(20))
+    greeting = b"".join(
+        (
+            b"\x0a8.0.0-relay\x00",
+            struct.pack("<I", 1),
+            salt[:8],
+            b"\x00",
+            struct.pack("<H", _CAPABILITIES & 0xFFFF),
+            bytes([_UTF8MB4]),
+            struct.pack("<H", _AUTOCOMMIT),
+            struct.pack("<H", _CAPABILITIES >> 16),
+            bytes([len(salt) + 1]),
+            bytes(10),
+            salt[8:],
+            b"\x00",
+            _PLUGIN,
+            b"\x00",
+        )
+    )
+    client.sendall(_packet(0, greeting))
+    sequence, answer = _receive(client)
+    if scramble(token, salt) not in answer:
+        raise PermissionError("another client than the one expected")
+    client.sendall(_packet(sequence + 1, _OK))
+
+
+def scramble(password: bytes, salt: bytes) -> bytes:
+    """The proof of a password that `mysql_native_password` sends (MySQL's documentation)."""
+    once = hashlib.sha1(password, usedforsecurity=False).digest()
+    twice = hashlib.sha1(once, usedforsecurity=False).digest()
+    mask = hashlib.sha1(salt + twice, usedforsecurity=False).digest()
+    return bytes(a ^ b for a, b in zip(once, mask, strict=True))
+
+
+class _Relay:
+    def __init__(
+        self,
+        session: socket.socket,
+        client: socket.socket,
+        control: socket.socket,
+        window: int,
+        silence: int,
+    ) -> None:
+        self._session, self._client, self._control = session, client, control
+        self._window, self._silence = window, silence
+        self._credit = window
+        self._waiting_since: float | None = None
+        self._buffer = memoryview(bytearray(_CHUNK))
+
+    def run(self) -> None:
+        while True:
+            watched = [self._client, self._control]
+            if self._credit > 0:
+                watched.append(self._session)
+            ready, _, _ = select.select(watched, [], [], self._patience())
+            if self._control in ready and not self._hear():
+                return
+            if self._client in ready and not self._command():
+                return
+            if self._session in ready and not self._answer():
+                self._control.sendall(LOST)
+                return
+            if not ready and self._credit > 0:
+                self._control.sendall(LOST)
+                return
+            self._refill()
+
+    def _patience(self) -> float | None:
+        if self._credit > 0:
+            return self._silence
+        if self._waiting_since is None:
+            return None
+        return max(0.0, self._waiting_since + _DRY_SECONDS - time.monotonic())
+
+    def _hear(self) -> bool:
+        word = self._control.recv(_CHUNK)
+        self._waiting_since = time.monotonic() if word[-1:] == b"w" else None
+        return bool(word)
+
+    def _command(self) -> bool:
+        try:
+            sequence, command = _receive(self._client)
+        except EOFError:
+            return False
+        if command[0] not in _PASSING:
+            return False
+        self._session.sendall(_packet(sequence, command))
+        return True
+
+    def _answer(self) -> bool:
+        count = self._session.recv_into(self._buffer)
+        self._client.sendall(self._buffer[:count])
+        self._credit -= count
+        return count > 0
+
+    def _refill(self) -> None:
+        dry = self._waiting_since is not None and (
+            time.monotonic() - self._waiting_since >= _DRY_SECONDS
+        )
+        if self._credit <= 0 and dry:
+            self._credit = self._window
+
+
+def _packet(sequence: int, payload: bytes) -> bytes:
+    return struct.pack("<I", len(payload))[:3] + bytes([sequence & 0xFF]) + payload
+
+
+def _receive(connection: socket.socket) -> tuple[int, bytes]:
+    head = _exactly(connection, 4)
+    return head[3], _exactly(connection, int.from_bytes(head[:3], "little"))
+
+
+def _exactly(connection: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        piece = connection.recv(count - len(found))
+        if not piece:
+            raise EOFError
+        found += piece
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        main(*map(int, sys.argv[1:]))
+    except (OSError, EOFError):
+        # Either side has gone: the reader hears of it from its own end.
+        sys.exit(1)

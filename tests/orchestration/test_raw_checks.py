@@ -1,0 +1,55 @@
+"""What a person sees of a load: the reconciliation of its figures as a check of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dagster import AssetKey
+
+from orchestration.assets.raw import TableOutcome, reconciliation_check
+from sources.errors import SourceChanged
+from sources.landing import LoadReport
+
+KEY = AssetKey(["raw", "aguas__cuentas"])
+
+
+def report(**figures: Any) -> LoadReport:
+    return LoadReport("aguas.cuentas", **{"state": "cargada"} | figures)
+
+
+def test_figures_that_agree_are_shown_side_by_side() -> None:
+    good = report(
+        read=10, loaded=6, quarantined=1, known=3, deleted=2, source_count=10,
+        checksums={"saldo": {"origen": "9.50", "leido": "9.50"}},
+    )  # fmt: skip
+
+    found = reconciliation_check(KEY, TableOutcome([good], [], rows=9))
+
+    assert found.passed and found.check_name == "conciliacion"
+    shown = {name: value.value for name, value in found.metadata.items()}
+    assert (shown["leidas"], shown["cargadas"], shown["filas_en_raw"]) == (10, 6, 9)
+    assert "| aguas.cuentas | 10 | 10 | 6 | 1 | 3 | 2 |" in str(shown["por_conjunto"])
+    assert "| aguas.cuentas | saldo | 9.50 | 9.50 |" in str(shown["sumas"])
+
+
+def test_what_does_not_agree_is_red_and_named() -> None:
+    for wrong in (
+        report(read=10, loaded=9),
+        report(read=10, loaded=10, source_count=11),
+        report(checksums={"saldo": {"origen": "1", "leido": "2"}}),
+        report(state="fallida", errors=[SourceChanged("el origen contó 11 filas y entregó 10.")]),
+    ):
+        found = reconciliation_check(KEY, TableOutcome([wrong], []))
+        assert not found.passed and "aguas.cuentas" in str(found.description)
+
+
+def test_a_system_that_is_not_configured_is_not_shown_as_reconciled() -> None:
+    found = reconciliation_check(KEY, TableOutcome([report(state="sin_configurar")], []))
+
+    assert not found.passed and "no está configurado" in str(found.description)
+
+
+def test_a_source_that_was_not_counted_is_shown_as_such() -> None:
+    found = reconciliation_check(KEY, TableOutcome([report(read=1, loaded=1)], []))
+
+    assert found.passed and "sin contar" in str(found.metadata["por_conjunto"].value)
