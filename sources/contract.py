@@ -339,6 +339,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     options = _custom(document.customProperties)
     _check_options(path, identifier, options | _custom(server.customProperties))
     kind = _kind(path, identifier, server)
+    _check_header_row(path, identifier, kind, options | _custom(server.customProperties))
     server = _filled(server)
     key_columns = sum(bool(prop.primaryKey) for prop in table.properties or [])
     columns = tuple(
@@ -615,7 +616,7 @@ def _check_numbers(path: Path, identifier: str, options: Mapping[str, Any]) -> N
             raise _problem(
                 path, f"`{key}` debe ser un número entre 0 y 1, no {value!r}", identifier
             )
-    for key in ("fetchRows", "maxConnections", "parallelRanges"):
+    for key in ("fetchRows", "maxConnections", "parallelRanges", "longestRowMb"):
         value = options.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise _problem(
@@ -626,6 +627,15 @@ def _check_numbers(path: Path, identifier: str, options: Mapping[str, Any]) -> N
         raise _problem(
             path, f"`settleSeconds` debe ser un número de segundos, no {settle!r}", identifier
         )
+
+
+def _check_header_row(path: Path, identifier: str, kind: str, options: Mapping[str, Any]) -> None:
+    row = options.get("headerRow", 1)
+    if row == "auto" and kind == "xlsx":
+        return
+    if isinstance(row, bool) or not isinstance(row, int) or row < 1:
+        words = "un número desde 1 o `auto`" if kind == "xlsx" else "un número desde 1"
+        raise _problem(path, f"`headerRow` debe ser {words}, no {row!r}", identifier)
 
 
 def _check_identity(path: Path, identifier: str, pattern: str) -> None:

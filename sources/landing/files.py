@@ -36,7 +36,7 @@ from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
 from sources.landing.writer import Writer
 from sources.raw_table import Connection, ensure_raw_table, table_name
-from sources.readers import FeedFile, open_file
+from sources.readers import FeedFile, notes_of, open_file
 from sources.readers.files import (
     Entry,
     FileChanging,
@@ -249,6 +249,7 @@ class _Feed:
                     extent.add(batch)
                     writer.write(batch, rows)
             finish_reading(reader, report)
+            report.notes.extend(notes_of(reader))
         report.loaded = report.read - report.quarantined
         return extent.span
 

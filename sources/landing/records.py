@@ -187,6 +187,8 @@ def record(
 
 def _details(report: LoadReport) -> dict[str, Any]:
     found: dict[str, Any] = {"motivos": dict(report.reasons), "deriva": report.drift}
+    if report.notes:
+        found["avisos"] = report.notes
     if report.checksums:
         found["sumas"] = report.checksums
     if report.missing is not None:

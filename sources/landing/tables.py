@@ -41,7 +41,7 @@ from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.slots import slots
 from sources.landing.totals import Totals
 from sources.raw_table import Connection, ensure_raw_table
-from sources.readers import Reader, ReaderOptions, open_reader
+from sources.readers import Reader, ReaderOptions, notes_of, open_reader
 from sources.urls import SourceUrl
 
 # Sums are asked for up to this many rows: a scan of them takes a server well under a second. Beyond
@@ -92,6 +92,7 @@ def _load(
                 ):
                     intake.write(batch, rows)
             finish_reading(reader, report)
+            report.notes.extend(notes_of(reader))
             if report.totals is not None:
                 report.checksums = report.totals.compare(sums)
             if comparison_is_due(contract, books, started) and isinstance(reader, KeyReader):

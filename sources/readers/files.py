@@ -34,7 +34,8 @@ from sources.readers.base import (
 )
 from sources.urls import SourceUrl
 
-_EXTENSIONS = {"csv": "csv", "jsonl": "jsonl", "parquet": "parquet", "xlsx": "xlsx"}
+# How the names of each kind of file end; what is behind it may be a compression's ending.
+_PATTERNS = {"csv": "*.csv*", "jsonl": "*.jsonl*", "parquet": "*.parquet*", "xlsx": "*.[xo][ld]s*"}
 # Names that programs give to what they have not finished, and what spreadsheets leave while open.
 _UNFINISHED = re.compile(r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$", re.IGNORECASE)
 _COPY_BYTES = 8 << 20
@@ -119,7 +120,7 @@ class Folder(ABC):
 
     @property
     def pattern(self) -> str:
-        return str(self.contract.options.get("pattern") or f"*.{_EXTENSIONS[self.contract.kind]}*")
+        return str(self.contract.options.get("pattern") or _PATTERNS[self.contract.kind])
 
     def settled(self, entries: Iterable[Entry]) -> list[Entry]:
         """Those left alone for the contract's `settleSeconds` (default: 0, none has to wait)."""
@@ -355,6 +356,7 @@ class FilesReader:
         self._fetched: dict[str, FeedFile] = {}
         self._waiting: dict[str, ExitStack] = {}
         self._readers: dict[str, Reader] = {}
+        self._notes: list[str] = []
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -399,11 +401,17 @@ class FilesReader:
     def source_count(self) -> int | None:
         return None
 
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed in the files read so far."""
+        return tuple(self._notes)
+
     def batches(self) -> Iterator[RawBatch]:
         """Raises FileChanging when a file is not the same after it was read."""
         assert self._folder is not None, "the reader is not open"
         for entry in self._entries:
-            yield from self._open(entry).batches()
+            reader = self._open(entry)
+            yield from reader.batches()
+            self._notes.extend(getattr(reader, "notes", tuple)())
             self._close(entry)
             if isinstance(self._folder, LocalFolder):
                 self._folder.check(entry)

@@ -692,3 +692,16 @@ def test_a_feed_that_contradicts_the_table_is_left_out(
     (error,) = catalogue.errors
     assert words in error.what
     assert "sur.yaml" in error.what
+
+
+@pytest.mark.parametrize("row", ["auto", 0, "2", True])
+def test_the_header_row_of_a_csv_is_a_number(
+    tmp_path: Path, document: Document, row: object
+) -> None:
+    server = document["servers"][0]
+    server.clear()
+    server.update({"server": "aguas", "type": "local", "path": "x", "format": "csv"})
+    set_custom(document, loadMode="files", headerRow=row)
+
+    with pytest.raises(ContractError, match="`headerRow` debe ser un número desde 1"):
+        read(tmp_path, document)

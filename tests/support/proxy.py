@@ -32,12 +32,14 @@ class _Fault:
     action: Action
     direction: Direction
     bytes_left: int
+    once: bool
 
 
 class Proxy:
     """Forwards everything to `host:port` until told otherwise; `port` is where it listens.
 
-    A fault strikes once: later connections are forwarded again.
+    A fault strikes once; after a cut, new connections are refused until `restore`, unless the
+    fault says `once`.
     """
 
     def __init__(self, host: str, port: int) -> None:
@@ -47,9 +49,16 @@ class Proxy:
         theirs.close()
         self.port = int(self._channel.recv())
 
-    def fail_after(self, bytes_: int, action: Action, direction: Direction = "to_client") -> None:
+    def fail_after(
+        self,
+        bytes_: int,
+        action: Action,
+        direction: Direction = "to_client",
+        *,
+        once: bool = False,
+    ) -> None:
         """Strike once this many more bytes have passed in one direction, mid-message if so."""
-        self._ask("fail_after", bytes_, action, direction)
+        self._ask("fail_after", bytes_, action, direction, once)
 
     def slow_down(self, bytes_per_second: float) -> None:
         """Let the bytes pass at this pace, in each direction of each connection."""
@@ -67,6 +76,11 @@ class Proxy:
     def struck(self) -> bool:
         """Whether the last fault asked for has happened."""
         return bool(self._ask("has_struck"))
+
+    @property
+    def connections(self) -> int:
+        """Connections accepted so far."""
+        return int(self._ask("accepted"))
 
     def forwarded(self, direction: Direction) -> int:
         """Bytes that have passed so far, over all connections."""
@@ -99,6 +113,7 @@ class _Forwarder:
         self.port = int(self._listener.getsockname()[1])
         self._forwarded: dict[Direction, int] = {"to_client": 0, "to_server": 0}
         self._struck = False
+        self._accepted = 0
         self._fault: _Fault | None = None
         self._refusing = False
         self._seconds_per_byte = 0.0
@@ -108,10 +123,10 @@ class _Forwarder:
         self._open: set[socket.socket] = set()
         self._start(self._accept)
 
-    def fail_after(self, bytes_: int, action: Action, direction: Direction) -> None:
+    def fail_after(self, bytes_: int, action: Action, direction: Direction, once: bool) -> None:
         with self._lock:
             self._struck = False
-            self._fault = _Fault(action, direction, bytes_)
+            self._fault = _Fault(action, direction, bytes_, once)
 
     def slow_down(self, bytes_per_second: float) -> None:
         self._seconds_per_byte = 1 / bytes_per_second
@@ -125,6 +140,9 @@ class _Forwarder:
         self._refusing = False
         self._seconds_per_byte = 0.0
         self._flowing.set()
+
+    def accepted(self) -> int:
+        return self._accepted
 
     def has_struck(self) -> bool:
         return self._struck
@@ -141,6 +159,7 @@ class _Forwarder:
             if self._refusing:
                 _let_go(client, "reset")
                 continue
+            self._accepted += 1
             server = socket.create_connection(self._target)
             for one in (client, server):
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -162,6 +181,7 @@ class _Forwarder:
                 if fault is not None:
                     self._struck = True
                     if fault.action != "stall":
+                        self._refusing = not fault.once
                         self._drop_all(fault.action)
                         return
                     self._flowing.clear()

@@ -218,8 +218,8 @@ def tables_of(warehouse: Warehouse) -> Tables:
     """Every row of raw, quarantine and the books, as texts that two warehouses can agree on.
 
     Left out: identity numbers and times of day. A load number is replaced by the dataset and the
-    place of that load among those of the dataset that changed something; a watermark also names
-    loads that changed nothing, so there it is left out.
+    place of that load among those of the dataset that changed something. Watermarks and quarantine
+    name the load that saw them last, which may have changed nothing: there it is left out.
     """
     with warehouse.connect() as connection:
         loads = {
@@ -256,7 +256,7 @@ def _rows(
         [schema != "raw" or name == "_historial", f"{schema}.{name}"],
     ).fetchall()
     names = [str(column) for column, _ in columns]
-    number = next((n for n in ("_load_id", "carga_id") if n in names and name != "marca"), None)
+    number = next((n for n in ("_load_id", "carga_id") if n in names and name not in ("marca", "fila")), None)
     ignored = [str(column) for column, left_out in columns if left_out] + ["_load_id", "carga_id"]
     query = sql.SQL(
         "select ((to_jsonb(t) - %s::text[]) #- '{{fila,_load_id}}')::text, {number}::text, "

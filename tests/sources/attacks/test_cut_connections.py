@@ -5,6 +5,7 @@ A source that breaks is a failed load record; a warehouse that breaks is an erro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,7 @@ def test_a_source_cut_mid_batch_is_a_failed_load_and_the_next_run_heals(
         assert "Qué hacer: verifique que el servidor esté encendido" in message
         assert tables_of(attacked) == before
         assert left_behind(attacked) == []
+        source_proxy.restore()
     assert by_proxy.load(attacked).errors == []
 
     assert_same_tables(attacked, clean)
@@ -155,11 +157,11 @@ def test_a_source_that_falls_silent_is_given_up_after_the_time_it_has(
 
     source_proxy.fail_after(int(usual * share), "stall")
     # In a process of its own: one that waits for ever could not be stopped otherwise.
-    outcome = run_load(by_proxy.job(attacked, read_timeout_s=1), patience_s=20)
+    outcome = run_load(by_proxy.job(attacked, read_timeout_s=1), patience_s=10)
 
     assert source_proxy.struck
     assert outcome.state == "fallida"
-    assert "no respondió a tiempo" in outcome.errors[0]
+    assert re.search("no respondió a tiempo|no se pudo llegar", outcome.errors[0])
     assert tables_of(attacked) == before
     source_proxy.restore()
     assert by_proxy.load(attacked).errors == scenario.load(clean).errors == []
@@ -200,19 +202,22 @@ def test_a_warehouse_cut_mid_batch_keeps_its_tables_and_the_next_run_heals(
     sent, answered = (warehouse_proxy.forwarded(way) for way in ("to_server", "to_client"))
     before = tables_of(attacked)
 
-    faults: list[tuple[Direction, int, Action]] = [
-        ("to_server", sent // 3, "reset"),
-        ("to_server", sent * 9 // 10, "close"),
-        ("to_client", answered * 9 // 10, "reset"),
+    # A feed keeps the files that were committed before a cut: less is left for the next.
+    shares = (0.3, 0.9, 0.8) if mode != "files" else (0.2, 0.2, 0.2)
+    faults: list[tuple[Direction, float, Action]] = [
+        ("to_server", sent * shares[0], "reset"),
+        ("to_server", sent * shares[1], "close"),
+        ("to_client", answered * shares[2], "reset"),
     ]
     for direction, bytes_, action in faults:
-        warehouse_proxy.fail_after(bytes_, action, direction)
+        warehouse_proxy.fail_after(int(bytes_), action, direction)
         with pytest.raises(WarehouseUnavailable, match="se cortó la conexión con el alm") as caught:
             attack.load(by_proxy)
         assert "Qué hacer: " in str(caught.value)
         assert left_behind(attacked) == []
-        if mode != "files":  # a feed keeps the files that were committed before the cut
+        if mode != "files":
             assert tables_of(attacked) == before
+        warehouse_proxy.restore()
     assert attack.load(attacked).errors == []
 
     assert_same_tables(attacked, clean)
