@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from psycopg import sql
 
 from benchmarks.loading import fingerprint
@@ -112,7 +113,10 @@ class Rounds:
         tables = one.landed(scenario)
         if not tables:
             return None
-        found = fingerprint.of_postgres(url, tables, scenario.dataset)
+        try:
+            found = fingerprint.of_postgres(url, tables, scenario.dataset)
+        except psycopg.Error as error:
+            return f"lo cargado no se puede comparar: {str(error).splitlines()[0]}"
         difference = scenario.expected.difference(found)
         return difference and f"lo cargado no es lo del origen: {difference}"
 

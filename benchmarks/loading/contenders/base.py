@@ -67,5 +67,5 @@ def bare_environment(folder: Path) -> dict[str, str]:
 def write_job(scenario: Scenario, target_url: str, folder: Path, **more: Any) -> str:
     """The job as a file for a contender's program; returns its path."""
     file = folder / "job.json"
-    file.write_text(json.dumps(scenario.job(target_url) | more))
+    file.write_text(json.dumps(scenario.job(target_url) | {"folder": str(folder)} | more))
     return str(file)

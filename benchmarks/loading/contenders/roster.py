@@ -9,8 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.loading.contenders.base import Contender
+from benchmarks.loading.contenders.dlt import Dlt
+from benchmarks.loading.contenders.duckdb import DuckDb
+from benchmarks.loading.contenders.ingestr import Ingestr
 from benchmarks.loading.contenders.limit import Limit
 from benchmarks.loading.contenders.lujan import Lujan
+from benchmarks.loading.contenders.pandas import Pandas
+from benchmarks.loading.contenders.sling import Sling
 from benchmarks.loading.servers import Postgres
 
 LIMIT = Limit.name
@@ -23,6 +28,11 @@ def contenders(postgres: Postgres, peers: Path) -> list[Contender]:
         Lujan(postgres),
         Lujan(postgres, "clave"),
         Lujan(postgres, "particiones"),
+        DuckDb(peers),
+        Ingestr(peers),
+        Dlt(peers),
+        Sling(peers),
+        Pandas(peers),
     ]
 
 

@@ -21,12 +21,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from sources.readers.arrow import pc
 from sources.readers.engines import mysql_relay
-from sources.readers.engines.ahead import Ahead
 from sources.readers.engines.base import NotDecoded
 
-_WAITING_BATCHES = 3
-# Bytes of Arrow that may lie between the server and us, besides the batches that wait.
+# Bytes of Arrow that may lie between the server and us.
 _AHEAD_BYTES = 32 << 20
 _END_SECONDS = 5.0
 _SERVER_ERROR = re.compile(r"ERROR (\d{4}) ?(?:\([0-9A-Z]{5}\))?:? ?(.*)", re.DOTALL)
@@ -51,15 +50,8 @@ def read_quickly(
     # On the wire a row has a head, a mark per null, and may have nothing more.
     growth = 1 + row_bytes / 8
     loan = _Loan(connection, window=max(256 << 10, int(_AHEAD_BYTES / growth)), silence=silence_s)
-    ahead = Ahead(
-        loan.batches(text, batch_rows),
-        waiting=_WAITING_BATCHES,
-        cancel=loan.end,
-        name="mysql-quick",
-    )
     try:
-        ahead.start()
-        yield from ahead.results()
+        yield from loan.batches(text, batch_rows)
     finally:
         loan.end()
 
@@ -68,6 +60,7 @@ class _Loan:
     """A session lent to connectorx through the relay."""
 
     def __init__(self, connection: Any, window: int, silence: int) -> None:
+        self._lost = False
         self._token = secrets.token_hex(mysql_relay.TOKEN_CHARACTERS // 2)
         with ExitStack() as closing:
             listener = closing.enter_context(socket.create_server(("127.0.0.1", 0)))
@@ -93,14 +86,18 @@ class _Loan:
             stream = connectorx.read_sql(
                 url, text, return_type="arrow_stream", batch_size=batch_rows
             )
+            taken = 0
             while True:
-                self._say(b"w")
+                self._wait_for_rows(taken)
                 batch = stream.read_next_batch()
-                self._say(b"r")
+                self._say(mysql_relay.HAVE_ROWS)
+                taken = _least_on_the_wire(batch)
                 if batch.num_rows:
                     yield batch
         except StopIteration:
             return
+        except GeneratorExit:
+            raise
         except BaseException as error:
             # What goes wrong in the midst of a stream comes as a panic of Rust, outside Exception.
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":
@@ -118,10 +115,18 @@ class _Loan:
             self._relay.wait()
         self._control.close()
 
-    def _say(self, word: bytes) -> None:
+    def _wait_for_rows(self, taken: int) -> None:
+        """Wait until rows are near, without holding up the rest of Python as connectorx does."""
+        self._say(taken)
+        with suppress(OSError):
+            # Nothing comes where the relay has ended: connectorx has all, or an error.
+            if self._control.recv(1) == mysql_relay.LOST:
+                self._lost = True
+
+    def _say(self, number: int) -> None:
         # The relay leaves with the client's last word, before the reader knows.
         with suppress(OSError):
-            self._control.send(word)
+            self._control.sendall(mysql_relay.NUMBER.pack(number))
 
     def _explained(self, error: BaseException) -> Exception:
         """An error of connectorx without its text where that may repeat the address."""
@@ -129,16 +134,34 @@ class _Loan:
 
         if found := _SERVER_ERROR.search(str(error)):
             return pymysql.err.OperationalError(int(found[1]), found[2].strip(" }`\n"))
-        if self._lost():
+        if self._lost or self._heard_of_loss():
             return pymysql.err.OperationalError(_LOST_CONNECTION, "Lost connection during query")
         return NotDecoded(type(error).__name__)
 
-    def _lost(self) -> bool:
-        self._control.setblocking(False)
-        try:
-            return self._control.recv(1) == mysql_relay.LOST
-        except OSError:
-            return False
+    def _heard_of_loss(self) -> bool:
+        """Whether the relay's last words were of a loss; they may still wait to be heard."""
+        with suppress(OSError):
+            self._control.settimeout(_END_SECONDS)
+            while word := self._control.recv(1):
+                if word == mysql_relay.LOST:
+                    return True
+        return False
+
+
+def _least_on_the_wire(batch: pa.RecordBatch) -> int:
+    """Bytes that these rows took at least as the server sent them (MySQL's binary protocol)."""
+    rows, columns = batch.num_rows, batch.num_columns
+    size = rows * (4 + 1 + (columns + 9) // 8)
+    for column in batch.columns:
+        values = rows - column.null_count
+        kind = column.type
+        if pa.types.is_string(kind):
+            size += values + (pc.sum(pc.binary_length(column)).as_py() or 0)
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            size += values * kind.bit_width // 8
+        else:
+            size += values
+    return size
 
 
 def _connectorx() -> Any:

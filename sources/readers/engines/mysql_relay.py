@@ -10,13 +10,19 @@ and from then on its commands go to the session, and the server's answers back. 
 is of the same snapshot, and the real password, the socket and the way of logging in are not its
 business.
 
-What the client has read it holds in memory until somebody takes it, without limit. So answers
-stop here after `window` bytes, until word comes that the client has run dry.
+What the client has read it holds in memory until somebody takes it, without limit. So no more than
+`window` bytes go to it ahead of what was taken; and as the reader can only say what rows took at
+least, as much again once the client has plainly run dry.
+
+The client's library also stops all of Python while it waits for rows. So the reader asks here
+first, and is answered once rows are on their way: it is while a server sorts, or has gone silent,
+that waiting takes long.
 
 Arguments: file descriptors of the session, of a listening socket and of the control socket; the
 window in bytes; the seconds a server may be silent. Over the control socket come 64 characters of
-password, then `w` when the reader begins to wait for rows and `r` when it has some; back goes `x`
-when the server was lost. The end of the control socket ends the program.
+password, and then numbers of 8 bytes: n >= 0 for "rows of at least n bytes were taken, may I wait
+for more?", and -1 for "I have some". Back goes `y` for yes, and `x` when the server was lost. The
+end of the control socket ends the program.
 """
 
 from __future__ import annotations
@@ -30,9 +36,12 @@ import sys
 import time
 
 TOKEN_CHARACTERS = 64
-LOST = b"x"
+LOST, YES = b"x", b"y"
+NUMBER = struct.Struct("<q")
+HAVE_ROWS = -1
 # Commands of the protocol that may pass: query, ping, and those of a prepared statement.
 _PASSING = frozenset({0x03, 0x0E, 0x16, 0x17, 0x19, 0x1A})
+_EXECUTE = 0x17
 # What the reader's own driver has agreed upon with the server: protocol 4.1, transactions,
 # passwords of that protocol, several results, plugin names. Nothing that alters the answers.
 _CAPABILITIES = 0x0001 | 0x0004 | 0x0008 | 0x0200 | 0x2000 | 0x8000 | 0x20000 | 0x40000 | 0x80000
@@ -42,6 +51,8 @@ _OK = b"\x00\x00\x00\x02\x00\x00\x00"
 _CHUNK = 1 << 20
 # A client that has rows at hand answers at once; one that waits this long has none left.
 _DRY_SECONDS = 0.004
+# A server that has sent something this recently is sending.
+_RECENTLY_SECONDS = 0.2
 
 
 def main(session_fd: int, listener_fd: int, control_fd: int, window: int, silence: int) -> None:
@@ -101,6 +112,8 @@ def scramble(password: bytes, salt: bytes) -> bytes:
 
 
 class _Relay:
+    """Bytes both ways. `_state` follows the statement: before it, sent, rows coming, ended."""
+
     def __init__(
         self,
         session: socket.socket,
@@ -112,7 +125,11 @@ class _Relay:
         self._session, self._client, self._control = session, client, control
         self._window, self._silence = window, silence
         self._credit = window
+        self._state = "before"
+        self._last_rows = 0.0
+        self._asked = False
         self._waiting_since: float | None = None
+        self._heard = b""
         self._buffer = memoryview(bytearray(_CHUNK))
 
     def run(self) -> None:
@@ -125,13 +142,15 @@ class _Relay:
                 return
             if self._client in ready and not self._command():
                 return
-            if self._session in ready and not self._answer():
-                self._control.sendall(LOST)
-                return
-            if not ready and self._credit > 0:
+            lost = self._session in ready and not self._answer()
+            if lost or (not ready and self._credit > 0):
                 self._control.sendall(LOST)
                 return
             self._refill()
+            if self._asked and self._rows_are_near():
+                self._asked = False
+                self._waiting_since = time.monotonic()
+                self._control.sendall(YES)
 
     def _patience(self) -> float | None:
         if self._credit > 0:
@@ -142,7 +161,13 @@ class _Relay:
 
     def _hear(self) -> bool:
         word = self._control.recv(_CHUNK)
-        self._waiting_since = time.monotonic() if word[-1:] == b"w" else None
+        self._heard += word
+        whole = len(self._heard) // NUMBER.size * NUMBER.size
+        for (number,) in NUMBER.iter_unpack(self._heard[:whole]):
+            self._asked = number != HAVE_ROWS
+            self._waiting_since = None
+            self._credit = min(self._window, self._credit + max(0, number))
+        self._heard = self._heard[whole:]
         return bool(word)
 
     def _command(self) -> bool:
@@ -152,14 +177,30 @@ class _Relay:
             return False
         if command[0] not in _PASSING:
             return False
+        if command[0] == _EXECUTE:
+            self._state = "sent"
+        elif self._state in ("sent", "rows"):
+            self._state = "ended"
         self._session.sendall(_packet(sequence, command))
         return True
 
     def _answer(self) -> bool:
-        count = self._session.recv_into(self._buffer)
+        try:
+            count = self._session.recv_into(self._buffer)
+        except ConnectionError:
+            return False
         self._client.sendall(self._buffer[:count])
         self._credit -= count
+        if self._state in ("sent", "rows"):
+            self._state, self._last_rows = "rows", time.monotonic()
         return count > 0
+
+    def _rows_are_near(self) -> bool:
+        """Whether a wait for rows can only be short: they come, have come, or no more will."""
+        if self._state == "rows":
+            recent = time.monotonic() - self._last_rows < _RECENTLY_SECONDS
+            return recent or self._credit <= 0
+        return self._state == "ended"
 
     def _refill(self) -> None:
         dry = self._waiting_since is not None and (

@@ -20,7 +20,7 @@ from tests.sources.attacks.support import (
     feed_scenario,
     table_scenario,
 )
-from tests.support.mariadb import MariaDb, mariadb_server
+from tests.support.mariadb import MariaDb
 
 MakeScenario = Callable[..., Scenario]
 _TEMPLATE = "attack_template"
@@ -72,12 +72,6 @@ def clean(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
 def postgres_source(new_database: Callable[[], str]) -> PostgresSource:
     """A system of the city on a real PostgreSQL."""
     return PostgresSource(new_database())
-
-
-@pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ from tests.sources.attacks.support import (
 from tests.support.processes import APPLICATION, run_load
 from tests.support.proxy import Action, Direction, Proxy, proxy_to
 
-_ROWS = 20_000
+_ROWS = 8000
 
 
 @pytest.fixture(params=["postgresql", "mysql"])
