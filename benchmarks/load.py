@@ -105,8 +105,13 @@ def _scenario_lines(
     taking = {name: pair for name, pair in chosen.items() if pair[0].takes(scenario)}
     able = [contender for contender, problem in taking.values() if problem is None]
     series = {found.contender: found for found in rounds.play(scenario, able)}
-    for name, (_, problem) in taking.items():
-        found = series.get(name) or Series(name, {}, problem=problem)
+    for name, (contender, problem) in chosen.items():
+        if name in taking:
+            found = series.get(name) or Series(name, {}, problem=problem)
+        elif roster.must_succeed(name):
+            continue  # a variant of ours that is about other paths
+        else:
+            found = Series(name, contender.versions(), problem="no carga por este camino")
         yield results.line(scenario, found, series[roster.LIMIT])
 
 

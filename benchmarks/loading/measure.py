@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from typing import Any
 
 from benchmarks.loading.model import ROOT
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 
@@ -71,4 +73,5 @@ def _told(text: str) -> dict[str, Any]:
 
 
 def _last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+    lines = (_COLOURS.sub("", line).strip() for line in reversed(text.splitlines()))
+    return next((line for line in lines if line), "")

@@ -14,6 +14,7 @@ import os
 import resource
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,13 +48,23 @@ def _start_below(server: EmbeddedServer, file_bytes: int) -> None:
 
 
 @contextmanager
-def small_disk(folder: Path, mebibytes: int) -> Iterator[Path]:
+def small_disk(mebibytes: int) -> Iterator[Path]:
     """A file system of its own with this much room, owned by the server's user.
 
     Skips the test where mounting is not allowed.
     """
-    place = folder / "disk"
+    # pytest's folders are closed to other users, and the server may run as one of them.
+    outer = Path(tempfile.mkdtemp(prefix="small-disk-"))
+    outer.chmod(0o755)
+    place = outer / "disk"
     place.mkdir()
+    try:
+        yield from _mounted(place, mebibytes)
+    finally:
+        shutil.rmtree(outer)
+
+
+def _mounted(place: Path, mebibytes: int) -> Iterator[Path]:
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m,mode=0700", "tmpfs", str(place)],
         capture_output=True,

@@ -42,9 +42,7 @@ def main():
 
 def resources(job):
     if job["file"]:
-        return [
-            dlt.resource(file_batches(job), name=job["tables"][0], write_disposition="append")
-        ]
+        return [dlt.resource(file_batches(job), name=job["tables"][0], write_disposition="append")]
     return [database_table(job, table) for table in job["tables"]]
 
 
@@ -52,14 +50,15 @@ def database_table(job, table):
     url = job["source_url"]
     kind = "mysql" if url.startswith("mysql") else "postgresql"
     # connectorx takes the address without a driver's name, SQLAlchemy with one.
-    address = url.replace(f"{kind}://", "mysql+pymysql://" if kind == "mysql" else "postgresql://")
+    driver = "pymysql" if kind == "mysql" else "psycopg2"
+    address = url.replace(f"{kind}://", f"{kind}+{driver}://")
     found = sql_table(
         credentials=address,
         table=table,
         schema="public" if kind == "postgresql" else None,
         backend="connectorx",
         backend_kwargs={"conn": url, "return_type": "arrow_stream", "batch_size": _BATCH_ROWS},
-        reflection_level="full_with_precision",
+        reflection_level="full",
         incremental=dlt.sources.incremental(job["cursor"]) if job["incremental"] else None,
     )
     if job["incremental"]:
@@ -102,4 +101,9 @@ def arrow_type(pg_type):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Exception as error:
+        # dlt ends its messages with advice; what went wrong stands above it.
+        lines = [line.strip() for line in str(error).splitlines() if "rror" in line]
+        sys.exit(lines[-1] if lines else str(error))

@@ -131,7 +131,7 @@ def feed_contract(folder: Path, **options: Any) -> Contract:
 
 def write_feed(folder: Path, days: Sequence[int], rows: int) -> None:
     """One file a day of June; in each, every 997th reading is no number."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for day in days:
         lines = [
             f"m{n},2026-06-{day:02d} {n // 60 % 24:02d}:{n % 60:02d}:00,"

@@ -24,7 +24,7 @@ from tests.sources.attacks.support import (
 )
 from tests.support.processes import run_at_once
 
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @pytest.mark.slow
@@ -32,7 +32,7 @@ _ROUNDS = 3
 def test_two_runs_of_one_dataset_at_once_give_what_one_gives(
     scenario: MakeScenario, new_warehouse: Callable[[], Warehouse], clean: Warehouse, mode: str
 ) -> None:
-    attack = replace(scenario(mode, 3000), batch_rows=200)
+    attack = replace(scenario(mode, 2000), batch_rows=200)
     raced = [new_warehouse() for _ in range(_ROUNDS)]
     for warehouse in (*raced, clean):
         assert attack.load(warehouse).errors == []

@@ -6,6 +6,7 @@ needs the right to mount.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,8 +27,8 @@ from tests.sources.attacks.support import (
 )
 from tests.support.limited_postgres import database_on, small_disk, start_limited
 
-# A raw table of these rows takes some 24 MiB: more than either limit, less than twice of it.
-_ROWS = 200_000
+# A raw table of these rows takes more than 20 MiB.
+_ROWS = 350_000
 _FILE_LIMIT = 17 << 20
 _DISK_MIB = 30
 MODES = ("full", "full_without_key", "append", "files")
@@ -59,7 +60,7 @@ def assert_disk_full(scenario: Scenario, warehouse: Warehouse) -> None:
 def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
     scenario: MakeScenario, private_server: EmbeddedServer, clean: Warehouse, mode: str
 ) -> None:
-    attack = scenario(mode, _ROWS if mode != "files" else _ROWS * 10 // 3)
+    attack = scenario(mode, _ROWS)
     name = f"limited_{mode}"
     warehouse = Warehouse(private_server.ensure_database(name), embedded=True)
     migrate(warehouse)
@@ -82,15 +83,13 @@ def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
 
 @pytest.mark.slow
 def test_a_load_that_fills_a_real_disk_keeps_the_last_good_data(
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
     scenario: MakeScenario,
     private_server: EmbeddedServer,
     clean: Warehouse,
 ) -> None:
-    attack = scenario("full", _ROWS // 10)
+    attack = scenario("full", 40_000)
     with (
-        small_disk(tmp_path_factory.mktemp("mount"), _DISK_MIB) as disk,
+        small_disk(_DISK_MIB) as disk,
         database_on(private_server, disk, "small_disk") as url,
     ):
         warehouse = Warehouse(url, embedded=True)
@@ -111,8 +110,6 @@ def test_a_load_that_fills_a_real_disk_keeps_the_last_good_data(
 
 def _fill(ballast: Path, leaving_mib: int) -> None:
     """Take the room on a disk but for the last `leaving_mib` MiB."""
-    import shutil
-
     free = shutil.disk_usage(ballast.parent).free - (leaving_mib << 20)
     assert free > 0, "the disk is full already"
     ballast.write_bytes(bytes(free))
