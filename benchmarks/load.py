@@ -92,7 +92,7 @@ def _path_lines(
     """The lines of every scenario of a path."""
     try:
         for scenario in sources.scenarios(path, tuple(sorted(options.rows or DEFAULT_ROWS))):
-            _say(f"{path}: {scenario.dataset.name}, {scenario.rows:,} filas".replace(",", "."))
+            _say(f"{path}: {scenario.dataset.name}, {scenario.rows} filas")
             yield from _scenario_lines(scenario, rounds, chosen)
     except BenchmarkError as error:
         _say(f"{path}: {error}")
@@ -165,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="dónde trabajar (por omisión data/benchmarks)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="un objeto JSON por línea")
     parser.add_argument("--table", type=Path, metavar="ARCHIVO",
-                        help="no mide: escribe en Markdown las líneas JSON de un archivo")  # fmt: skip
+                        help="no mide: pasa a Markdown un archivo de líneas JSON")  # fmt: skip
     return parser
 
 

@@ -48,7 +48,7 @@ def _readings(rows: int) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_arrays(
             [
                 pa.array(np.arange(done + 1, done + count + 1)),
-                meters.take(pa.array(np.tile(np.arange(METERS), hours)[:count])),
+                meters.take(pa.array(np.tile(np.arange(METERS), hours)[:count], pa.int64())),
                 pa.array(np.repeat(moments, METERS)[:count], pa.timestamp("us", tz="UTC")),
                 pa.array(litres.reshape(-1)[:count]),
                 _decimals(thousandths.reshape(-1)[:count], 12, 3),
@@ -123,7 +123,9 @@ def _decimals(units: np.ndarray[Any, Any], precision: int, scale: int) -> pa.Arr
 
 
 def _picked(rng: np.random.Generator, values: Any, count: int) -> pa.Array[Any]:
-    return pa.array(list(values)).take(pa.array(rng.integers(0, len(values), count)))
+    places = pa.array(rng.integers(0, len(values), count), pa.int64())
+    picked: pa.Array[Any] = pa.array(list(values)).take(places)
+    return picked
 
 
 _READING_COLUMNS = (

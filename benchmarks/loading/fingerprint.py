@@ -12,6 +12,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import psycopg
 import pyarrow as pa
@@ -34,9 +35,10 @@ def of_batches(batches: Iterable[pa.RecordBatch], dataset: Dataset) -> Fingerpri
     for batch in batches:
         rows += batch.num_rows
         total += pc.sum(batch.column(dataset.number)).as_py() or 0
-        ends = pc.min_max(batch.column(dataset.time)).as_py()
+        ends: Any = pc.min_max(batch.column(dataset.time)).as_py()
         moments += [ends["min"], ends["max"]]
-        for pair in pc.value_counts(batch.column(dataset.text)).to_pylist():
+        counted: Any = pc.value_counts(batch.column(dataset.text))
+        for pair in counted.to_pylist():
             texts += zlib.crc32(str(pair["values"]).encode()) * int(pair["counts"])
     if not moments:
         return Fingerprint(0, Decimal(0), Decimal(0), Decimal(0), 0)

@@ -70,7 +70,7 @@ class Fingerprint:
             "last": "último momento", "texts": "suma de los textos",
         }  # fmt: skip
         found = [
-            f"{words} {getattr(other, name)} en lugar de {getattr(self, name)}"
+            f"{words} {_plain(getattr(other, name))} en lugar de {_plain(getattr(self, name))}"
             for name, words in names.items()
             if getattr(self, name) != getattr(other, name)
         ]
@@ -113,6 +113,10 @@ class Scenario:
             "cursor": self.dataset.cursor,
             "columns": {c.name: c.pg_type for c in self.dataset.columns},
         }
+
+
+def _plain(number: Decimal | int) -> str:
+    return f"{number:f}" if isinstance(number, Decimal) else str(number)
 
 
 def epoch(moment: dt.datetime) -> Decimal:

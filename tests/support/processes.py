@@ -118,7 +118,7 @@ class LoadProcess:
 
 @contextmanager
 def loading(job: Job, *, gate: Any = None) -> Iterator[LoadProcess]:
-    """Start the load; on leaving, the process is gone. At a `gate` (barrier) it waits for others."""
+    """Start the load; on leaving, the process is gone. At a `gate` (barrier) it waits."""
     ours, theirs = _CONTEXT.Pipe(duplex=False)
     process = _CONTEXT.Process(target=_run, args=(job, theirs, gate))
     process.start()
@@ -134,7 +134,7 @@ def loading(job: Job, *, gate: Any = None) -> Iterator[LoadProcess]:
 
 
 def run_load(job: Job, *, patience_s: float = _PATIENCE_S) -> Outcome:
-    """The load in a process of its own, to its end; fails when it takes longer than `patience_s`."""
+    """The load in a process of its own, to its end; fails when that takes over `patience_s`."""
     with loading(job) as running:
         return running.outcome(patience_s)
 

@@ -27,7 +27,8 @@ class Command:
 class Contender(Protocol):
     """One way to load. A fresh target database, a copy of `template`, is made for every run."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     @property
     def template(self) -> str:

@@ -93,7 +93,8 @@ class Limit:
         # MariaDB quotes names with another sign; these need none.
         select = "select {} from {}".format(", ".join(scenario.dataset.names), scenario.table)
         reading = [
-            "mariadb", "--no-defaults", "--default-character-set=utf8mb4", "--batch", "--quick", "--skip-column-names",
+            "mariadb", "--no-defaults", "--default-character-set=utf8mb4", "--batch", "--quick",
+            "--skip-column-names",
             "-h127.0.0.1", f"-P{parts.port}", f"-u{parts.username}", parts.path.lstrip("/"),
             "-e", select,
         ]  # fmt: skip

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from benchmarks.loading.contenders.base import Command
 from benchmarks.loading.contenders.peer import TARGET_SCHEMA, Peer
 from benchmarks.loading.model import Scenario
 
+_TIMES = {"timestamptz": "timestampz", "date": "date"}
 _PROGRAM = "sling_linux_amd64/bin/sling-linux-amd64"
 
 
@@ -28,12 +30,22 @@ class Sling(Peer):
             "primary_key": [scenario.dataset.key],
             "update_key": scenario.dataset.cursor,
         }
-        defaults = incremental if scenario.job("")["incremental"] else {"mode": "full-refresh"}
+        defaults: dict[str, Any] = (
+            incremental if scenario.job("")["incremental"] else {"mode": "full-refresh"}
+        )
         file = folder / "replication.json"
-        streams = {
+        streams: dict[str, Any] = {
             self._stream(scenario, table): {"object": f"{TARGET_SCHEMA}.{table}"}
             for table in scenario.tables
         }
+        if scenario.file:
+            # It guesses a file's types from its first rows; a time that is midnight there becomes
+            # a date, and the hours of all others are lost.
+            defaults["columns"] = {
+                column.name: _TIMES[column.pg_type]
+                for column in scenario.dataset.columns
+                if column.pg_type in _TIMES
+            }
         source = "LOCAL" if scenario.file else "ORIGEN"
         file.write_text(
             json.dumps(

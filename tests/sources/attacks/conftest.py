@@ -17,6 +17,7 @@ from tests.sources.attacks.support import (
     MariaSource,
     PostgresSource,
     Scenario,
+    TableSource,
     feed_scenario,
     table_scenario,
 )
@@ -78,6 +79,15 @@ def postgres_source(new_database: Callable[[], str]) -> PostgresSource:
 def mariadb_source(mariadb: MariaDb) -> MariaSource:
     """A system of the city on a real MariaDB."""
     return MariaSource(mariadb)
+
+
+@pytest.fixture(params=["postgresql", "mysql"])
+def source(request: pytest.FixtureRequest) -> TableSource:
+    """A system of the city, once on PostgreSQL and once on MariaDB."""
+    name = "postgres_source" if request.param == "postgresql" else "mariadb_source"
+    found = request.getfixturevalue(name)
+    assert isinstance(found, PostgresSource | MariaSource)
+    return found
 
 
 @pytest.fixture

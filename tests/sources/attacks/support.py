@@ -6,11 +6,9 @@ leave behind. Does not belong here: the ways of breaking a load (`tests/support/
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +18,7 @@ import pymysql
 from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
 from sources.landing import LoadContext, LoadReport, load
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
@@ -235,7 +233,9 @@ def tables_of(warehouse: Warehouse) -> Tables:
         ).fetchall()
         tables = [("raw", str(name)) for (name,) in raw]
         tables += [("quarantine", "fila"), ("meta", "marca"), ("meta", "archivo")]
-        found = {f"{schema}.{name}": _rows(connection, schema, name, loads) for schema, name in tables}
+        found = {
+            f"{schema}.{name}": _rows(connection, schema, name, loads) for schema, name in tables
+        }
         found["meta.carga"] = Counter(
             tuple(map(str, row))
             for row in connection.execute(
@@ -256,7 +256,9 @@ def _rows(
         [schema != "raw" or name == "_historial", f"{schema}.{name}"],
     ).fetchall()
     names = [str(column) for column, _ in columns]
-    number = next((n for n in ("_load_id", "carga_id") if n in names and name not in ("marca", "fila")), None)
+    number = next(
+        (n for n in ("_load_id", "carga_id") if n in names and name not in ("marca", "fila")), None
+    )
     ignored = [str(column) for column, left_out in columns if left_out] + ["_load_id", "carga_id"]
     query = sql.SQL(
         "select ((to_jsonb(t) - %s::text[]) #- '{{fila,_load_id}}')::text, {number}::text, "
@@ -335,4 +337,6 @@ def query(warehouse: Warehouse, statement: str, *parameters: Any) -> list[tuple[
 
 def states_of(warehouse: Warehouse) -> list[str]:
     """Outcomes of all loads so far, in order."""
-    return [str(row[0]) for row in query(warehouse, "select estado from meta.carga order by carga_id")]
+    return [
+        str(row[0]) for row in query(warehouse, "select estado from meta.carga order by carga_id")
+    ]

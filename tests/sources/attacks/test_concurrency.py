@@ -1,4 +1,4 @@
-"""Runs of one dataset, and of two that share a table, at the same moment: as one after the other."""
+"""Runs of one dataset, and of two that share a table, at once: as one after the other."""
 
 from __future__ import annotations
 
@@ -82,10 +82,7 @@ def test_four_runs_of_a_feed_load_each_file_once(
 def test_two_datasets_that_share_a_raw_table_land_in_it_at_once(
     tmp_path: Path, new_warehouse: Callable[[], Warehouse], clean: Warehouse
 ) -> None:
-    feeds = [
-        _feed(tmp_path / name, name, first)
-        for name, first in (("norte", 1), ("sur", 11))
-    ]
+    feeds = [_feed(tmp_path / name, name, first) for name, first in (("norte", 1), ("sur", 11))]
     for feed in feeds:
         assert feed.load(clean).errors == []
 
