@@ -53,12 +53,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [json.loads(text) for text in options.table.read_text().splitlines() if text]
         print(results.markdown(lines), end="")
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _measure(options)
     except KeyboardInterrupt:
-        print("interrumpido: todo quedó detenido y borrado", file=sys.stderr)
+        _say("interrumpido: todo quedó detenido y borrado")
         return 130
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _measure(options: argparse.Namespace) -> int:

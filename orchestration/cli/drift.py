@@ -7,7 +7,7 @@ Belongs here: the table of it. Does not belong here: finding or keeping it
 from __future__ import annotations
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from orchestration.settings import CITY_TIMEZONE
 
@@ -26,17 +26,19 @@ def show_drift(console: Console, dataset: str | None, *, closed_too: bool) -> No
         of = f" de {dataset}" if dataset else ""
         console.print(f"No hay diferencias{'' if closed_too else ' abiertas'}{of}.")
         return
-    table = Table(box=None, padding=(0, 2))
-    titles = ("Conjunto", "Columna", "Diferencia", "Qué se hizo", "Desde", "Hasta", "Responsable")
-    for title in titles:
-        table.add_column(title)
     for episode in episodes:
         since, until = (
             moment.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y") if moment else "sigue"
             for moment in (episode.since, episode.until)
         )
-        table.add_row(
-            episode.dataset, episode.column, episode.detail, episode.action, since, until,
-            episode.owner or "sin dato",
-        )  # fmt: skip
-    console.print(table)
+        console.print(
+            f"[bold]{escape(episode.dataset)}[/bold] · {escape(episode.column)} · "
+            f"desde {since}, hasta {until}",
+            highlight=False,
+        )
+        for label, text in (
+            ("diferencia", episode.detail),
+            ("qué se hizo", episode.action),
+            ("responsable", episode.owner or "sin dato"),
+        ):
+            console.print(f"    {label}: {text}", highlight=False, markup=False)

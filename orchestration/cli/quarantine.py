@@ -9,11 +9,12 @@ from __future__ import annotations
 import difflib
 import uuid
 from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from sources.errors import PipelineError
 
@@ -64,20 +65,22 @@ def list_groups(
     if not groups:
         console.print(f"No hay filas {_described(chosen, rule, dataset)}.", highlight=False)
         return
-    table = Table(box=None, padding=(0, 2))
-    for title in ("Conjunto", "Regla", "Qué pasa", "Estado", "Filas", "Desde", "Responsable"):
-        table.add_column(title, justify="right" if title == "Filas" else "left")
-    for group in groups:
-        table.add_row(
-            group.dataset,
-            group.rule,
-            group.description or "regla del contrato",
-            group.state,
-            _number(group.rows),
-            group.since.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y"),
-            group.owner or "sin dato",
-        )
-    console.print(table)
+    # Lines and no table: names must never be cut, they are what the other commands are given.
+    for name, found in groupby(sorted(groups, key=attrgetter("dataset")), attrgetter("dataset")):
+        members = list(found)
+        console.print(f"[bold]{name}[/bold] · {members[0].owner or 'sin dato'}", highlight=False)
+        for group in members:
+            since = group.since.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y")
+            console.print(
+                f"{_number(group.rows):>9}  {group.rule}  ({group.state}, desde {since})",
+                highlight=False, markup=False,
+            )  # fmt: skip
+    console.print("\nQué pasa, por regla:")
+    for rule_name, words in sorted(
+        {group.rule: group.description or "regla del contrato" for group in groups}.items()
+    ):
+        console.print(f"  {rule_name}: {words}", highlight=False, markup=False)
+    console.print()
     console.print(f"{_rows(sum(group.rows for group in groups))}.", highlight=False)
 
 

@@ -295,15 +295,17 @@ class DatabaseReader(ClosingReader):
         columns = query.get_final_froms()[0].c
         found = {n: (columns[s], self._found[s]) for n, s in self._source_names.items()}
         sums = [self._engine.total(*found[name]) for name in names]
-        doubts = self._doubts(found) if self._asks_for_doubts(query) else {}
-        doubtful = [sa.func.count(sa.case((doubt, 1))) for doubt in doubts.values()]
+        doubts = self._doubts(found)
         try:
+            if doubts and not self._asks_for_doubts(query):
+                doubts = {}
+            doubtful = [sa.func.count(sa.case((doubt, 1))) for doubt in doubts.values()]
             count, *values = self._engine.row(self._connection, count_of(query, *sums, *doubtful))
+            self._count = int(count)
+            if self._bounds is None:
+                self._bounds = self._part(query)
         except self._engine.errors as error:
             raise self._translated(error) from error
-        self._count = int(count)
-        if self._bounds is None:
-            self._bounds = self._part(query)
         self._doubtful = [
             name for name, many in zip(doubts, values[len(sums) :], strict=True) if int(many)
         ]

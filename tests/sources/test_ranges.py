@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from sources.errors import SourceUnavailable
 from sources.readers import RawBatch, ReaderOptions, database, open_reader
 from sources.readers.ranges import boundaries, in_turn
 from sources.urls import SourceUrl
@@ -186,6 +188,23 @@ def test_all_parts_see_the_moment_of_the_count(
         read = sorted(values(list(reader.batches())))
 
     assert read == list(range(1, 101))
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_a_server_that_refuses_a_further_connection_says_so(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute("create table t as select n, now() as momento from generate_series(1, 100) n")
+    pg.execute("alter table t alter n set not null")
+    pg.execute("drop role if exists lector_unico")
+    pg.execute("create role lector_unico login password 'clave-unica' connection limit 1")
+    pg.execute("grant select on t to lector_unico")
+    address = re.sub(r"//[^@]+@", "//lector_unico:clave-unica@", database)
+
+    with pytest.raises(SourceUnavailable, match="el sistema prueba .* respondió") as held:
+        read_in_parts(tmp_path, address)
+
+    assert "clave-unica" not in str(held.value)
 
 
 @pytest.mark.usefixtures("small_is_large")

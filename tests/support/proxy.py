@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 Direction = Literal["to_client", "to_server"]
@@ -234,3 +235,18 @@ def proxy_to(host: str, port: int) -> Iterator[Proxy]:
         yield proxy
     finally:
         proxy.close()
+
+
+@contextmanager
+def in_front_of(url: str) -> Iterator[Proxy]:
+    """A proxy to the server of an address."""
+    parts = urlsplit(url)
+    assert parts.hostname and parts.port
+    with proxy_to(parts.hostname, parts.port) as proxy:
+        yield proxy
+
+
+def through(url: str, proxy: Proxy) -> str:
+    """The same address by way of the proxy."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.port}", f":{proxy.port}")).geturl()

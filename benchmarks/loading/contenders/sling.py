@@ -38,7 +38,7 @@ class Sling(Peer):
             self._stream(scenario, table): {"object": f"{TARGET_SCHEMA}.{table}"}
             for table in scenario.tables
         }
-        if scenario.file:
+        if scenario.path == "csv":
             # It guesses a file's types from its first rows; a time that is midnight there becomes
             # a date, and the hours of all others are lost.
             defaults["columns"] = {

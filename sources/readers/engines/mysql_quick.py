@@ -96,8 +96,6 @@ class _Loan:
                     yield batch
         except StopIteration:
             return
-        except GeneratorExit:
-            raise
         except BaseException as error:
             # What goes wrong in the midst of a stream comes as a panic of Rust, outside Exception.
             if isinstance(error, Exception) or type(error).__name__ == "PanicException":

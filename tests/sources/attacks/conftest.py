@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -24,37 +23,78 @@ from tests.sources.attacks.support import (
 from tests.support.mariadb import MariaDb
 
 MakeScenario = Callable[..., Scenario]
-_TEMPLATE = "attack_template"
+_SOURCE = "attack_source"
+
+
+class Pool:
+    """Migrated warehouses, emptied and used again: making and dropping one takes seconds."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._server = server
+        self._free: list[Warehouse] = []
+        self._made = 0
+        self._empty: tuple[str, ...] = ()
+        self._views: tuple[str, ...] = ()
+
+    def take(self) -> Warehouse:
+        if self._free:
+            return self._free.pop()
+        self._made += 1
+        url = self._server.ensure_database(f"attacked_{self._made}")
+        warehouse = Warehouse(url, embedded=True)
+        migrate(warehouse)
+        with warehouse.connect() as connection:
+            self._empty = tuple(
+                name for name in _names(connection, "r") if _is_empty(connection, name)
+            )
+            self._views = _names(connection, "v")
+        return warehouse
+
+    def give_back(self, warehouse: Warehouse) -> None:
+        """Drop what loads have made, and empty what migrations left empty."""
+        with warehouse.connect() as connection:
+            loaded = [n for n in _names(connection, "rp") if n.startswith("raw.")]
+            views = [n for n in _names(connection, "v") if n not in self._views]
+            statements = [f"drop view {name}" for name in views]
+            statements += [f"drop table {n}" for n in loaded if n not in self._empty]
+            statements.append(f"truncate {', '.join(self._empty)}")
+            for statement in statements:
+                connection.execute(statement.encode())
+        self._free.append(warehouse)
+
+
+def _names(connection: psycopg.Connection[tuple[Any, ...]], kinds: str) -> tuple[str, ...]:
+    """Tables (r), partitioned ones (p) or views (v) that loads write to; partitions left out."""
+    rows = connection.execute(
+        "select format('%%I.%%I', relnamespace::regnamespace, relname) from pg_class "
+        "where relnamespace::regnamespace::text in ('raw', 'quarantine', 'meta') "
+        "and position(relkind::text in %s) > 0 and not relispartition order by 1",
+        [kinds],
+    ).fetchall()
+    return tuple(str(row[0]) for row in rows)
+
+
+def _is_empty(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> bool:
+    return connection.execute(f"select from {name} limit 1".encode()).fetchone() is None
 
 
 @pytest.fixture(scope="session")
-def template(postgres: EmbeddedServer) -> str:
-    """A migrated, empty warehouse that others are copied from."""
-    migrate(Warehouse(postgres.ensure_database(_TEMPLATE), embedded=True))
-    return _TEMPLATE
+def pool(postgres: EmbeddedServer) -> Pool:
+    return Pool(postgres)
 
 
 @pytest.fixture
-def new_warehouse(postgres: EmbeddedServer, template: str) -> Iterator[Callable[[], Warehouse]]:
-    """Makes empty, migrated warehouses, and drops them afterwards."""
-    names: list[str] = []
+def new_warehouse(pool: Pool) -> Iterator[Callable[[], Warehouse]]:
+    """Gives empty, migrated warehouses."""
+    taken: list[Warehouse] = []
 
-    def create() -> Warehouse:
-        names.append(f"attack_{uuid.uuid4().hex[:12]}")
-        with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-            connection.execute(
-                sql.SQL("create database {} template {}").format(
-                    sql.Identifier(names[-1]), sql.Identifier(template)
-                )
-            )
-        return Warehouse(postgres.url(names[-1]), embedded=True)
+    def take() -> Warehouse:
+        taken.append(pool.take())
+        return taken[-1]
 
-    yield create
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
-        for name in names:
-            connection.execute(
-                sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-            )
+    yield take
+    for warehouse in taken:
+        pool.give_back(warehouse)
 
 
 @pytest.fixture
@@ -70,9 +110,9 @@ def clean(new_warehouse: Callable[[], Warehouse]) -> Warehouse:
 
 
 @pytest.fixture
-def postgres_source(new_database: Callable[[], str]) -> PostgresSource:
+def postgres_source(postgres: EmbeddedServer) -> PostgresSource:
     """A system of the city on a real PostgreSQL."""
-    return PostgresSource(new_database())
+    return PostgresSource(postgres.ensure_database(_SOURCE))
 
 
 @pytest.fixture

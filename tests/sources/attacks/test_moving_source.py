@@ -27,9 +27,11 @@ from tests.sources.attacks.support import (
     tables_of,
     write_feed,
 )
+from tests.support.proxy import in_front_of, through
 
 # Enough rows for the fast way of reading MariaDB.
 _ROWS = 22_000
+_TRANSFER_LOADS = 4
 
 
 def at_batch(number: int, action: Callable[[], None]) -> Callable[[int], None]:
@@ -102,8 +104,12 @@ def test_a_load_in_parallel_ranges_is_of_one_moment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sources.readers.database, "PARTED_ROWS", 1000)
-    with _transfers(tmp_path, postgres_source, parallelRanges=3, maxConnections=3) as scenario:
-        _assert_balanced(scenario, attacked)
+    with (
+        _transfers(tmp_path, postgres_source, parallelRanges=3, maxConnections=3) as scenario,
+        in_front_of(postgres_source.url) as proxy,
+    ):
+        _assert_balanced(replace(scenario, url=through(scenario.url, proxy)), attacked)
+        assert proxy.connections == 3 * _TRANSFER_LOADS
 
 
 def test_a_load_under_constant_writing_is_of_one_moment(
@@ -115,7 +121,7 @@ def test_a_load_under_constant_writing_is_of_one_moment(
 
 def _assert_balanced(scenario: Scenario, warehouse: Warehouse) -> None:
     moved = set()
-    for _ in range(5):
+    for _ in range(_TRANSFER_LOADS):
         report = scenario.load(warehouse)
 
         assert report.errors == [], report.errors
@@ -191,7 +197,7 @@ def _append(file: Path) -> None:
 
 def _replace(file: Path) -> None:
     other = file.with_name(".nuevo")
-    other.write_text("medidor_id,fecha_hora,lectura\nm1,2026-06-01 00:00:00,7.5\n" * 1)
+    other.write_text("medidor_id,fecha_hora,lectura\nm1,2026-06-01 00:00:00,7.5\n")
     other.replace(file)
 
 
