@@ -22,11 +22,14 @@ until the bad values stand alone.
 
 from __future__ import annotations
 
+import datetime as dt
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +66,8 @@ _TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdad
 _FALSE = pa.array(["false", "f", "0", "0.0", "no", "n", "falso"])
 _NO_TEXT = pa.scalar(None, pa.string())
 _LONGEST_SHOWN = 60
+_HALF_DAY = dt.timedelta(hours=12)
+_MOST_YEARS = 60
 # Digits of the widest numeric a contract may declare.
 _MOST_DIGITS = 38
 # Exponents, and numbers so long that they might have more digits than that.
@@ -424,7 +429,10 @@ def _to_date(contract: Contract, column: Column, array: Array) -> _Casted:
     if pa.types.is_timestamp(kind):
         times = _to_microseconds(array)
     else:
-        times = _parse_times(contract, column, _as_strings(array), "no es una fecha válida")
+        texts = _as_strings(array)
+        if column.format is None and (dates := _plain_dates(texts)) is not None:
+            return _Casted(dates)
+        times = _parse_times(contract, column, texts, "no es una fecha válida")
     if times.array.type.tz:
         times = _Casted(_local(times.array, column), times.failures)
     dates = pc.cast(times.array, pa.date32(), safe=False)
@@ -486,6 +494,14 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     else:
         other = _local(rest.array, column) if rest.array.type.tz else rest.array
     return _Casted(pc.coalesce(result.array, other), (*result.failures, *rest.failures))
+
+
+def _plain_dates(texts: Array) -> Array | None:
+    """Days that are all written AAAA-MM-DD, or not at all."""
+    try:
+        return pc.cast(_empty_to_null(texts), pa.date32())
+    except pa.ArrowInvalid:
+        return None
 
 
 def _plain_times(texts: Array) -> Array | None:
@@ -558,8 +574,39 @@ def _zone(column: Column) -> str:
 def _instant(times: Array, column: Column) -> Array:
     if times.type.tz:
         return pc.cast(times, _UTC)
+    offset = _offset_of(times, _zone(column))
+    if offset is not None:
+        return pc.cast(pc.subtract(times, pa.scalar(offset, pa.duration("us"))), _UTC)
     zoned = pc.assume_timezone(times, _zone(column), ambiguous="earliest", nonexistent="earliest")
     return pc.cast(zoned, _UTC)
+
+
+def _offset_of(times: Array, zone: str) -> dt.timedelta | None:
+    """What to take off these local times; None where the zone's clock changed among them.
+
+    Arrow looks up each time by itself, at some microseconds a value.
+    """
+    years = pc.min_max(pc.year(times))
+    first, last = years["min"].as_py(), years["max"].as_py()
+    return None if first is None else _steady_offset(zone, first, last)
+
+
+@functools.lru_cache(maxsize=256)
+def _steady_offset(zone: str, first: int, last: int) -> dt.timedelta | None:
+    """The zone's offset when it is one and the same on every day of these years.
+
+    The days around them count too, as a clock may change at New Year. Long spans are not tried.
+    """
+    if first <= dt.MINYEAR or last >= dt.MAXYEAR or last - first > _MOST_YEARS:
+        return None
+    clock = ZoneInfo(zone)
+    day, end = dt.datetime(first, 1, 1) - _HALF_DAY * 2, dt.datetime(last + 1, 1, 2)
+    offset = day.replace(tzinfo=clock).utcoffset()
+    while day <= end:
+        if day.replace(tzinfo=clock).utcoffset() != offset:
+            return None
+        day += _HALF_DAY
+    return offset
 
 
 def _local(times: Array, column: Column) -> Array:

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pytest
@@ -294,6 +295,28 @@ def test_local_times_that_a_clock_change_repeats_take_the_earlier_reading(tmp_pa
     batch = cast_one(tmp_path, "timestamptz", ["2025-10-26 02:30:00"], timezone="Europe/Madrid")
 
     assert values_of(batch) == [datetime(2025, 10, 26, 0, 30, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("zone", ["America/Argentina/Mendoza", "Europe/Madrid", "UTC"])
+def test_local_times_of_any_span_are_those_of_the_zone(tmp_path: Path, zone: str) -> None:
+    # Mendoza changed its clocks for the last time in 2009, Madrid does twice a year.
+    for year in (2008, 2009, 2024, 2025):
+        local = [datetime(year, month, 1, 12) for month in range(1, 13)]
+        array = pa.array([*local, None], pa.timestamp("us"))
+
+        batch = cast_one(tmp_path, "timestamptz", array, timezone=zone)
+
+        expected = [moment.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) for moment in local]
+        assert values_of(batch) == [*expected, None]
+
+
+def test_days_are_read_with_and_without_gaps(tmp_path: Path) -> None:
+    texts = ["2026-02-28", "", None, " 2026-03-01 ", "2026-02-30"]
+
+    assert values_of(cast_one(tmp_path, "date", texts[:4])) == [
+        date(2026, 2, 28), None, None, date(2026, 3, 1),
+    ]  # fmt: skip
+    assert values_of(cast_one(tmp_path, "date", texts))[4] == "tipo_invalido"
 
 
 def test_a_timestamp_without_zone_keeps_the_local_clock(tmp_path: Path) -> None:

@@ -201,7 +201,7 @@ def test_a_server_that_refuses_a_further_connection_says_so(
     pg.execute("grant select on t to lector_unico")
     address = re.sub(r"//[^@]+@", "//lector_unico:clave-unica@", database)
 
-    with pytest.raises(SourceUnavailable, match="el sistema prueba .* respondió") as held:
+    with pytest.raises(SourceUnavailable, match=r"el sistema prueba .* respondió") as held:
         read_in_parts(tmp_path, address)
 
     assert "clave-unica" not in str(held.value)
