@@ -19,6 +19,7 @@ from orchestration.warehouse.migrate import migrate
 from sources.errors import WarehouseUnavailable
 from tests.sources.attacks.conftest import MakeScenario
 from tests.sources.attacks.support import (
+    PostgresSource,
     Scenario,
     assert_same_tables,
     left_behind,
@@ -27,8 +28,9 @@ from tests.sources.attacks.support import (
 )
 from tests.support.limited_postgres import database_on, small_disk, start_limited
 
-# A raw table of these rows takes more than 20 MiB.
-_ROWS = 350_000
+# A raw table of these takes more than 18 MiB: accounts with names of 80 letters, and readings.
+_ROWS = 150_000
+_READINGS = 350_000
 _FILE_LIMIT = 17 << 20
 _DISK_MIB = 30
 MODES = ("full", "full_without_key", "append", "files")
@@ -58,16 +60,22 @@ def assert_disk_full(scenario: Scenario, warehouse: Warehouse) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
-    scenario: MakeScenario, private_server: EmbeddedServer, clean: Warehouse, mode: str
+    scenario: MakeScenario,
+    postgres_source: PostgresSource,
+    private_server: EmbeddedServer,
+    clean: Warehouse,
+    mode: str,
 ) -> None:
-    attack = scenario(mode, _ROWS)
+    attack = scenario(mode, _READINGS if mode == "files" else _ROWS)
+    if mode == "files":
+        attack.change()
+    else:
+        postgres_source.run("update cuentas set nombre = rpad(nombre, 80, '.')")
     name = f"limited_{mode}"
     warehouse = Warehouse(private_server.ensure_database(name), embedded=True)
     migrate(warehouse)
     private_server.stop()
     start_limited(private_server, _FILE_LIMIT)
-    if mode == "files":
-        attack.change()
 
     try:
         assert_disk_full(attack, Warehouse(private_server.url(name), embedded=True))
