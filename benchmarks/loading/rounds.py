@@ -77,14 +77,15 @@ class Rounds:
                 connection.execute(sql.SQL("vacuum (analyze) {}").format(sql.Identifier(*table)))
 
     def _turn(self, scenario: Scenario, one: Contender, series: Series) -> None:
-        prepared = scenario.before and one.landed(scenario)
+        prepared = bool(scenario.before and one.landed(scenario))
         target = f"destino_{one.name}"
         folder = self.folder / target
         shutil.copytree(self._base_folder(one), folder)
-        url = self.postgres.create(target, template=_base(one) if prepared else one.template)
+        self.postgres.settle()
+        template = _base(one) if prepared else one.template
+        url = self.postgres.create(target, template, warm=prepared)
         try:
             one.set_up(scenario, self.postgres, target)
-            self.postgres.settle()
             worked = self.postgres.active_seconds(target)
             done = self._run(scenario, one, url, folder)
             worked = self.postgres.active_seconds(target) - worked

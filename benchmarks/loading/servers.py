@@ -69,12 +69,18 @@ class Postgres:
     def connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(self.url(database), autocommit=True)
 
-    def create(self, database: str, template: str = "template1") -> str:
-        """A new database, a copy of `template`; returns its URL."""
+    def create(self, database: str, template: str = "template1", *, warm: bool = False) -> str:
+        """A new database, a copy of `template`; returns its URL.
+
+        `warm`: as a table that is in use, in memory and written since the last checkpoint. A copy
+        of files is neither, and whoever first changes its pages writes each of them whole to the
+        log: 2 s instead of 0.3 for 50,000 rows merged into 5 million.
+        """
+        strategy = sql.SQL("wal_log" if warm else "file_copy")
         with self.connect("postgres") as connection:
             connection.execute(
-                sql.SQL("create database {} template {} strategy file_copy").format(
-                    sql.Identifier(database), sql.Identifier(template)
+                sql.SQL("create database {} template {} strategy {}").format(
+                    sql.Identifier(database), sql.Identifier(template), strategy
                 )
             )
         return self.url(database)

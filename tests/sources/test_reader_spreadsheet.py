@@ -221,9 +221,7 @@ def test_a_header_merged_over_two_rows_has_its_name_in_both(tmp_path: Path) -> N
     ]
 
 
-@pytest.mark.parametrize(
-    ("option", "value"), [("headerRow", 0), ("mergedCells", "todas"), ("skipHidden", "sí")]
-)
+@pytest.mark.parametrize(("option", "value"), [("mergedCells", "todas"), ("skipHidden", "sí")])
 def test_an_option_with_another_value_is_an_error_of_the_contract(
     tmp_path: Path, option: str, value: Any
 ) -> None:

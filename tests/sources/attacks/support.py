@@ -261,7 +261,9 @@ def _rows(
     )
     ignored = [str(column) for column, left_out in columns if left_out] + ["_load_id", "carga_id"]
     query = sql.SQL(
-        "select ((to_jsonb(t) - %s::text[]) #- '{{fila,_load_id}}')::text, {number}::text, "
+        # A row of a table has its place in one read only, and a run again reads another part.
+        "select ((to_jsonb(t) - %s::text[] - case when to_jsonb(t) ->> 'archivo' is null "
+        "then 'numero_fila' else '' end) #- '{{fila,_load_id}}')::text, {number}::text, "
         "to_jsonb(t) #>> '{{fila,_load_id}}' from {table} t"
     ).format(
         number=sql.Identifier("t", number) if number else sql.NULL,
