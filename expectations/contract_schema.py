@@ -4,6 +4,11 @@ Belongs here: turning the rules of a contract into Pandera checks and their verd
 kept, rows quarantined and results. Does not belong here: rules of our own (`protocol`), casting,
 or writing anything down.
 
+A rule is one predicate over a column: true where the value is good, true or null where there is
+none. Pandera's checks are made of these predicates, and they are asked by themselves first: most
+batches have nothing wrong, and Pandera takes 10 ms to say so of a batch and, with pandas, 0.3 s and
+60 MB to be imported. It explains the batches in which a predicate was false.
+
 Pandera 0.35 on Arrow, as measured with narwhals 2.29: it takes tables only, knows no decimal type,
 and hands back either a narwhals expression (checks: true = good) or a frame with a `check_output`
 column (nulls: true = bad). Both are evaluated for the whole batch at once; no row is looked at in
@@ -13,6 +18,7 @@ Python unless it fails.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
@@ -31,6 +37,10 @@ from sources.errors import ContractError
 if TYPE_CHECKING:
     from pandera.errors import SchemaError
     from pandera.pyarrow import Check, DataFrameSchema, PyArrowData
+
+# True where a value is good; a null counts as good.
+Predicate = Callable[[Any], Any]
+Comparison = Callable[[Any, Any], Any]
 
 # Rule kinds of contracts, as quarantine and results name them.
 RULE_NAMES: Mapping[str, str] = MappingProxyType(
@@ -60,11 +70,21 @@ def schema_of(contract: Contract) -> DataFrameSchema:
     from pandera.pyarrow import Check, DataFrameSchema
     from pandera.pyarrow import Column as SchemaColumn
 
+    def check(column: Column, rule: Rule) -> Check:
+        # `n_failure_cases` spares Pandera a copy of every bad value.
+        return Check(
+            _on_column(predicate_of(contract, column, rule)),
+            native=True,
+            ignore_na=rule.kind != "required",
+            name=f"{column.name}.{rule.kind}",
+            n_failure_cases=1,
+        )
+
     return DataFrameSchema(
         {
             column.name: SchemaColumn(
                 None,
-                [_check(contract, column, rule) for rule in checked_rules(column)],
+                [check(column, rule) for rule in checked_rules(column)],
                 nullable=not _not_null_rules(column),
             )
             for column in contract.columns
@@ -99,7 +119,11 @@ class BatchChecker:
 
     def __init__(self, contract: Contract) -> None:
         self._contract = contract
-        self._schema = schema_of(contract)
+        self._predicates = [
+            (column.name, predicate_of(contract, column, rule))
+            for column in contract.columns
+            for rule in column.rules
+        ]
         self._sampler = KeySampler(contract)
         self._codes = {
             (column.name, rule): code
@@ -127,7 +151,8 @@ class BatchChecker:
         Raises ContractError when a rule cannot be evaluated, ValueError when the batch lacks a
         column or has it in another type.
         """
-        findings = self._findings(batch)
+        self._compare_types(batch)
+        findings = [] if self._is_good(batch) else self._findings(batch)
         failing = {(finding.column, finding.rule): finding.failing for finding in findings}
         for name, tally in self._tallies.items():
             mask = failing.get(name)
@@ -142,14 +167,38 @@ class BatchChecker:
         """One result per rule of the contract, over every batch checked so far."""
         return [tally.result("pandera", self._contract) for tally in self._tallies.values()]
 
+    def _compare_types(self, batch: pa.RecordBatch) -> None:
+        """Raise ValueError when a column of the contract is missing or of another type."""
+        names = batch.schema.names
+        wanted = self._contract.arrow_schema
+        if missing := [name for name in wanted.names if name not in names]:
+            raise ValueError(f"{self._contract.id}: faltan columnas en el lote: {missing}")
+        if differences := [
+            f"{field.name} llegó como {found}, el contrato dice {field.type}"
+            for field in wanted
+            if (found := batch.schema.field(field.name).type) != field.type
+        ]:
+            raise ValueError(f"{self._contract.id}: {'; '.join(differences)}")
+
+    def _is_good(self, batch: pa.RecordBatch) -> bool:
+        """Whether no predicate is false anywhere; one that cannot be evaluated is not good."""
+        try:
+            return all(
+                pc.all(predicate(batch.column(name)), min_count=0).as_py()
+                for name, predicate in self._predicates
+            )
+        except pa.ArrowException:
+            return False
+
+    @functools.cached_property
+    def _schema(self) -> DataFrameSchema:
+        return schema_of(self._contract)
+
     def _findings(self, batch: pa.RecordBatch) -> list[Finding]:
         from pandera.config import ValidationDepth, config_context
         from pandera.errors import SchemaErrors
 
-        names = [column.name for column in self._contract.columns]
-        if missing := [name for name in names if name not in batch.schema.names]:
-            raise ValueError(f"{self._contract.id}: faltan columnas en el lote: {missing}")
-        table = pa.Table.from_batches([batch.select(names)])
+        table = pa.Table.from_batches([batch.select(self._contract.arrow_schema.names)])
         # Said here and not left to PANDERA_* variables: one of them set to false would let
         # everything through without a word.
         with config_context(
@@ -168,8 +217,6 @@ class BatchChecker:
     def _explain(self, table: pa.Table, error: SchemaError) -> list[Finding]:
         """The findings behind one Pandera error: which rows, by which rule."""
         reason = error.reason_code.name if error.reason_code else ""
-        if error.schema.name == self._contract.id:
-            raise ValueError(f"{self._contract.id}: {_type_differences(self._contract, table)}")
         column = self._contract.column(error.schema.name)
         if reason == "SERIES_CONTAINS_NULLS":
             rules = _not_null_rules(column)
@@ -196,80 +243,78 @@ def _not_null_rules(column: Column) -> tuple[Rule, ...]:
     )
 
 
-def _check(contract: Contract, column: Column, rule: Rule) -> Check:
-    """One rule as a Pandera check. `n_failure_cases` spares Pandera a copy of every bad value."""
-    from pandera.pyarrow import Check
+def predicate_of(contract: Contract, column: Column, rule: Rule) -> Predicate:
+    """What `rule` asks of the values of `column`, an Arrow array of the contract's type.
 
-    options: dict[str, Any] = {"name": f"{column.name}.{rule.kind}", "n_failure_cases": 1}
+    Raises ContractError when its argument does not fit the type of the column.
+    """
     if rule.kind == "required":
-        return Check(_is_present, native=True, ignore_na=False, **options)
+        return _is_present(column)
     if rule.kind in ("pattern", "min_length", "max_length"):
         if column.pg_type not in ("text", "jsonb"):
             raise _unfit(contract, column, rule, "solo se aplica a columnas de texto")
-        return _text_check(contract, column, rule, options)
+        return _text_predicate(contract, column, rule)
     if rule.kind == "allowed":
         values = [_literal(contract, column, rule, value) for value in rule.argument]
-        return Check(_is_one_of(pa.array(values, column.arrow_type)), native=True, **options)
+        return _is_one_of(pa.array(values, column.arrow_type))
     if column.arrow_type in (pa.string(), pa.bool_()):
         raise _unfit(contract, column, rule, "no se puede comparar con un límite")
-    bound = _bound(rule.kind, column, _literal(contract, column, rule, rule.argument))
-    return Check.ge(bound, **options) if rule.kind == "minimum" else Check.le(bound, **options)
+    value = _literal(contract, column, rule, rule.argument)
+    try:
+        bound = _bound(rule.kind, column, value)
+        # A number has a type of its own: it may be beyond what the column can hold.
+        own = isinstance(bound, Decimal | int)
+        scalar: Any = pa.scalar(bound) if own else pa.scalar(bound, column.arrow_type)
+    except (OverflowError, InvalidOperation, pa.ArrowInvalid) as error:
+        raise _unfit(contract, column, rule, "el límite tiene demasiados dígitos") from error
+    compare: Comparison = pc.greater_equal if rule.kind == "minimum" else pc.less_equal
+    return lambda values: compare(values, scalar)
 
 
-def _text_check(
-    contract: Contract, column: Column, rule: Rule, options: Mapping[str, Any]
-) -> Check:
-    from pandera.pyarrow import Check
-
+def _text_predicate(contract: Contract, column: Column, rule: Rule) -> Predicate:
     if rule.kind == "pattern":
         # As in JSON Schema, on which the standard leans: found anywhere unless it says ^ and $.
-        if _arrow_can_match(rule.argument):
-            return Check.str_contains(rule.argument, **options)
-        return Check(_matches_in_python(rule.argument), native=True, **options)
+        pattern = rule.argument
+        if _arrow_can_match(pattern):
+            return lambda values: pc.match_substring_regex(values, pattern)
+        return _matches_in_python(pattern)
     try:
         length = int(rule.argument)
     except (TypeError, ValueError) as error:
         raise _unfit(contract, column, rule, "el largo debe ser un número entero") from error
-    if rule.kind == "min_length":
-        return Check.str_length(min_value=length, **options)
-    return Check.str_length(max_value=length, **options)
+    compare: Comparison = pc.greater_equal if rule.kind == "min_length" else pc.less_equal
+    return lambda values: compare(pc.utf8_length(values), length)
 
 
-def _is_present(data: PyArrowData) -> pa.ChunkedArray[Any]:
+def _is_present(column: Column) -> Predicate:
     """True where there is a value. A blank text is a value here; the protocol is stricter."""
-    present: pa.ChunkedArray[Any] = pc.is_valid(data.table[data.key])
-    return present
+    not_a_number = pa.types.is_floating(column.arrow_type)
+    return lambda values: pc.invert(pc.is_null(values, nan_is_null=not_a_number))
 
 
-def _is_one_of(values: pa.Array[Any]) -> Callable[[PyArrowData], pa.ChunkedArray[Any]]:
-    """True where the value is in the list, and for nulls.
-
-    Instead of Pandera's `isin`, which compares decimals of different scale as different.
-    """
-
-    def check(data: PyArrowData) -> pa.ChunkedArray[Any]:
-        column = data.table[data.key]
-        return _or_null(pc.is_in(column, value_set=values), column)
-
-    return check
+def _is_one_of(allowed: pa.Array[Any]) -> Predicate:
+    return lambda values: _or_null(pc.is_in(values, value_set=allowed), values)
 
 
-def _matches_in_python(pattern: str) -> Callable[[PyArrowData], pa.ChunkedArray[Any]]:
+def _matches_in_python(pattern: str) -> Predicate:
     """For what Arrow's RE2 lacks, such as look-ahead: each distinct value once, in Python."""
     expression = re.compile(pattern, re.ASCII)
 
-    def check(data: PyArrowData) -> pa.ChunkedArray[Any]:
-        column = data.table[data.key]
-        distinct = pc.unique(column).drop_null()
+    def predicate(values: Any) -> Any:
+        distinct = pc.unique(values).drop_null()
         matching = [value for value in distinct.to_pylist() if expression.search(value)]
-        found = pc.is_in(column, value_set=pa.array(matching, column.type))
-        return _or_null(found, column)
+        return _or_null(pc.is_in(values, value_set=pa.array(matching, values.type)), values)
 
-    return check
+    return predicate
 
 
-def _or_null(good: pa.ChunkedArray[Any], column: pa.ChunkedArray[Any]) -> pa.ChunkedArray[Any]:
-    return cast("pa.ChunkedArray[Any]", pc.or_(good, pc.is_null(column)))
+def _or_null(good: Any, values: Any) -> Any:
+    return pc.or_(good, pc.is_null(values))
+
+
+def _on_column(predicate: Predicate) -> Callable[[PyArrowData], Any]:
+    """A predicate as Pandera calls a check."""
+    return lambda data: predicate(data.table[data.key])
 
 
 def _has_types(contract: Contract) -> Callable[[PyArrowData], bool]:
@@ -279,15 +324,6 @@ def _has_types(contract: Contract) -> Callable[[PyArrowData], bool]:
         return list(data.table.schema.types) == wanted
 
     return check
-
-
-def _type_differences(contract: Contract, table: pa.Table) -> str:
-    return "; ".join(
-        f"{column.name} llegó como {table.schema.field(column.name).type}, "
-        f"el contrato dice {column.arrow_type}"
-        for column in contract.columns
-        if table.schema.field(column.name).type != column.arrow_type
-    )
 
 
 def _failing_rows(table: pa.Table, error: SchemaError) -> pa.BooleanArray:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from expectations.contract_schema import BatchChecker, schema_of
 from expectations.protocol import ProtocolChecker
@@ -329,14 +331,73 @@ def test_a_batch_in_other_types_is_a_mistake_of_the_caller(make_contract):
         ({"physicalType": "integer", "logicalTypeOptions": {"pattern": "1"}}, "texto"),
         ({"physicalType": "boolean", "quality": quality("error", validValues=["x"])}, "'x'"),
         ({"physicalType": "text", "logicalTypeOptions": {"maxLength": "largo"}}, "entero"),
+        ({"physicalType": "bigint", "logicalTypeOptions": {"maximum": 10**40}}, "dígitos"),
     ],
 )
 def test_a_rule_that_cannot_be_used_names_column_and_file(make_contract, column, message):
     contract = make_contract([ID, {"name": "dato", **column}])
     with pytest.raises(ContractError, match=message) as caught:
-        schema_of(contract)
+        BatchChecker(contract)
     assert "dato" in str(caught.value)
     assert str(contract.path) in str(caught.value)
+
+
+@pytest.mark.parametrize("dialect", ["good", "bad"])
+def test_pandera_is_asked_only_about_batches_with_something_wrong(
+    make_contract, batch_of, monkeypatch, dialect
+):
+    contract = make_contract(
+        [ID, {"name": "avance", "physicalType": "integer", "logicalTypeOptions": {"maximum": 9}}]
+    )
+    asked = []
+
+    def spy(of: Any) -> Any:
+        asked.append(of.id)
+        return schema_of(of)
+
+    monkeypatch.setattr("expectations.contract_schema.schema_of", spy)
+    checker = BatchChecker(contract)
+
+    checked = checker.check(
+        *batch_of(contract, [(1, 9), (2, None), (3, 9 if dialect == "good" else 10)])
+    )
+
+    assert (len(asked), len(checked.failures)) == ((0, 0) if dialect == "good" else (1, 1))
+    (rule,) = (r for r in checker.results() if r.columna == "avance")
+    assert (rule.filas_evaluadas, rule.filas_fallidas) == (3, len(asked))
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_the_predicates_call_good_has_no_finding_in_pandera(data):
+    """The short way and the long one say the same of every contract of the city."""
+    contract = CITY[data.draw(st.sampled_from(sorted(CITY)))]
+    values = {
+        column.name: data.draw(
+            st.lists(_values_of(column.arrow_type), min_size=5, max_size=5), label=column.name
+        )
+        for column in contract.columns
+    }
+    batch = pa.RecordBatch.from_pydict(values, schema=contract.arrow_schema)
+    checker = BatchChecker(contract)
+
+    assert checker._is_good(batch) is (checker._findings(batch) == [])
+
+
+def _values_of(kind: pa.DataType) -> st.SearchStrategy[Any]:
+    """Values near the bounds that contracts declare, and missing ones."""
+    zone = UTC if pa.types.is_timestamp(kind) and kind.tz else None
+    some = [
+        (pa.types.is_boolean, [True, False]),
+        (pa.types.is_integer, [0, 1, 5, -1]),
+        (pa.types.is_decimal, [Decimal(0), Decimal(1), Decimal(-1)]),
+        (pa.types.is_floating, [0.0, 1.5, float("nan"), -1.0]),
+        (pa.types.is_timestamp, [dt.datetime(2025, 3, 1, tzinfo=zone)]),
+        (pa.types.is_date, [dt.date(2025, 3, 1), dt.date(1800, 1, 1)]),
+        (pa.types.is_string, ["x", "", "Mujer", "activo", "1234567"]),
+    ]
+    (values,) = (values for is_kind, values in some if is_kind(kind))
+    return st.sampled_from([None, *values])
 
 
 @pytest.mark.parametrize("name", sorted(CITY))
