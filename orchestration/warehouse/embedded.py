@@ -58,6 +58,10 @@ _CONFIG = {
     "max_wal_size": "'4GB'",
     "checkpoint_timeout": "'15min'",
     "wal_compression": "on",
+    # Nobody follows this server, and backups are dumps: what is written into a table that the same
+    # transaction made or emptied (first loads, whole models) need not be written a second time.
+    "wal_level": "'minimal'",
+    "max_wal_senders": "0",
     "random_page_cost": "1.1",
     "jit": "off",  # models of this size spend more time compiling than they win
     "timezone": "'UTC'",

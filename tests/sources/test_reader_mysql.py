@@ -493,3 +493,28 @@ def test_a_lent_session_is_lent_to_nobody_else() -> None:
         theirs.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
         with pytest.raises(PermissionError):
             mysql_relay._log_in(ours, b"a" * 64)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 64, 100_000])
+def test_the_relay_counts_packets_however_they_arrive(piece: int) -> None:
+    """Heads cut in two, empty packets, and the sequel of a row of 16 MB, which is no row."""
+    sizes = [0, 1, 40, 3, 0xFFFFFF, 7, 300]
+    stream = b"".join(size.to_bytes(3, "little") + b"\0" + bytes(min(size, 900)) for size in sizes)
+    # The long one is sent short: its missing bytes would only take time.
+    packets = mysql_relay._Packets()
+    counted, at = 0, 0
+    cut = stream.index(b"\xff\xff\xff")
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        while at < cut:
+            theirs.sendall(stream[at : min(cut, at + piece)])
+            at += len(packets.receive(ours))
+            counted += packets.begun()
+        assert counted == 4
+        theirs.sendall(b"\xff\xff\xff\0" + bytes(1 << 16))
+        received = 0
+        while received < 4 + (1 << 16):
+            received += len(packets.receive(ours))
+            counted += packets.begun()
+        assert counted == 4
+        assert packets._skip == 0xFFFFFF - (1 << 16)

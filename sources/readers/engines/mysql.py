@@ -218,7 +218,7 @@ class Mysql(Engine):
         return (
             [_from_quick(array, kind) for array, kind in zip(batch.columns, kinds, strict=True)]
             for batch in mysql_quick.read_quickly(
-                connection, plain, rows, row_bytes, self._silence_s
+                connection, plain, rows, len(kinds), self._silence_s
             )
         )
 

@@ -14,19 +14,21 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from sources.readers.arrow import pc
 from sources.readers.engines import mysql_relay
 from sources.readers.engines.base import NotDecoded
 
-# Bytes of Arrow that may lie between the server and us.
-_AHEAD_BYTES = 32 << 20
+# Bytes of the server's that may lie between it and us, besides the batch that is being filled.
+_AHEAD_BYTES = 8 << 20
+# What connectorx takes from the wire before it gives a batch, besides its rows and a packet for each
+# column: it reads 32 rows at a time, the last of a batch with the first of the next.
+_PACKETS_BESIDES = 2 * 32 + 8
 _END_SECONDS = 5.0
 _SERVER_ERROR = re.compile(r"ERROR (\d{4}) ?(?:\([0-9A-Z]{5}\))?:? ?(.*)", re.DOTALL)
 _LOST_CONNECTION = 2013
@@ -38,18 +40,16 @@ def can_lend(connection: Any) -> bool:
 
 
 def read_quickly(
-    connection: Any, text: str, batch_rows: int, row_bytes: int, silence_s: int
+    connection: Any, text: str, batch_rows: int, columns: int, silence_s: int
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a statement, in the connection's own session and snapshot.
+    """The rows of a statement of so many columns, in the connection's own session and snapshot.
 
-    `row_bytes` is what one row takes in Arrow at least; the server may be silent for `silence_s`.
-    The connection is busy until the end; when that is not reached, it can only be closed. Raises
-    the driver's OperationalError for what the server says, NotDecoded for what connectorx cannot
-    take.
+    The server may be silent for `silence_s`. The connection is busy until the end; when that is
+    not reached, it can only be closed. Raises the driver's OperationalError for what the server
+    says, NotDecoded for what connectorx cannot take.
     """
-    # On the wire a row has a head, a mark per null, and may have nothing more.
-    growth = 1 + row_bytes / 8
-    loan = _Loan(connection, window=max(256 << 10, int(_AHEAD_BYTES / growth)), silence=silence_s)
+    needed = batch_rows + columns + _PACKETS_BESIDES
+    loan = _Loan(connection, [needed, _AHEAD_BYTES, silence_s])
     try:
         yield from loan.batches(text, batch_rows)
     finally:
@@ -59,7 +59,7 @@ def read_quickly(
 class _Loan:
     """A session lent to connectorx through the relay."""
 
-    def __init__(self, connection: Any, window: int, silence: int) -> None:
+    def __init__(self, connection: Any, limits: Sequence[int]) -> None:
         self._lost = False
         self._token = secrets.token_hex(mysql_relay.TOKEN_CHARACTERS // 2)
         with ExitStack() as closing:
@@ -70,7 +70,7 @@ class _Loan:
             descriptors = [connection._sock.fileno(), listener.fileno(), theirs.fileno()]
             self._relay = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(Path(mysql_relay.__file__)),
-                 *map(str, [*descriptors, window, silence])],
+                 *map(str, [*descriptors, *limits])],
                 pass_fds=descriptors,
                 stdin=subprocess.DEVNULL,
                 # Ctrl+C is the reader's to answer.
@@ -91,7 +91,7 @@ class _Loan:
                 self._wait_for_rows(taken)
                 batch = stream.read_next_batch()
                 self._say(mysql_relay.HAVE_ROWS)
-                taken = _least_on_the_wire(batch)
+                taken = batch.num_rows
                 if batch.num_rows:
                     yield batch
         except StopIteration:
@@ -144,22 +144,6 @@ class _Loan:
                 if word == mysql_relay.LOST:
                     return True
         return False
-
-
-def _least_on_the_wire(batch: pa.RecordBatch) -> int:
-    """Bytes that these rows took at least as the server sent them (MySQL's binary protocol)."""
-    rows, columns = batch.num_rows, batch.num_columns
-    size = rows * (4 + 1 + (columns + 9) // 8)
-    for column in batch.columns:
-        values = rows - column.null_count
-        kind = column.type
-        if pa.types.is_string(kind):
-            size += values + (pc.sum(pc.binary_length(column)).as_py() or 0)
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            size += values * kind.bit_width // 8
-        else:
-            size += values
-    return size
 
 
 def _connectorx() -> Any:

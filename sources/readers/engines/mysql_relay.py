@@ -10,19 +10,19 @@ and from then on its commands go to the session, and the server's answers back. 
 is of the same snapshot, and the real password, the socket and the way of logging in are not its
 business.
 
-What the client has read it holds in memory until somebody takes it, without limit. So no more than
-`window` bytes go to it ahead of what was taken; and as the reader can only say what rows took at
-least, as much again once the client has plainly run dry.
+What the client has read it holds in memory until somebody takes it, without limit. So the rows
+that pass are counted, packet by packet, and the reader says how many it took: once the client has
+what the next batch needs, no more than `window` bytes lie between the server and the reader.
 
 The client's library also stops all of Python while it waits for rows. So the reader asks here
 first, and is answered once rows are on their way: it is while a server sorts, or has gone silent,
 that waiting takes long.
 
 Arguments: file descriptors of the session, of a listening socket and of the control socket; the
-window in bytes; the seconds a server may be silent. Over the control socket come 64 characters of
-password, and then numbers of 8 bytes: n >= 0 for "rows of at least n bytes were taken, may I wait
-for more?", and -1 for "I have some". Back goes `y` for yes, and `x` when the server was lost. The
-end of the control socket ends the program.
+packets that the client needs for a batch; the window in bytes; the seconds a server may be silent.
+Over the control socket come 64 characters of password, and then numbers of 8 bytes: n >= 0 for "n
+rows were taken, may I wait for more?", and -1 for "I have some". Back goes `y` for yes, and `x`
+when the server was lost. The end of the control socket ends the program.
 """
 
 from __future__ import annotations
@@ -49,13 +49,18 @@ _UTF8MB4, _AUTOCOMMIT = 45, 2
 _PLUGIN = b"mysql_native_password"
 _OK = b"\x00\x00\x00\x02\x00\x00\x00"
 _CHUNK = 1 << 20
-# A client that has rows at hand answers at once; one that waits this long has none left.
-_DRY_SECONDS = 0.004
+# The first three of a packet's four bytes of head are its length; one this long has a sequel.
+_HEAD = struct.Struct("<I")
+_LONGEST = 0xFFFFFF
 # A server that has sent something this recently is sending.
 _RECENTLY_SECONDS = 0.2
+# A client that should have enough for a batch, and gives none for this long, has not.
+_STUCK_SECONDS = 2.0
 
 
-def main(session_fd: int, listener_fd: int, control_fd: int, window: int, silence: int) -> None:
+def main(
+    session_fd: int, listener_fd: int, control_fd: int, needed: int, window: int, silence: int
+) -> None:
     """Serve one client, then end."""
     with (
         socket.socket(fileno=session_fd) as session,
@@ -71,7 +76,7 @@ def main(session_fd: int, listener_fd: int, control_fd: int, window: int, silenc
         listener.close()
         with client:
             _log_in(client, token)
-            _Relay(session, client, control, window, silence).run()
+            _Relay(session, client, control, needed, window, silence).run()
 
 
 def _log_in(client: socket.socket, token: bytes) -> None:
@@ -112,52 +117,61 @@ def scramble(password: bytes, salt: bytes) -> bytes:
 
 
 class _Relay:
-    """Bytes both ways. `_state` follows the statement: before it, sent, rows coming, ended."""
+    """Bytes both ways. `_state` follows the statement: before it, sent, rows coming, ended.
+
+    `_rows` and `_bytes` are what has gone to the client and was not taken yet.
+    """
 
     def __init__(
         self,
         session: socket.socket,
         client: socket.socket,
         control: socket.socket,
+        needed: int,
         window: int,
         silence: int,
     ) -> None:
         self._session, self._client, self._control = session, client, control
-        self._window, self._silence = window, silence
-        self._credit = window
+        self._needed, self._window, self._silence = needed, window, silence
         self._state = "before"
         self._last_rows = 0.0
-        self._asked = False
-        self._waiting_since: float | None = None
+        self._asked = self._waiting = False
         self._heard = b""
-        self._buffer = memoryview(bytearray(_CHUNK))
+        self._packets = _Packets()
+        self._rows = self._bytes = 0
 
     def run(self) -> None:
         while True:
             watched = [self._client, self._control]
-            if self._credit > 0:
+            if not self._full:
                 watched.append(self._session)
-            ready, _, _ = select.select(watched, [], [], self._patience())
+            ready, _, _ = select.select(watched, [], [], self._patience)
             if self._control in ready and not self._hear():
                 return
             if self._client in ready and not self._command():
                 return
             lost = self._session in ready and not self._answer()
-            if lost or (not ready and self._credit > 0):
+            if not ready and self._full:
+                # It needs more than was thought: as much more as this is from now on.
+                self._needed = self._rows + 1
+            elif lost or not ready:
                 self._control.sendall(LOST)
                 return
-            self._refill()
             if self._asked and self._rows_are_near():
-                self._asked = False
-                self._waiting_since = time.monotonic()
+                self._asked, self._waiting = False, True
                 self._control.sendall(YES)
 
+    @property
+    def _full(self) -> bool:
+        """Whether the client has all it needs, and as much as it may hold."""
+        return self._rows >= self._needed and self._bytes >= self._window
+
+    @property
     def _patience(self) -> float | None:
-        if self._credit > 0:
+        """Seconds to wait for anything: for the server, or for a client that has enough."""
+        if not self._full:
             return self._silence
-        if self._waiting_since is None:
-            return None
-        return max(0.0, self._waiting_since + _DRY_SECONDS - time.monotonic())
+        return _STUCK_SECONDS if self._waiting else None
 
     def _hear(self) -> bool:
         word = self._control.recv(_CHUNK)
@@ -165,8 +179,11 @@ class _Relay:
         whole = len(self._heard) // NUMBER.size * NUMBER.size
         for (number,) in NUMBER.iter_unpack(self._heard[:whole]):
             self._asked = number != HAVE_ROWS
-            self._waiting_since = None
-            self._credit = min(self._window, self._credit + max(0, number))
+            self._waiting = False
+            if number > 0:
+                taken = min(number, self._rows)
+                self._bytes -= self._bytes * taken // max(1, self._rows)
+                self._rows -= taken
         self._heard = self._heard[whole:]
         return bool(word)
 
@@ -179,6 +196,7 @@ class _Relay:
             return False
         if command[0] == _EXECUTE:
             self._state = "sent"
+            self._rows = self._bytes = 0
         elif self._state in ("sent", "rows"):
             self._state = "ended"
         self._session.sendall(_packet(sequence, command))
@@ -186,28 +204,51 @@ class _Relay:
 
     def _answer(self) -> bool:
         try:
-            count = self._session.recv_into(self._buffer)
+            data = self._packets.receive(self._session)
         except ConnectionError:
             return False
-        self._client.sendall(self._buffer[:count])
-        self._credit -= count
+        self._client.sendall(data)
+        packets = self._packets.begun()
         if self._state in ("sent", "rows"):
             self._state, self._last_rows = "rows", time.monotonic()
-        return count > 0
+            self._rows += packets
+            self._bytes += len(data)
+        return len(data) > 0
 
     def _rows_are_near(self) -> bool:
         """Whether a wait for rows can only be short: they come, have come, or no more will."""
         if self._state == "rows":
-            recent = time.monotonic() - self._last_rows < _RECENTLY_SECONDS
-            return recent or self._credit <= 0
+            return self._full or time.monotonic() - self._last_rows < _RECENTLY_SECONDS
         return self._state == "ended"
 
-    def _refill(self) -> None:
-        dry = self._waiting_since is not None and (
-            time.monotonic() - self._waiting_since >= _DRY_SECONDS
-        )
-        if self._credit <= 0 and dry:
-            self._credit = self._window
+
+class _Packets:
+    """Receives bytes of the server and counts the packets that begin in them."""
+
+    def __init__(self) -> None:
+        self._buffer = memoryview(bytearray(_CHUNK + _HEAD.size))
+        self._start = self._end = 0
+        self._skip = 0
+
+    def receive(self, session: socket.socket) -> memoryview:
+        """The next bytes; none at the end of the connection. Valid until the next call."""
+        self._end = self._start + session.recv_into(self._buffer[self._start :], _CHUNK)
+        return self._buffer[self._start : self._end]
+
+    def begun(self) -> int:
+        """How many packets begin in the bytes received last; a long row's sequels do not count."""
+        head, buffer, size = _HEAD.unpack_from, self._buffer, _HEAD.size
+        at, last, count = self._skip, self._end - size, 0
+        while at <= last:
+            length = head(buffer, at)[0] & _LONGEST
+            count += length != _LONGEST
+            at += size + length
+        # A head that was cut in two is put before the bytes to come.
+        cut = bytes(buffer[at : self._end])
+        buffer[: len(cut)] = cut
+        self._start = len(cut)
+        self._skip = max(0, at - self._end)
+        return count
 
 
 def _packet(sequence: int, payload: bytes) -> bytes:

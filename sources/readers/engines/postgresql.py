@@ -244,7 +244,8 @@ class _Receiver:
     def _stop(self, over: bool) -> None:
         """Whoever stops reading early ends the connection: nothing else frees a waiting thread."""
         self._given_up.set()
-        if not over:
+        # Closed by others, as when a generator is collected late, it has freed the thread already.
+        if not over and not self._cursor.connection.closed:
             with suppress(OSError), socket.socket(fileno=os.dup(self._handle())) as wire:
                 wire.shutdown(socket.SHUT_RDWR)
         self._thread.join()

@@ -209,17 +209,7 @@ def test_good_and_bad_rows_in_turn_are_each_where_they_belong(
 # --- memory -------------------------------------------------------------------------------------
 
 
-_GROWS = pytest.mark.xfail(
-    strict=True,
-    reason="the relay of the fast way refills its window by the clock: on a busy machine rows heap "
-    "up in the client's library, more of them the larger the table is",
-)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "source", ["postgresql", pytest.param("mysql", marks=_GROWS)], indirect=True
-)
 def test_memory_does_not_grow_with_the_table(
     tmp_path: Path, source: TableSource, new_warehouse: Callable[[], Warehouse]
 ) -> None:
