@@ -36,6 +36,23 @@ def table_name(contract: Contract) -> sql.Identifier:
     return sql.Identifier(RAW, contract.landing_table)
 
 
+def stamp_rows(connection: Connection, contract: Contract, load_id: int | None) -> None:
+    """Have the raw table give rows that come without one this load number; None: none any more.
+
+    For the time of one load that holds the table exclusively: a row needs not bring it.
+    """
+    change = (
+        sql.SQL("drop default")
+        if load_id is None
+        else sql.SQL("set default {}").format(sql.Literal(load_id))
+    )
+    connection.execute(
+        sql.SQL("alter table {} alter column {} {}").format(
+            table_name(contract), sql.Identifier(LOAD_ID), change
+        )
+    )
+
+
 def ensure_raw_table(connection: Connection, contract: Contract) -> None:
     """Make the raw table and the dataset's quarantine view, or add columns of a newer contract.
 

@@ -18,7 +18,7 @@ from sources.errors import LoadRefused, SourceChanged
 from sources.landing.quarantine import CHUNK, Quarantine
 from sources.landing.report import Checker, LoadReport, Progress, RowFailure
 from sources.readers import RawBatch, Reader, RejectedRow
-from sources.readers.base import row_values
+from sources.readers.base import Sent, row_values
 from sources.urls import redact
 
 _REFUSAL_MIN_ROWS = 50
@@ -27,11 +27,13 @@ _REFUSAL_MIN_ROWS = 50
 @dataclass(frozen=True, slots=True)
 class Judged:
     """A batch after the doorstep: `good` has `contract.arrow_schema`, `rows` numbers its rows as
-    the source does, `bad` are the others, verbatim. Together they are what was read."""
+    the source does, `bad` are the others, verbatim. Together they are what was read. `sent` has
+    the good rows as binary COPY, where they came so and nothing had to be done to any of them."""
 
     good: pa.RecordBatch
     rows: pa.Int64Array
     bad: list[RejectedRow]
+    sent: Sent = ()
 
     @property
     def read(self) -> int:
@@ -48,7 +50,22 @@ def judge(contract: Contract, checkers: Sequence[Checker], raw: RawBatch) -> Jud
         if checked.failures:
             bad.extend(_refused(contract, raw, rows, checked.failures))
         batch, rows = checked.good, checked.good_rows
-    return Judged(batch, rows, bad)
+    return Judged(batch, rows, bad, _still_as_sent(raw, batch))
+
+
+def _still_as_sent(raw: RawBatch, good: pa.RecordBatch) -> Sent:
+    """What was sent, unless rows were set aside, or a value was not what its type says.
+
+    An infinite time or NaN makes a column of that batch text, whatever its declared type.
+    """
+    if not raw.sent or good.num_rows != raw.data.num_rows:
+        return ()
+    same = all(
+        read.type == kept.type
+        or (pa.types.is_decimal(read.type) and read.type.scale == getattr(kept.type, "scale", None))
+        for read, kept in zip(raw.data.columns, good.columns, strict=True)
+    )
+    return raw.sent if same else ()
 
 
 def checked_batches(
@@ -58,8 +75,8 @@ def checked_batches(
     quarantine: Quarantine,
     report: LoadReport,
     progress: Progress,
-) -> Iterator[tuple[pa.RecordBatch, pa.Int64Array]]:
-    """Cast and check each batch; what does not pass goes to quarantine, the rest is yielded.
+) -> Iterator[Judged]:
+    """Cast and check each batch; what does not pass goes to quarantine, the rest is for raw.
 
     Bad rows are handed over many at a time, because each time interrupts the writing of the good
     ones; all of them have been once the last batch is asked for and there is none.
@@ -80,7 +97,7 @@ def checked_batches(
         report.reasons.update(row.rule for row in judged.bad)
         report.bad_columns.update(row.column for row in judged.bad if row.column)
         progress(report.read)
-        yield judged.good, judged.rows
+        yield judged
     quarantine.add(held, file)
 
 

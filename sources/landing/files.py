@@ -242,12 +242,12 @@ class _Feed:
             note_drift(connection, contract, reader, context, report, file=file.name)
             with Writer(connection, table_name(contract), contract, load_id) as writer:
                 quarantine.pause = writer.pause
-                for batch, rows in checked_batches(
+                for judged in checked_batches(
                     reader.batches(), contract, self._checkers, quarantine, report, context.progress
                 ):
-                    partitions.prepare(batch, writer.pause)
-                    extent.add(batch)
-                    writer.write(batch, rows)
+                    partitions.prepare(judged.good, writer.pause)
+                    extent.add(judged.good)
+                    writer.write(judged.good, judged.rows)
             finish_reading(reader, report)
             report.notes.extend(notes_of(reader))
         report.loaded = report.read - report.quarantined

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from psycopg import sql
 
 from sources.contract import Contract
+from sources.landing.doorstep import Judged
 from sources.landing.partitions import Partitions
 from sources.landing.quarantine import CHUNK, Quarantine
 from sources.landing.records import names_of
@@ -31,6 +32,7 @@ from sources.raw_table import (
     audit_columns,
     drop_key,
     key_name,
+    stamp_rows,
     table_name,
 )
 from sources.readers import RejectedRow
@@ -87,14 +89,18 @@ class Intake:
         if self._writer is not None:
             self._writer.pause()
 
-    def write(self, batch: pa.RecordBatch, rows: pa.Int64Array) -> None:
-        """Take a batch of the contract's schema; `rows` are its source row numbers."""
+    def write(self, judged: Judged) -> None:
+        """Take the good rows of a batch."""
+        batch, rows = judged.good, judged.rows
         if batch.num_rows == 0:
             return
         if self._writer is None:
             self._writer = self._begin()
         self._partitions.prepare(batch, self.pause)
-        self._writer.write(batch, rows)
+        if self.straight and judged.sent:
+            self._writer.pass_on(judged.sent)
+        else:
+            self._writer.write(batch, rows)
         self.wrote = True
         if self.straight:
             self._numbers.add(rows)
@@ -105,6 +111,8 @@ class Intake:
 
     def settle_straight(self, quarantine: Quarantine, report: LoadReport) -> None:
         """Build the key over the rows written into raw; what stands in its way leaves for good."""
+        if self.wrote:
+            stamp_rows(self._connection, self._contract, None)
         if not self._contract.key or self._key is None:
             return
         self._connection.execute(
@@ -185,11 +193,12 @@ class Intake:
     def _begin(self) -> Writer:
         self.straight = self._may_be_straight and self._take_raw()
         if self.straight:
+            # The table is ours until the load commits: it gives every row the load's number.
+            stamp_rows(self._connection, self._contract, self._load_id)
             return Writer(
                 self._connection,
                 table_name(self._contract),
                 self._contract,
-                self._load_id,
                 freeze=not self._contract.partition_by,
             )
         create_input(self._connection, self._contract)

@@ -87,10 +87,10 @@ def _load(
             note_drift(connection, contract, reader, context, report)
             with intake:
                 quarantine.pause = intake.pause
-                for batch, rows in checked_batches(
+                for judged in checked_batches(
                     reader.batches(), contract, checkers, quarantine, report, context.progress
                 ):
-                    intake.write(batch, rows)
+                    intake.write(judged)
             finish_reading(reader, report)
             report.notes.extend(notes_of(reader))
             if report.totals is not None:

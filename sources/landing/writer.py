@@ -22,7 +22,8 @@ from psycopg.copy import Writer as CopyWriter
 
 from sources.contract import Contract
 from sources.landing.records import names_of
-from sources.raw_table import Connection, audit_columns
+from sources.raw_table import LOAD_ID, Connection, audit_columns
+from sources.readers.base import Sent
 
 ORDER = "_orden"
 # Encoded batches that may wait for the server: it is kept busy, and memory stays small.
@@ -42,17 +43,20 @@ class Writer:
         connection: Connection,
         target: sql.Identifier,
         contract: Contract,
-        load_id: int,
+        load_id: int | None = None,
         *,
         with_order: bool = False,
         freeze: bool = False,
     ) -> None:
-        """`with_order` adds row numbers; `freeze` is for a table emptied in this transaction."""
+        """Without `load_id` the table itself gives it to the rows. `with_order` adds row numbers;
+        `freeze` is for a table emptied in this transaction."""
         self._connection = connection
         self._contract = contract
-        self._load_id = pa.scalar(load_id, pa.int64())
+        self._load_id = None if load_id is None else pa.scalar(load_id, pa.int64())
         self._with_order = with_order
         extra = [*audit_columns(contract), *([ORDER] if with_order else [])]
+        if load_id is None:
+            extra.remove(LOAD_ID)
         self._schema = pa.schema(
             [*contract.arrow_schema, *(pa.field(name, pa.int64()) for name in extra)]
         )
@@ -82,7 +86,9 @@ class Writer:
         """
         if batch.num_rows == 0:
             return
-        arrays = [*batch.columns, pa.repeat(self._load_id, batch.num_rows)]
+        arrays = [*batch.columns]
+        if self._load_id is not None:
+            arrays.append(pa.repeat(self._load_id, batch.num_rows))
         if self._contract.from_files:
             arrays.append(rows)
         if self._with_order:
@@ -92,6 +98,19 @@ class Writer:
         assert self._copy is not None
         whole = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
         self._copy.write(self._encoder.write_batch(whole))
+
+    def pass_on(self, sent: Sent) -> None:
+        """Append rows that came as binary COPY of the contract's columns and types.
+
+        For a table that gives its rows all the rest. Raises as `write` does.
+        """
+        if len(self._schema) != len(self._contract.columns):
+            raise ValueError("rows without their audit columns for a table that does not give them")
+        if self._copy is None:
+            self._begin()
+        assert self._copy is not None
+        for piece in sent:
+            self._copy.write(piece)
 
     def pause(self) -> None:
         """End the COPY under way, if any: the connection can be used for something else."""

@@ -60,13 +60,19 @@ class RejectedRow:
     values: dict[str, str | None]
 
 
+# Pieces of a binary COPY: whole rows, without header and end mark.
+Sent = tuple[memoryview, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class RawBatch:
     """What was read, under the contract's names, still as the source gave it.
 
     `data` holds the contract's columns, constants included, each as text or in an Arrow type of
     the source. `rows` numbers each row of `data` (1-based, per file for files); numbers missing
-    from it are those of `rejected`. `skipped` counts rows that are not data (totals).
+    from it are those of `rejected`. `skipped` counts rows that are not data (totals). `sent` has
+    the same rows as PostgreSQL's binary COPY writes them, where they came so and every column is
+    declared there as it is in raw; else it is empty.
     """
 
     data: pa.RecordBatch
@@ -74,6 +80,7 @@ class RawBatch:
     file: str | None = None
     rejected: tuple[RejectedRow, ...] = ()
     skipped: int = 0
+    sent: Sent = ()
 
     @property
     def first_row(self) -> int:

@@ -29,6 +29,7 @@ from sources.readers.base import (
     ClosingReader,
     RawBatch,
     ReaderOptions,
+    Sent,
     build_batch,
     check_settings_hint,
     key_batch,
@@ -153,7 +154,7 @@ class DatabaseReader(ClosingReader):
         names = {name: source for name, source in self._source_names.items() if name in key}
         query = select_columns(self._contract, self._engine, names, self._found)
         quickly = self._keys_go_quickly(names)
-        for columns in self._stream(self._connection, query, quickly=quickly):
+        for columns, _ in self._stream(self._connection, query, quickly=quickly):
             yield key_batch(self._contract, columns)
 
     def batches(self) -> Iterator[RawBatch]:
@@ -171,22 +172,29 @@ class DatabaseReader(ClosingReader):
             self._stream(connection, part, quickly=quickly)
             for connection, part in zip(connections, self._parts(query), strict=True)
         ]
-        for columns in in_turn(streams):
+        as_in_raw = self._is_as_in_raw()
+        for columns, sent in in_turn(streams):
             rows = np.arange(first, first + len(next(iter(columns.values()))), dtype=np.int64)
             first += len(rows)
-            yield build_batch(self._contract, columns, rows)
+            batch = build_batch(self._contract, columns, rows)
+            yield replace(batch, sent=sent) if as_in_raw and not batch.rejected else batch
 
     def _stream(
         self, connection: Any, query: sa.Select[Any], *, quickly: bool
-    ) -> Generator[dict[str, Array], None, None]:
-        """The rows of a statement, by column of the contract."""
+    ) -> Generator[tuple[dict[str, Array], Sent], None, None]:
+        """The rows of a statement, by column of the contract, and as they were sent if at all."""
         engine, names = self._engine, [column.name for column in query.selected_columns]
         try:
-            stream = engine.stream_quickly(connection, query, self._batch_rows) if quickly else None
-            if stream is None:
-                stream = engine.stream(connection, query, self._batch_rows)
-            for arrays in stream:
-                yield dict(zip(names, arrays, strict=True))
+            sent_too = engine.stream_as_sent(connection, query, self._batch_rows)
+            if sent_too is None:
+                stream = None
+                if quickly:
+                    stream = engine.stream_quickly(connection, query, self._batch_rows)
+                if stream is None:
+                    stream = engine.stream(connection, query, self._batch_rows)
+                sent_too = ((arrays, ()) for arrays in stream)
+            for arrays, sent in sent_too:
+                yield dict(zip(names, arrays, strict=True)), sent
         except NotDecoded as error:
             raise problem(
                 SourceChanged,
@@ -270,6 +278,14 @@ class DatabaseReader(ClosingReader):
             query, column, self._bounds,
             lambda value: self._engine.since(column, value, source.zoned),
         )  # fmt: skip
+
+    def _is_as_in_raw(self) -> bool:
+        """Whether the source has all columns of raw, in its order and declared as there."""
+        columns = self._contract.columns
+        return list(self._source_names) == [column.name for column in columns] and all(
+            self._engine.is_as_in_raw(self._found[self._source_names[column.name]], column)
+            for column in columns
+        )
 
     def _refuse_what_cannot_be_carried(self) -> None:
         for name, source in self._source_names.items():

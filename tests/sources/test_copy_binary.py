@@ -32,7 +32,9 @@ def copied(connection: Any, query: str, *, batch_rows: int = 1000) -> list[list[
         cursor.execute(f"select * from ({query}) q limit 0")
         kinds = [entry[1] for entry in cursor.description]
         assert NATIVE.issuperset(kinds)
-        stream = CopyStream(kinds, batch_rows, BATCH_BYTES, batches.append)
+        stream = CopyStream(
+            kinds, batch_rows, BATCH_BYTES, lambda arrays, sent: batches.append(arrays)
+        )
         cursor.copy_expert(f"copy ({query}) to stdout (format binary)", stream)
         stream.finish()
     return batches
@@ -150,7 +152,7 @@ def test_pieces_of_different_representation_become_one_batch(connection: Any) ->
 
 
 def test_a_stream_that_breaks_off_is_an_error() -> None:
-    stream = CopyStream([20], 10, BATCH_BYTES, lambda arrays: None)
+    stream = CopyStream([20], 10, BATCH_BYTES, lambda arrays, sent: None)
     stream.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8) + b"\x00\x01\x00\x00\x00\x08" + bytes(8))
 
     with pytest.raises(ValueError, match="has no end"):

@@ -18,7 +18,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from sources.contract import Column
 from sources.readers.arrow import Array
-from sources.readers.base import ReaderOptions, column_from_values
+from sources.readers.base import ReaderOptions, Sent, column_from_values
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -178,6 +178,16 @@ class Engine(ABC):
         Raises NotDecoded, at any batch, for a value it cannot take.
         """
         return None
+
+    def stream_as_sent(
+        self, connection: Any, statement: sa.Select[Any], batch_rows: int
+    ) -> Iterator[tuple[list[Array], Sent]] | None:
+        """As `stream`, each batch also as the binary COPY it came by; None where it does not."""
+        return None
+
+    def is_as_in_raw(self, source: SourceColumn, target: Column) -> bool:
+        """Whether a column is declared at the source as in raw: its bytes could go there."""
+        return False
 
     def estimated_rows(self, connection: Any, table: sa.TableClause) -> int:
         """About how many rows a table has, by the server's statistics; 0 where unknown."""

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sources.readers.arrow import Array, pc
+from sources.readers.base import Sent
 
 # pg_type.oid of the types whose binary form is read as such; any other must be asked for as text.
 BOOL, INT8, INT2, INT4, TEXT, FLOAT8 = 16, 20, 21, 23, 25, 701
@@ -52,8 +53,8 @@ Places = npt.NDArray[np.int64]
 class CopyStream:
     """Collects the messages of one COPY and gives batches; `write` is called for every message.
 
-    `kinds` are the type oids of the columns. A batch is handed to `deliver` when it has
-    `batch_rows` rows or `batch_bytes` bytes; `finish` hands over the rest.
+    `kinds` are the type oids of the columns. A batch is handed to `deliver`, as arrays and as it
+    came, when it has `batch_rows` rows or `batch_bytes` bytes; `finish` hands over the rest.
     """
 
     # Rows decoded at once: few enough for their bytes to stay in the processor's cache.
@@ -64,7 +65,7 @@ class CopyStream:
         kinds: Sequence[int],
         batch_rows: int,
         batch_bytes: int,
-        deliver: Callable[[list[Array]], None],
+        deliver: Callable[[list[Array], Sent], None],
     ) -> None:
         self._kinds = kinds
         self._rows = batch_rows
@@ -72,6 +73,7 @@ class CopyStream:
         self._deliver = deliver
         self._messages: list[bytes] = []
         self._decoded: list[list[Array]] = []
+        self._sent: list[memoryview] = []
         self._decoded_rows = self._decoded_bytes = 0
         self._collector = self._collect()
         next(self._collector)
@@ -91,15 +93,17 @@ class CopyStream:
     def _collect(self) -> Generator[None, bytes, None]:
         first = yield
         self._messages.append(_without_header(first))
+        rows = min(self._rows, self._AT_ONCE)
         while True:
             messages = self._messages
-            append, size = messages.append, 0
-            for _ in range(min(self._rows, self._AT_ONCE)):
-                message = yield
-                append(message)
-                size += len(message)
-                if size >= self._bytes:
-                    break
+            append, size, count = messages.append, 0, 0
+            while count < rows and size < self._bytes:
+                # Few at first: long rows are to be noticed before they are many.
+                step = min(rows - count, 1 + count)
+                for _ in range(step):
+                    append((yield))
+                size += sum(map(len, messages[-step:]))
+                count += step
             # The last message is kept back: it may be the end mark, which is no row.
             self._messages = [messages.pop()]
             self._decode(messages)
@@ -109,16 +113,19 @@ class CopyStream:
     def _decode(self, messages: list[bytes]) -> None:
         rows = [message for message in messages if message] if b"" in messages else messages
         if rows:
-            arrays = decode(rows, self._kinds)
+            block = b"".join((*rows, _PADDING))
+            arrays = _decode_block(block, np.fromiter(map(len, rows), np.int64), self._kinds)
             self._decoded.append(arrays)
+            self._sent.append(memoryview(block)[: -len(_PADDING)])
             self._decoded_rows += len(rows)
             self._decoded_bytes += sum(array.nbytes for array in arrays)
 
     def _hand_over(self) -> None:
         pieces, self._decoded = self._decoded, []
+        sent, self._sent = self._sent, []
         self._decoded_rows = self._decoded_bytes = 0
         if pieces:
-            self._deliver([_joined(column) for column in zip(*pieces, strict=True)])
+            self._deliver([_joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
 
 
 def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
@@ -126,9 +133,12 @@ def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
 
     Raises ValueError when a row is not as long as its fields, or has another number of them.
     """
-    # Behind a null in the last row there is nothing to read: some bytes are added.
-    block = np.frombuffer(b"".join((*rows, _PADDING)), np.uint8)
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return _decode_block(b"".join((*rows, _PADDING)), np.fromiter(map(len, rows), np.int64), kinds)
+
+
+def _decode_block(padded: bytes, lengths: Places, kinds: Sequence[int]) -> list[Array]:
+    """The same of rows already joined; padded, for behind a null in the last there is nothing."""
+    block = np.frombuffer(padded, np.uint8)
     ends = np.cumsum(lengths)
     places = ends - lengths
     if not (_gather(block, places, "i2") == len(kinds)).all():

@@ -26,8 +26,8 @@ from sources.readers.engines.base import NotDecoded
 
 # Bytes of the server's that may lie between it and us, besides the batch that is being filled.
 _AHEAD_BYTES = 8 << 20
-# What connectorx takes from the wire before it gives a batch, besides its rows and a packet for each
-# column: it reads 32 rows at a time, the last of a batch with the first of the next.
+# What connectorx takes from the wire before it gives a batch, besides its rows and a packet for
+# each column: it reads 32 rows at a time, the last of a batch with the first of the next.
 _PACKETS_BESIDES = 2 * 32 + 8
 _END_SECONDS = 5.0
 _SERVER_ERROR = re.compile(r"ERROR (\d{4}) ?(?:\([0-9A-Z]{5}\))?:? ?(.*)", re.DOTALL)

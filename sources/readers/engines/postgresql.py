@@ -22,9 +22,17 @@ from typing import Any, ClassVar
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import psycopg2 as postgresql
 
+from sources.contract import Column
 from sources.readers.arrow import Array
-from sources.readers.base import DEFAULT_OPTIONS, ReaderOptions
-from sources.readers.engines.base import APPLICATION, Declared, Engine, Trouble, by_text
+from sources.readers.base import DEFAULT_OPTIONS, ReaderOptions, Sent
+from sources.readers.engines.base import (
+    APPLICATION,
+    Declared,
+    Engine,
+    SourceColumn,
+    Trouble,
+    by_text,
+)
 from sources.readers.engines.copy_binary import NATIVE, TEXT, CopyStream
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
@@ -32,6 +40,15 @@ from sources.urls import SourceUrl
 # A batch is handed over when it has this many bytes, however few rows they are.
 _BATCH_BYTES = 8 << 20
 _WAITING_BATCHES = 2
+# Types whose binary form is the same in every PostgreSQL, as the catalogue and contracts name them.
+_SENT_AS_BYTES = re.compile(
+    r"^(boolean|smallint|integer|bigint|double precision|date|timestamptz?|numeric\(\d+,\d+\))$"
+)
+_SHORT_NAMES = {
+    "timestamp with time zone": "timestamptz",
+    "timestamp without time zone": "timestamp",
+}
+_ANY_TEXT = re.compile(r"^(text|character varying(\(\d+\))?)$")
 
 
 class Postgresql(Engine):
@@ -129,11 +146,23 @@ class Postgresql(Engine):
     def stream(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
     ) -> Iterator[list[Array]]:
+        return (arrays for arrays, _ in self.stream_as_sent(connection, statement, batch_rows))
+
+    def stream_as_sent(
+        self, connection: Any, statement: sa.Select[Any], batch_rows: int
+    ) -> Iterator[tuple[list[Array], Sent]]:
         """The server's rows are received by a thread of their own while the last are worked on."""
         with connection.cursor() as cursor:
             copy_out, kinds = self._copy_statement(cursor, statement)
             receiver = _Receiver(cursor, copy_out, kinds, batch_rows)
             yield from receiver.batches(self._read_timeout_s)
+
+    def is_as_in_raw(self, source: SourceColumn, target: Column) -> bool:
+        declared = source.type or ""
+        if target.pg_type == "text":
+            return _ANY_TEXT.match(declared) is not None
+        name = _SHORT_NAMES.get(declared, declared)
+        return name == target.pg_type and _SENT_AS_BYTES.match(name) is not None
 
     def _copy_statement(self, cursor: Any, statement: sa.Select[Any]) -> tuple[Any, list[int]]:
         """The COPY of a statement, and the type of each of its columns in the COPY.
@@ -188,7 +217,8 @@ class Postgresql(Engine):
         return bool(entry[1] == self._TIMESTAMPTZ_OID)
 
 
-_Item = list[Array] | BaseException | None
+_Batch = tuple[list[Array], Sent]
+_Item = _Batch | BaseException | None
 
 
 class _Receiver:
@@ -199,10 +229,10 @@ class _Receiver:
         self._statement = statement
         self._queue: queue.Queue[_Item] = queue.Queue(_WAITING_BATCHES)
         self._given_up = threading.Event()
-        self._copy = CopyStream(kinds, rows, _BATCH_BYTES, self._queue_up)
+        self._copy = CopyStream(kinds, rows, _BATCH_BYTES, lambda *batch: self._queue_up(batch))
         self._thread = threading.Thread(target=self._receive, name="copy-out", daemon=True)
 
-    def batches(self, silence_s: int) -> Iterator[list[Array]]:
+    def batches(self, silence_s: int) -> Iterator[_Batch]:
         """The batches as they come; a server silent for `silence_s` seconds is given up."""
         self._thread.start()
         over = False
