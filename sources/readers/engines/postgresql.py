@@ -42,7 +42,7 @@ _BATCH_BYTES = 8 << 20
 _WAITING_BATCHES = 2
 # Types whose binary form is the same in every PostgreSQL, as the catalogue and contracts name them.
 _SENT_AS_BYTES = re.compile(
-    r"^(boolean|smallint|integer|bigint|double precision|date|timestamptz?|numeric\(\d+,\d+\))$"
+    r"^(boolean|smallint|integer|bigint|double precision|date|timestamp(tz)?|numeric\(\d+,\d+\))$"
 )
 _SHORT_NAMES = {
     "timestamp with time zone": "timestamptz",
