@@ -257,8 +257,8 @@ def _matcher(query: str) -> Callable[[Mapping[str, Any]], bool]:
     def holds(document: Mapping[str, Any]) -> bool:
         either = " OR " in query
         found = []
-        for field, value in wanted:
-            has = document.get(field)
+        for name, value in wanted:
+            has = document.get(name)
             found.append(value in has if isinstance(has, list) else has == value)
         return (any(found) if either else all(found)) if found else True
 
