@@ -30,10 +30,12 @@ import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import orjson
 import requests
@@ -45,6 +47,7 @@ from requests_toolbelt import MultipartEncoder
 from exports import datastore
 from exports.definition import SUPER_THEMES
 from exports.errors import PortalError, ReadBackError
+from exports.files import TIMEZONE
 from exports.metadata import PLACEHOLDER_DOMAIN, CatalogFacts, notes
 from exports.portal import PublishResult, check_whole
 from exports.versions import (
@@ -86,6 +89,29 @@ _FIELD_WORDS = {
 
 T = TypeVar("T")
 Metadata = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource as the public sees it; `rows` is null when its metadata do not say."""
+
+    file: str
+    format: str | None
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A dataset as the public sees it. Dates are those its metadata give."""
+
+    name: str
+    title: str
+    is_ours: bool
+    is_withdrawn: bool
+    issued: dt.datetime | None
+    modified: dt.datetime | None
+    frequency: str | None
+    resources: tuple[SeenResource, ...]
 
 
 class CkanPublisher:
@@ -320,10 +346,48 @@ class CkanPublisher:
                     pruned.append(_file_name(resource))
         return Recorded(pruned=tuple(pruned))
 
-    def look(self, dataset: str) -> dict[str, Any] | None:
+    def look(self, dataset: str) -> Seen | None:
         """The dataset as anybody sees it; None when nobody does."""
         with self._explained(dataset):
-            return self._retried(partial(self._seen, dataset))
+            found = self._retried(partial(self._seen, dataset))
+        if found is None or found.get("type") != "dataset":
+            return None
+        extras = {item["key"]: item["value"] for item in found.get("extras", ())}
+        return Seen(
+            name=dataset,
+            title=str(found.get("title") or dataset),
+            is_ours=FINGERPRINT in extras,
+            is_withdrawn=WITHDRAWN in extras,
+            issued=_moment(extras.get("issued")),
+            modified=_moment(extras.get("modified")),
+            frequency=extras.get("accrualPeriodicity"),
+            resources=tuple(
+                SeenResource(_file_name(item), item.get("format") or None, item.get("filas"))
+                for item in found["resources"]
+            ),
+        )
+
+    def count_rows(self, dataset: str, file: str, filters: Mapping[str, Any]) -> int | None:
+        """Rows of a published table for which the filters hold, as anybody gets them.
+
+        None when the portal shows no such table or column: unknown, not none.
+        """
+        with self._explained(dataset):
+            try:
+                found = self._retried(
+                    lambda: self._outside.call_action(
+                        "datastore_search",
+                        {
+                            "resource_id": self.resource_id(dataset, file),
+                            "filters": dict(filters),
+                            "limit": 0,
+                        },
+                        requests_kwargs={"timeout": self._timeout},
+                    )
+                )
+            except (NotFound, NotAuthorized, ValidationError):
+                return None
+        return int(found["total"])
 
     def names(self) -> list[str]:
         """Names of all public datasets, as anybody sees them."""
@@ -1081,6 +1145,15 @@ def _by_hand(current: Mapping[str, Any], base: Metadata) -> Iterator[str]:
 
 def _file_name(resource: Mapping[str, Any]) -> str:
     return str(resource.get("fileName") or resource.get("name") or resource["id"])
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    """A date of the metadata; None when there is none, or none that can be read."""
+    try:
+        found = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(TIMEZONE))
 
 
 def _raise_temporary(response: requests.Response, *_: Any, **__: Any) -> requests.Response:

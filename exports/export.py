@@ -60,10 +60,11 @@ from exports.publication import (
     annul_approvals,
     begin,
     content_hash,
+    draft,
     finish,
     roll_forward,
 )
-from exports.versions import Approved, Compared, Journal, Table
+from exports.versions import Approved, Compared, Journal, Table, Version
 
 PENDING_FOLDER = "pendientes"
 CATALOG_NAME = "data.json"
@@ -123,7 +124,7 @@ def export_dataset(
     job = _Job(connection, definition, manifest, output_dir, run_id, facts, now)
     portal = publisher if isinstance(publisher, VersionedPortal) else None
     journal = Journal(connection, definition.nombre, portal.portal, run_id) if portal else None
-    with _turn(connection, definition.nombre):
+    with dataset_turn(connection, definition.nombre):
         _empty(staging)
         try:
             if portal and journal:
@@ -144,6 +145,34 @@ def export_dataset(
             return _release(job, prepared, publisher)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def compare_dataset(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    output_dir: Path,
+    portal: VersionedPortal,
+    *,
+    facts: CatalogFacts,
+    max_rows: int = MAX_ROWS,
+) -> tuple[Mapping[str, Any], Compared, Version | None]:
+    """What publishing now would change: the new description, the differences, what is in force.
+
+    Prepares everything and changes nothing, neither at the portal nor in the record.
+    Raises ExportError for what may not leave, PortalError when the portal cannot be asked.
+    """
+    staging = output_dir / _STAGING_FOLDER / f"{definition.nombre}.comparacion"
+    job = _Job(connection, definition, manifest, output_dir, "comparacion", facts, None)
+    live = Journal(connection, definition.nombre, portal.portal, job.run_id).live()
+    _empty(staging)
+    try:
+        check_request(definition, manifest)
+        prepared = _prepare(job, staging, max_rows, tables=True)
+        package = _package(job, prepared, _clock(connection))
+        return package, portal.compare(draft(portal, package, prepared.tables), live), live
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def record_withheld(
@@ -216,7 +245,9 @@ def build_catalog(
     packages = []
     for name in sorted(set(names)):
         # In its turn: an export of this dataset under way would be seen half installed.
-        with _turn(connection, name):
+        with dataset_turn(connection, name):
+            if _is_withdrawn(connection, name):
+                continue
             if archives := _last_good(connection, name):
                 _check_recorded(name, output_dir, archives)
                 path = output_dir / name / PACKAGE_NAME
@@ -513,8 +544,8 @@ def _install(
 
 
 @contextmanager
-def _turn(connection: Connection, name: str) -> Iterator[None]:
-    """One export of a dataset at a time, whichever process or machine it runs on."""
+def dataset_turn(connection: Connection, name: str) -> Iterator[None]:
+    """One export or change at the portal of a dataset at a time, on whatever machine it runs."""
     key = f"exports:{name}"
     with connection.transaction():
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (key,))
@@ -577,6 +608,18 @@ def _last_good(connection: Connection, name: str) -> list[dict[str, Any]]:
     """Files of the dataset's last good export; empty when it was never exported."""
     past = _history(connection, name, last_only=True)
     return past[-1][1] if past else []
+
+
+def _is_withdrawn(connection: Connection, name: str) -> bool:
+    """Whether the last thing that happened to the dataset on its portal was its withdrawal."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "select origen from meta.version_portal where conjunto = %s "
+            "and estado not in ('abandonada', 'preparada', 'controlada', 'comparada') "
+            "order by version_id desc limit 1",
+            (name,),
+        ).fetchone()
+    return row is not None and row[0] == "retiro"
 
 
 def _check_recorded(name: str, output_dir: Path, archives: Sequence[Mapping[str, Any]]) -> None:

@@ -104,6 +104,18 @@ def begin(
     return journal.advance(version, compared)
 
 
+def draft(portal: VersionedPortal, package: Mapping[str, Any], tables: Sequence[Table]) -> Version:
+    """A version that is recorded nowhere, to compare with."""
+    facts = Prepared(tables=tuple(tables))
+    moment = _now()
+    return Version(
+        id=0, dataset=str(package["name"]), portal=portal.portal, origin="exportacion",
+        content=content_hash(package, tables), state=facts.STATE, package=package,
+        facts={facts.STATE: facts.model_dump(mode="json")}, run_id="", error=None, rejection=None,
+        started=moment, changed=moment,
+    )  # fmt: skip
+
+
 def finish(
     portal: VersionedPortal, journal: Journal, version: Version, folder: Path, rows: Path
 ) -> Version:

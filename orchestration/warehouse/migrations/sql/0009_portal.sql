@@ -50,9 +50,10 @@ create table meta.portal_visto (
     titulo               text,
     situacion            text not null check (situacion in ('publicado', 'retirado', 'ausente')),
     es_propio            boolean not null,          -- published by this warehouse
-    modificado           timestamptz,               -- as its metadata say
+    publicado            timestamptz,               -- first publication, as its metadata say
+    modificado           timestamptz,               -- last change of content, as its metadata say
     frecuencia           text,
-    recursos             jsonb not null default '[]', -- [{archivo, formato, mart, filas}]
+    recursos             jsonb not null default '[]', -- [{archivo, formato, mart, filas, estrategicos}]
     visto_en             timestamptz not null,
     primary key (portal, conjunto)
 );
