@@ -1,47 +1,117 @@
-"""Publishing to a CKAN portal through its action API.
+"""A CKAN portal: the calls, their order, and what makes a publication safe there.
 
-Belongs here: the order of calls, retries, and the check of what the portal then gives back. Does
-not belong here: what a dataset says of itself (`metadata.py`) or when it may leave (`export.py`).
+Belongs here: CKAN's action API, retries, and one method for every state of a publication. Does not
+belong here: what a dataset says of itself (`metadata.py`), when it may leave (`export.py`), or how
+states are kept (`versions.py`).
 
-For every dataset: compare with what the portal has; send the files that differ and read them back;
-then switch all metadata, visibility included, in one `package_revise`, the one call that CKAN
-does not lose when others speak at the same time. A new dataset stays private until that switch.
-Resource ids are derived from dataset and file name, so addresses never change, and a call repeated
-after a time-out finds what the first one made. `export_dataset` lets one export of a dataset run
-at a time.
+Readers never see half a version, because what they are pointed to changes in one call:
+
+* Every file's bytes live under an address of their own, derived from their hash, in one dataset of
+  the organisation, `archivo-de-versiones`. It is a dataset as any other because CKAN serves files
+  of datasets only, to the public only when they are public, and fails on pages that list a type no
+  plug-in knows.
+* The public dataset keeps its resources, ids and addresses for ever. Each resource points to the
+  bytes of the version in force: CKAN's own download address of the resource redirects there.
+* A new version is uploaded beside, read back and compared; then one `package_revise` points every
+  resource to it, texts included. Going back is the same call with older pointers.
+* DataStore tables live beside in the same way. The public resource names the table in force, and
+  its own id is an alias of that table, moved right after the switch.
+
+What others put into our dataset stays: resources, tags, groups and extras that no version of ours
+brought are kept. What they change in ours is reported and set right by the next publication.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import email.utils
 import hashlib
 import json
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
+import orjson
 import requests
 import tenacity
 from ckanapi import RemoteCKAN
 from ckanapi.errors import CKANAPIError, NotAuthorized, NotFound, ValidationError
 from requests_toolbelt import MultipartEncoder
 
+from exports import datastore
 from exports.definition import SUPER_THEMES
-from exports.errors import PortalError
+from exports.errors import PortalError, ReadBackError
+from exports.files import TIMEZONE
 from exports.metadata import PLACEHOLDER_DOMAIN, CatalogFacts, notes
 from exports.portal import PublishResult, check_whole
+from exports.versions import (
+    Compared,
+    Prepared,
+    ReadBack,
+    Recorded,
+    Switched,
+    Table,
+    Uploaded,
+    Verified,
+    Version,
+)
 
+ARCHIVE = "archivo-de-versiones"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/lujan-datos/exports")
 _RETRIED_STATUS = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 20
-_FINGERPRINT = "huella_publicacion"
+# Extra by which a dataset is known as ours, and the key by which a resource is.
+FINGERPRINT = "huella_publicacion"
+_OURS = "version_archivo"
+_DATASET = "conjunto"
+WITHDRAWN = "retirado"
 # Ids of CKAN's default licence list.
 _LICENCES = {"CC-BY-4.0": "cc-by", "CC0-1.0": "cc-zero"}
+_FIELD_WORDS = {
+    "title": "título",
+    "notes": "descripción",
+    "owner_org": "organización",
+    "private": "visibilidad",
+    "state": "estado",
+    "author": "autor",
+    "author_email": "correo del editor",
+    "maintainer": "contacto",
+    "maintainer_email": "correo del contacto",
+    "url": "sitio",
+    "license_id": "licencia",
+}
 
 T = TypeVar("T")
+Metadata = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenResource:
+    """A resource as the public sees it; `rows` is null when its metadata do not say."""
+
+    file: str
+    format: str | None
+    rows: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A dataset as the public sees it. Dates are those its metadata give."""
+
+    name: str
+    title: str
+    is_ours: bool
+    is_withdrawn: bool
+    issued: dt.datetime | None
+    modified: dt.datetime | None
+    frequency: str | None
+    resources: tuple[SeenResource, ...]
 
 
 class CkanPublisher:
@@ -49,7 +119,7 @@ class CkanPublisher:
 
     `url` is the portal's address as the public sees it, `token` an API token of a user who may
     edit the organisation. `attempts` bounds the tries of every step; the waits between them grow
-    up to `max_wait` seconds and respect `Retry-After`.
+    up to `max_wait` seconds and respect `Retry-After`. All methods raise PortalError.
     """
 
     def __init__(
@@ -79,48 +149,30 @@ class CkanPublisher:
         self._attempts, self._max_wait, self._timeout = attempts, max_wait, timeout
         session = requests.Session()
         session.hooks["response"].append(_raise_temporary)
-        self._session = session
         self._ckan = _StreamingCkan(self.url, apikey=token, session=session)
+        # What the public sees is asked without the token, and past what a cache may hold.
+        self._public = requests.Session()
+        self._public.headers["Cache-Control"] = "no-cache"
+        self._public.hooks["response"].append(_raise_temporary)
+        self._outside = RemoteCKAN(self.url, session=self._public)
+
+    @property
+    def portal(self) -> str:
+        """The address under which versions are recorded."""
+        return self.url
 
     def page(self, dataset: str) -> str:
         return f"{self.url}/dataset/{dataset}"
 
     def access(self, dataset: str, file: str) -> str:
-        return f"{self.page(dataset)}/resource/{self._resource_id(dataset, file)}"
+        return f"{self.page(dataset)}/resource/{self.resource_id(dataset, file)}"
 
     def download(self, dataset: str, file: str) -> str:
         return f"{self.access(dataset, file)}/download/{file}"
 
-    def publish(self, folder: Path, package: Mapping[str, Any]) -> PublishResult:
-        """Send what the portal lacks of this dataset, verify it, then switch its metadata."""
-        name = str(package["name"])
-        check_whole(folder, package)
-        self._check_contact(package)
-        wanted = self._metadata(package)
-        with self._explained(name):
-            current = self._retried(lambda: self._find("package_show", name))
-            if current and self._matches(current, wanted):
-                return PublishResult(self.page(name), ())
-            self._retried(self._ensure_organization)
-            for theme in package["superTheme"]:
-                self._retried(partial(self._ensure_group, theme))
-            current = self._retried(lambda: self._ensure_package(name, wanted))
-            have = {item["id"]: item.get("hash") for item in current["resources"]}
-            sent = []
-            for resource in wanted["resources"]:
-                if have.get(resource["id"]) != resource["hash"]:
-                    self._retried(partial(self._send_file, name, folder, resource))
-                    self._verify_file(name, resource)
-                    sent.append(resource["fileName"])
-            self._retried(lambda: self._switch(name, wanted))
-            current = self._retried(lambda: self._call("package_show", {"id": name}))
-        if not self._matches(current, wanted):
-            raise PortalError(
-                "el portal no muestra los metadatos que se le enviaron.",
-                dataset=name,
-                next_step="vuelva a publicar; si persiste, avise a quien administra el portal.",
-            )
-        return PublishResult(self.page(name), (*sent, "metadatos"))
+    def resource_id(self, dataset: str, file: str) -> str:
+        """The file's resource, the same for ever; also the address of its DataStore table."""
+        return self._derived(dataset, file)
 
     def publish_catalog(self, catalog_file: Path) -> PublishResult:
         """Nothing to send: CKAN makes its catalogue from the datasets it has.
@@ -130,24 +182,228 @@ class CkanPublisher:
         """
         return PublishResult(self.url, ())
 
-    def _resource_id(self, dataset: str, file: str) -> str:
-        return str(uuid.uuid5(_NAMESPACE, f"{self._facts.organizacion}/{dataset}/{file}"))
+    # The states, in their order.
 
-    def _check_contact(self, package: Mapping[str, Any]) -> None:
-        """Real data must not go out with the address of the example."""
-        if package["synthetic"]:
-            return
-        for person in package["contributors"]:
-            if str(person.get("email", "")).endswith(PLACEHOLDER_DOMAIN):
-                raise PortalError(
-                    f"el contacto publicado sería {person['email']}, que es un ejemplo.",
-                    dataset=str(package["name"]),
-                    next_step="configure el correo del portal antes de publicar datos reales.",
+    def compare(self, version: Version, live: Version | None) -> Compared:
+        """What publishing this version would change at the portal; nothing is changed."""
+        self._check_contact(version.package)
+        name = version.dataset
+        wanted = self._wanted(version)
+        with self._explained(name):
+            current = self._retried(partial(self._find, "package_show", name))
+            base = _published(live)
+            if current is None or current.get("state") != "active":
+                return Compared(
+                    is_new=True,
+                    files=tuple(item["fileName"] for item in wanted["resources"]),
+                    tables=tuple(table.file for table in _tables(version)),
+                    texts=("metadatos",),
                 )
+            self._check_ours(name, current, base)
+            have = {item["id"]: item for item in current["resources"]}
+            merged = self._merged(current, wanted, base)
+            archived = self._retried(self._archived) or set()
+            files, tables = [], []
+            for item in wanted["resources"]:
+                there = have.get(item["id"], {})
+                if (there.get(_OURS), there.get("hash")) != (item[_OURS], item["hash"]):
+                    files.append(item["fileName"])
+                elif item[_OURS] not in archived:
+                    files.append(item["fileName"])  # somebody deleted what it points to
+                if self._retried(partial(self._table_moved, there, item)):
+                    tables.append(item["fileName"])
+            ids = {item["id"] for item in wanted["resources"]}
+            kept = {item["id"] for item in merged["resources"]}
+            return Compared(
+                files=tuple(files),
+                tables=tuple(tables),
+                texts=tuple(_differences(current, merged, skip=(FINGERPRINT,))),
+                removed=tuple(_file_name(have[id_]) for id_ in have if id_ not in kept),
+                by_hand=tuple(_by_hand(current, base)) if base else (),
+                foreign=tuple(_file_name(have[id_]) for id_ in have if id_ in kept - ids),
+            )
 
-    def _metadata(self, package: Mapping[str, Any]) -> dict[str, Any]:
-        """The dataset in CKAN's words (mapping of the national tools), with its fingerprint."""
-        name = str(package["name"])
+    def upload(self, version: Version, live: Version | None, folder: Path, rows: Path) -> Uploaded:
+        """Send what the portal does not hold yet, beside what readers see.
+
+        `folder` holds the files of the package, `rows` those of its tables. Going on after a cut:
+        files and rows that have arrived are not sent again.
+        """
+        name = version.dataset
+        with self._explained(name):
+            self._retried(self._ensure_organization)
+            for theme in version.package.get("superTheme", ()):
+                self._retried(partial(self._ensure_group, theme))
+            files = self._file_ids(version)
+            tables = self._table_ids(version)
+            stored = self._retried(self._ensure_archive)
+            missing = [file for file, id_ in files.items() if id_ not in stored]
+            if missing:
+                if version.origin != "exportacion":
+                    raise self._gone(name, missing)
+                check_whole(folder, version.package)
+            sent = []
+            for resource in version.package["resources"]:
+                if resource["path"] in missing:
+                    self._retried(partial(self._send_file, version, folder, resource))
+                    sent.append(str(resource["path"]))
+            port = _DataStorePort(self)
+            for table in _tables(version):
+                id_ = tables[table.file]
+                if port.count(id_) == table.rows:
+                    continue
+                if version.origin != "exportacion":
+                    raise self._gone(name, [table.file])
+                self._retried(partial(self._ensure_table_resource, version, table, id_))
+                with self._mismatch(name, table):
+                    datastore.load(port, id_, table, rows / table.rows_file)
+                sent.append(_table_name(table))
+        return Uploaded(files=files, tables=tables, sent=tuple(sent))
+
+    def read_back(self, version: Version, live: Version | None) -> ReadBack:
+        """Read everything that the version in force does not already vouch for, and compare.
+
+        What is not as it was sent is removed from beside, so that the next run sends it again.
+        """
+        name, uploaded = version.dataset, version.known(Uploaded)
+        vouched = live.known(Uploaded) if live and live.reached(Uploaded) else None
+        known_files = set(vouched.files.values()) if vouched else set()
+        known_tables = set(vouched.tables.values()) if vouched else set()
+        read, rows = {}, {}
+        with self._explained(name):
+            for resource in version.package["resources"]:
+                file = str(resource["path"])
+                id_ = uploaded.files[file]
+                if id_ in known_files and file not in uploaded.sent:
+                    continue
+                address = self._version_address(id_, file)
+                read[file] = self._check_bytes(name, resource, address, remove=id_)
+            port = _DataStorePort(self)
+            for table in _tables(version):
+                id_ = uploaded.tables[table.file]
+                if id_ in known_tables and _table_name(table) not in uploaded.sent:
+                    continue
+                try:
+                    rows[table.file] = datastore.check(port, id_, table)
+                except datastore.TableMismatchError as error:
+                    port.drop(id_)
+                    raise self._differs(name, f"la tabla de {table.file}", error.what) from error
+        return ReadBack(files=read, rows=rows)
+
+    def switch(self, version: Version, live: Version | None) -> Switched:
+        """Point readers to this version: files and texts in one call, then the tables' names."""
+        name = version.dataset
+        wanted = self._wanted(version)
+        base = _published(live)
+        with self._explained(name):
+            port = _DataStorePort(self)
+            for table in _tables(version):
+                port.create(version.known(Uploaded).tables[table.file], table)  # its dictionary
+            self._retried(partial(self._point, name, wanted, base))
+            for item in wanted["resources"]:
+                if "tabla_version" in item:
+                    target = item["tabla_version"]
+                    self._retried(partial(self._move_alias, item["id"], target))
+            if base:
+                gone = {item["id"] for item in base["resources"] if item.get("tabla_version")}
+                for id_ in gone - {i["id"] for i in wanted["resources"] if "tabla_version" in i}:
+                    self._retried(partial(self._move_alias, id_, None))
+        return Switched(previous=live.id if live else None, metadata=wanted)
+
+    def verify(self, version: Version, live: Version | None) -> Verified:
+        """Look from outside, without the token, at the addresses the public uses."""
+        name = version.dataset
+        switched = version.known(Switched).metadata
+        before = {item["id"]: item[_OURS] for item in (_published(live) or {}).get("resources", ())}
+        addresses = []
+        with self._explained(name):
+            self._retried(partial(self._check_seen, name, switched))
+            described = {item["path"]: item for item in version.package["resources"]}
+            for item in switched["resources"]:
+                file = item["fileName"]
+                address = self.download(name, file)
+                if before.get(item["id"]) != item[_OURS]:
+                    self._check_bytes(name, described[file], address, remove=None)
+                addresses.append(address)
+            for table in _tables(version):
+                self._retried(partial(self._check_table_seen, name, table))
+        return Verified(addresses=tuple(addresses))
+
+    def prune(self, version: Version, kept: Sequence[Version]) -> Recorded:
+        """Remove from beside what none of the kept versions needs. Only what versions of ours
+        brought goes; `kept` is the version in force and those one can go back to."""
+        name = version.dataset
+        needed: set[str] = set()
+        for item in kept:
+            known = item.known(Uploaded)
+            needed |= {*known.files.values(), *known.tables.values()}
+        pruned = []
+        with self._explained(name):
+            archive = self._retried(partial(self._find, "package_show", ARCHIVE))
+            for resource in (archive or {}).get("resources", ()):
+                if resource.get(_DATASET) == name and resource["id"] not in needed:
+                    self._retried(partial(self._remove, resource))
+                    pruned.append(_file_name(resource))
+        return Recorded(pruned=tuple(pruned))
+
+    def look(self, dataset: str) -> Seen | None:
+        """The dataset as anybody sees it; None when nobody does."""
+        with self._explained(dataset):
+            found = self._retried(partial(self._seen, dataset))
+        if found is None or found.get("type") != "dataset":
+            return None
+        extras = {item["key"]: item["value"] for item in found.get("extras", ())}
+        return Seen(
+            name=dataset,
+            title=str(found.get("title") or dataset),
+            is_ours=FINGERPRINT in extras,
+            is_withdrawn=WITHDRAWN in extras,
+            issued=_moment(extras.get("issued")),
+            modified=_moment(extras.get("modified")),
+            frequency=extras.get("accrualPeriodicity"),
+            resources=tuple(
+                SeenResource(_file_name(item), item.get("format") or None, item.get("filas"))
+                for item in found["resources"]
+            ),
+        )
+
+    def count_rows(self, dataset: str, file: str, filters: Mapping[str, Any]) -> int | None:
+        """Rows of a published table for which the filters hold, as anybody gets them.
+
+        None when the portal shows no such table or column: unknown, not none.
+        """
+        with self._explained(dataset):
+            try:
+                found = self._retried(
+                    lambda: self._outside.call_action(
+                        "datastore_search",
+                        {
+                            "resource_id": self.resource_id(dataset, file),
+                            "filters": dict(filters),
+                            "limit": 0,
+                        },
+                        requests_kwargs={"timeout": self._timeout},
+                    )
+                )
+            except (NotFound, NotAuthorized, ValidationError):
+                return None
+        return int(found["total"])
+
+    def names(self) -> list[str]:
+        """Names of all public datasets, as anybody sees them."""
+        with self._explained(""):
+            found: list[str] = self._retried(
+                lambda: self._outside.call_action(
+                    "package_list", {}, requests_kwargs={"timeout": self._timeout}
+                )
+            )
+        return [name for name in found if name != ARCHIVE]
+
+    # What a version says, in CKAN's words.
+
+    def _wanted(self, version: Version) -> Metadata:
+        """The dataset as it should be (mapping of the national tools), with its fingerprint."""
+        package, name = version.package, version.dataset
         publisher, author, maintainer = package["contributors"]
         extras = {
             "issued": package["issued"],
@@ -161,7 +417,24 @@ class CkanPublisher:
         }
         if "temporal" in package:
             extras["temporal"] = package["temporal"]
-        metadata: dict[str, Any] = {
+        if "withdrawn" in package:
+            extras |= {
+                WITHDRAWN: package["withdrawn"],
+                "motivo_retiro": package["withdrawalReason"],
+            }
+        files, tables = self._file_ids(version), self._table_ids(version)
+        by_file = {table.file: table for table in _tables(version)}
+        resources = []
+        for item in package["resources"]:
+            described = self._resource(name, item, files[item["path"]])
+            if table := by_file.get(item["path"]):
+                described |= {
+                    "datastore_active": True,
+                    "tabla_version": tables[table.file],
+                    "filas": table.rows,
+                }
+            resources.append(described)
+        metadata: Metadata = {
             "title": package["title"],
             "notes": notes(package),
             "owner_org": self._facts.organizacion,
@@ -173,122 +446,345 @@ class CkanPublisher:
             "maintainer_email": maintainer["email"],
             "url": package["homepage"],
             "license_id": _LICENCES[package["licenses"][0]["name"]],
-            "tags": [{"name": keyword} for keyword in package["keywords"]],
-            "groups": [{"name": theme.lower()} for theme in package["superTheme"]],
-            "resources": [self._resource(name, item) for item in package["resources"]],
+            "tags": list(package["keywords"]),
+            "groups": [theme.lower() for theme in package["superTheme"]],
+            "resources": resources,
         }
         text = json.dumps([metadata, extras], sort_keys=True)
-        extras[_FINGERPRINT] = hashlib.sha256(text.encode()).hexdigest()
-        metadata["extras"] = [{"key": key, "value": value} for key, value in extras.items()]
+        extras[FINGERPRINT] = hashlib.sha256(text.encode()).hexdigest()
+        metadata["extras"] = extras
         return metadata
 
-    def _resource(self, dataset: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    def _resource(self, dataset: str, item: Mapping[str, Any], version_id: str) -> Metadata:
         fields = [
             {"title": field["name"], "type": field["type"], "description": field["description"]}
-            for field in item["schema"]["fields"]
+            for field in item.get("schema", {}).get("fields", ())
         ]
+        file = str(item["path"])
         return {
-            "id": self._resource_id(dataset, item["path"]),
+            "id": self.resource_id(dataset, file),
             "name": item["title"],
             "description": item["description"],
             "format": str(item["format"]).upper(),
             "mimetype": item["mediatype"],
             "size": item["bytes"],
             "hash": item["hash"],
-            "fileName": item["path"],
-            "accessURL": self.access(dataset, item["path"]),
+            "fileName": file,
+            "url": self._version_address(version_id, file),
+            "accessURL": self.access(dataset, file),
+            "downloadURL": self.download(dataset, file),
             "issued": item["issued"],
             "modified": item["modified"],
             "attributesDescription": json.dumps(fields, ensure_ascii=False),
+            _OURS: version_id,
         }
 
+    def _file_ids(self, version: Version) -> dict[str, str]:
+        return {
+            str(item["path"]): self._derived(version.dataset, str(item["path"]), item["hash"])
+            for item in version.package["resources"]
+        }
+
+    def _table_ids(self, version: Version) -> dict[str, str]:
+        return {
+            table.file: self._derived(version.dataset, table.file, "tabla", table.identity)
+            for table in _tables(version)
+        }
+
+    def _derived(self, *parts: str) -> str:
+        return str(uuid.uuid5(_NAMESPACE, "/".join((self._facts.organizacion, *parts))))
+
+    def _version_address(self, version_id: str, file: str) -> str:
+        return f"{self.url}/dataset/{ARCHIVE}/resource/{version_id}/download/{file}"
+
+    def _check_contact(self, package: Mapping[str, Any]) -> None:
+        """Real data must not go out with the address of the example."""
+        if package["synthetic"]:
+            return
+        for person in package["contributors"]:
+            if str(person.get("email", "")).endswith(PLACEHOLDER_DOMAIN):
+                raise PortalError(
+                    f"el contacto publicado sería {person['email']}, que es un ejemplo.",
+                    dataset=str(package["name"]),
+                    next_step="configure el correo del portal antes de publicar datos reales.",
+                )
+
     @staticmethod
-    def _matches(current: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-        """Whether the portal already has exactly these files and these metadata."""
-        extras = {item["key"]: item["value"] for item in current.get("extras", [])}
-        asked = {item["key"]: item["value"] for item in wanted["extras"]}
-        return (
-            current.get("state") == "active"
-            and not current.get("private")
-            and extras.get(_FINGERPRINT) == asked[_FINGERPRINT]
-            and [(item["id"], item.get("hash")) for item in current["resources"]]
-            == [(item["id"], item["hash"]) for item in wanted["resources"]]
-        )
+    def _check_ours(name: str, current: Mapping[str, Any], base: Metadata | None) -> None:
+        extras = {item["key"] for item in current.get("extras", ())}
+        if base is None and FINGERPRINT not in extras:
+            raise PortalError(
+                "el portal ya tiene un conjunto con este nombre que no publicó este sistema; no se "
+                "lo toca.",
+                dataset=name,
+                next_step="cambie el nombre del archivo de la definición, o pida a quien "
+                "administra el portal que renombre o borre el otro.",
+            )
+
+    # Steps that may be repeated: each looks first whether it is already done.
 
     def _ensure_organization(self) -> None:
         name = self._facts.organizacion
         if self._find("organization_show", name) is None:
-            self._call("organization_create", {"name": name, "title": self._facts.editor})
+            self._once(
+                "organization_create", {"name": name, "title": self._facts.editor},
+                lambda: self._find("organization_show", name) is not None,
+            )  # fmt: skip
 
     def _ensure_group(self, theme: str) -> None:
-        if self._find("group_show", theme.lower()) is None:
-            self._call("group_create", {"name": theme.lower(), "title": SUPER_THEMES[theme]})
+        name = theme.lower()
+        if self._find("group_show", name) is None:
+            self._once(
+                "group_create", {"name": name, "title": SUPER_THEMES[theme]},
+                lambda: self._find("group_show", name) is not None,
+            )  # fmt: skip
 
-    def _ensure_package(self, name: str, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """The dataset as the portal has it; a new one begins private and without files."""
-        found = self._find("package_show", name)
-        if found is not None:
-            return found
-        return self._call(
-            "package_create",
-            {
-                "name": name,
-                "title": wanted["title"],
-                "owner_org": wanted["owner_org"],
-                "private": True,
-            },
-        )
+    def _archived(self) -> set[str] | None:
+        """Ids of what the archive of versions holds; None while there is no archive."""
+        found = self._find("package_show", ARCHIVE)
+        return None if found is None else {item["id"] for item in found["resources"]}
 
-    def _send_file(self, name: str, folder: Path, resource: Mapping[str, Any]) -> None:
-        known = self._find("resource_show", resource["id"])
-        fields = {"id": resource["id"], "name": resource["name"], "format": resource["format"]}
-        with (folder / resource["fileName"]).open("rb") as stream:
-            upload = {"upload": (resource["fileName"], stream, resource["mimetype"])}
-            if known is None:
-                self._call("resource_create", {**fields, "package_id": name}, upload)
-            else:
-                self._call("resource_patch", fields, upload)
+    def _table_moved(self, there: Metadata, item: Metadata) -> bool:
+        """Whether the resource's table is another one, or its id does not name it."""
+        target = item.get("tabla_version")
+        if there.get("tabla_version") != target:
+            return True
+        return target is not None and self._table_behind(item["id"]) != target
 
-    def _verify_file(self, name: str, resource: Mapping[str, Any]) -> None:
-        """Download what was just sent and compare it byte for byte through its hash."""
+    def _ensure_archive(self) -> set[str]:
+        """The dataset that holds all versions, made if need be; ids of what it holds."""
+        found = self._find("package_show", ARCHIVE)
+        if found is None:
+            described = {
+                "name": ARCHIVE,
+                "title": "Archivo de versiones",
+                "notes": "Archivos y tablas a los que apuntan los conjuntos de datos de este "
+                "portal, en sus últimas versiones. Para citar o descargar un conjunto use las "
+                "direcciones de su propia página, que no cambian.",
+                "owner_org": self._facts.organizacion,
+                "private": False,
+            }
+            self._once(
+                "package_create", described,
+                lambda: self._find("package_show", ARCHIVE) is not None,
+            )  # fmt: skip
+            found = self._call("package_show", {"id": ARCHIVE})
+        elif found["state"] != "active":
+            found = self._call("package_patch", {"id": found["id"], "state": "active"})
+        return {item["id"] for item in found["resources"]}
 
-        def digest() -> tuple[int, str]:
-            found, size = hashlib.sha256(), 0
-            with self._session.get(
-                self.download(name, resource["fileName"]),
-                headers={"Authorization": self._token},
-                timeout=self._timeout,
-                stream=True,
-            ) as response:
-                if not response.ok:
-                    raise _Unexpected(f"respondió {response.status_code} a la descarga")
-                for chunk in response.iter_content(_CHUNK):
-                    found.update(chunk)
-                    size += len(chunk)
-            return size, f"sha256:{found.hexdigest()}"
-
-        if self._retried(digest) != (resource["size"], resource["hash"]):
-            raise PortalError(
-                f"el portal devuelve {resource['fileName']} distinto de como se envió.",
-                dataset=name,
-                next_step="vuelva a publicar; los metadatos no se cambiaron. Si persiste, avise "
-                "a quien administra el portal.",
+    def _send_file(self, version: Version, folder: Path, resource: Mapping[str, Any]) -> None:
+        file = str(resource["path"])
+        id_ = self._file_ids(version)[file]
+        if self._find("resource_show", id_) is not None:
+            return  # an earlier try arrived although its answer did not
+        with (folder / file).open("rb") as stream:
+            self._once(
+                "resource_create",
+                {
+                    "id": id_,
+                    "package_id": ARCHIVE,
+                    "name": f"{version.dataset}: {file}",
+                    _DATASET: version.dataset,
+                    "format": str(resource["format"]).upper(),
+                    "hash": resource["hash"],
+                    _OURS: id_,
+                },
+                lambda: self._find("resource_show", id_) is not None,
+                {"upload": (file, stream, resource["mediatype"])},
             )
 
-    def _switch(self, name: str, wanted: Mapping[str, Any]) -> None:
-        """All metadata in one call; resources that are no longer part of the dataset go."""
-        current = self._call("package_show", {"id": name})
+    def _ensure_table_resource(self, version: Version, table: Table, id_: str) -> None:
+        if self._find("resource_show", id_) is None:
+            self._once(
+                "resource_create",
+                {
+                    "id": id_,
+                    "package_id": ARCHIVE,
+                    "name": f"{version.dataset}: {table.file} (tabla)",
+                    _DATASET: version.dataset,
+                    "url": "_datastore_only_resource",
+                    "url_type": "datastore",
+                    _OURS: id_,
+                },
+                lambda: self._find("resource_show", id_) is not None,
+            )
+
+    def _point(self, name: str, wanted: Metadata, base: Metadata | None) -> None:
+        """Make the public dataset what it should be, in one call, unless it is already."""
+        current = self._find("package_show", name)
+        if current is None:
+            created = {**_in_ckan(wanted), "name": name}
+            self._once(
+                "package_create", created,
+                lambda: self._find("package_show", name) is not None,
+            )  # fmt: skip
+            return
+        merged = self._merged(current, wanted, base)
+        if current.get("state") == "active" and not list(_differences(current, merged)):
+            return
+        # Somebody may save the dataset between our look and our call: then the portal refuses,
+        # and the next try looks again.
+        match = {"id": current["id"], "metadata_modified": current["metadata_modified"]}
+        try:
+            self._call(
+                "package_revise",
+                {
+                    "match": match,
+                    "filter": ["-resources__*", "-extras__*", "-tags__*", "-groups__*"],
+                    "update": _in_ckan(merged),
+                },
+            )
+        except ValidationError as error:
+            if "match" not in error.error_dict:
+                raise
+            raise _ChangedMeanwhileError(
+                "el conjunto se editó en el portal en ese momento"
+            ) from error
+
+    def _merged(
+        self, current: Mapping[str, Any], wanted: Metadata, base: Metadata | None
+    ) -> Metadata:
+        """What is ours as wanted, what is others' as it is."""
+        base = base or {"tags": [], "groups": [], "extras": {}, "resources": []}
+        mine = {item["id"] for item in base["resources"]} | {i["id"] for i in wanted["resources"]}
         have = {item["id"]: item for item in current["resources"]}
-        # The position is given anew: CKAN 2.12 keeps the old ones when a resource goes, and then
-        # fails on the gap ("list index out of range") the next time nothing else changes in one.
+        foreign = [
+            dict(item) for item in current["resources"]
+            if item["id"] not in mine and not item.get(_OURS)
+        ]  # fmt: skip
         resources = [
-            {**have[item["id"]], **item, "position": position}
-            for position, item in enumerate(wanted["resources"])
+            # Keys of ours that no longer apply must not survive from the earlier version.
+            {**_without_ours(have.get(item["id"], {})), **item}
+            for item in wanted["resources"]
         ]
-        self._call(
-            "package_revise",
-            {"match": {"id": current["id"]}, "update": {**wanted, "resources": resources}},
+        merged = {**wanted, "resources": [*resources, *foreign]}
+        for position, item in enumerate(merged["resources"]):
+            # Given anew: CKAN 2.12 keeps the old ones when a resource goes, and then fails on the
+            # gap ("list index out of range") the next time nothing else changes in one.
+            item["position"] = position
+        merged["tags"] = _others([i["name"] for i in current.get("tags", ())], base["tags"],
+                                 wanted["tags"])  # fmt: skip
+        merged["groups"] = _others([i["name"] for i in current.get("groups", ())],
+                                   base["groups"], wanted["groups"])  # fmt: skip
+        there = {item["key"]: item["value"] for item in current.get("extras", ())}
+        known = {*base["extras"], *_EXTRAS}
+        merged["extras"] = {
+            **{key: value for key, value in there.items() if key not in known},
+            **wanted["extras"],
+        }
+        return merged
+
+    def _move_alias(self, alias: str, target: str | None) -> None:
+        """Let the public id name the target's rows.
+
+        CKAN moves an alias in two calls. In between the id names nothing: a reader is told that it
+        does not exist, never other rows; the metadata name the table itself all the time.
+        """
+        owner = self._table_behind(alias)
+        if owner == target:
+            return
+        if owner is not None:
+            self._call("datastore_create", {"resource_id": owner, "aliases": [], "force": True})
+        if target is not None:
+            self._call(
+                "datastore_create", {"resource_id": target, "aliases": [alias], "force": True}
+            )
+
+    def _table_behind(self, alias: str) -> str | None:
+        found = self._call(
+            "datastore_search",
+            {"resource_id": "_table_metadata", "filters": {"name": alias}, "limit": 1},
         )
+        return found["records"][0]["alias_of"] if found["records"] else None
+
+    def _remove(self, resource: Mapping[str, Any]) -> None:
+        with suppress(NotFound):
+            if resource.get("url_type") == "datastore":
+                self._call("datastore_delete", {"resource_id": resource["id"], "force": True})
+        with suppress(NotFound):
+            self._call("resource_delete", {"id": resource["id"]})
+
+    # Looking from outside.
+
+    def _seen(self, dataset: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = self._outside.call_action(
+                "package_show", {"id": dataset}, requests_kwargs={"timeout": self._timeout}
+            )
+        except (NotFound, NotAuthorized):
+            return None
+        return found
+
+    def _check_seen(self, name: str, switched: Metadata) -> None:
+        seen = self._seen(name)
+        extras = {item["key"]: item["value"] for item in (seen or {}).get("extras", ())}
+        if extras.get(FINGERPRINT) != switched["extras"][FINGERPRINT]:
+            # A cache before the portal, or a replica behind it, may lag: looked at again.
+            raise _StaleError("muestra todavía una versión anterior")
+        shown = [item.get(_OURS) for item in (seen or {})["resources"] if item.get(_OURS)]
+        if shown != [item[_OURS] for item in switched["resources"]]:
+            raise _StaleError("muestra recursos de otra versión")
+
+    def _check_table_seen(self, name: str, table: Table) -> None:
+        try:
+            found = self._outside.call_action(
+                "datastore_search",
+                {"resource_id": self.resource_id(name, table.file), "limit": 0},
+                requests_kwargs={"timeout": self._timeout},
+            )
+        except NotFound:
+            raise _StaleError(f"no muestra la tabla de {table.file}") from None
+        if found["total"] != table.rows:
+            raise _StaleError(
+                f"muestra {found['total']} filas de {table.file} en lugar de {table.rows}"
+            )
+
+    def _check_bytes(
+        self, name: str, resource: Mapping[str, Any], address: str, remove: str | None
+    ) -> str:
+        """Download and compare through size and hash; the hash. Reads may be stale: read again."""
+        expected = (resource["bytes"], resource["hash"])
+
+        def read() -> str:
+            digest, size = hashlib.sha256(), 0
+            with self._public.get(address, timeout=self._timeout, stream=True) as response:
+                if not response.ok:
+                    raise _StaleError(f"respondió {response.status_code} a la descarga")
+                for chunk in response.iter_content(_CHUNK):
+                    digest.update(chunk)
+                    size += len(chunk)
+            found = f"sha256:{digest.hexdigest()}"
+            if (size, found) != expected:
+                raise _DifferentBytesError(f"devuelve {size} bytes con otra huella")
+            return found
+
+        try:
+            return self._retried(read)
+        except _DifferentBytesError as error:
+            if remove is not None:
+                self._retried(partial(self._remove, {"id": remove}))
+            raise self._differs(name, f"el archivo {resource['path']}", str(error)) from error
+
+    # Transport.
+
+    def _once(
+        self,
+        action: str,
+        data: Mapping[str, Any],
+        done: Callable[[], bool],
+        files: Mapping[str, Any] | None = None,
+    ) -> None:
+        """A call that makes something; that it exists already is no failure.
+
+        A request that is delivered twice, or that arrived although its answer did not, is refused
+        the second time because the first one worked.
+        """
+        try:
+            self._call(action, data, files)
+        except ValidationError:
+            if not done():
+                raise
 
     def _find(self, action: str, identifier: str) -> dict[str, Any] | None:
         try:
@@ -315,12 +811,17 @@ class CkanPublisher:
             )
             return min(max(asked, grown), self._max_wait)
 
+        def temporary(error: BaseException) -> bool:
+            if isinstance(error, _TemporaryError):
+                # A portal that wants to be left alone for longer is left alone.
+                return error.retry_after <= self._max_wait
+            # ckanapi's bare error: an answer that is no JSON, such as a proxy's page.
+            return isinstance(error, _REPEATED) or type(error) is CKANAPIError
+
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._attempts),
             wait=wait,
-            retry=tenacity.retry_if_exception_type(
-                (_TemporaryError, requests.ConnectionError, requests.Timeout)
-            ),
+            retry=tenacity.retry_if_exception(temporary),
             reraise=True,
         )
         return retrying(step)
@@ -333,18 +834,40 @@ class CkanPublisher:
         except NotAuthorized as error:
             raise self._problem(
                 dataset,
-                "el portal no permite esta operación con el token configurado",
-                "revise el token y que su usuario pueda editar la organización "
-                f"'{self._facts.organizacion}' y sus grupos.",
+                "el portal no permite esta operación con el token configurado (venció, se revocó o "
+                "su usuario no tiene permiso)",
+                "revise CKAN_TOKEN y que su usuario pueda editar la organización "
+                f"'{self._facts.organizacion}' y sus grupos; lo publicado queda como está.",
             ) from error
         except ValidationError as error:
             details = {key: value for key, value in error.error_dict.items() if key != "__type"}
             raise self._problem(
                 dataset,
-                f"el portal no acepta los metadatos: {json.dumps(details, ensure_ascii=False)}",
+                f"el portal no acepta lo enviado: {json.dumps(details, ensure_ascii=False)}",
                 "corrija la definición; lo publicado antes queda como está.",
             ) from error
-        except (_TemporaryError, _Unexpected, CKANAPIError) as error:
+        except _NoRoomError as error:
+            raise self._problem(
+                dataset,
+                f"el portal {self.url} no tiene lugar para el archivo ({error})",
+                "pida a quien administra el portal que libere espacio o suba el tamaño máximo; lo "
+                "publicado queda como está y la próxima corrida envía lo que falta.",
+            ) from error
+        except _TemporaryError as error:
+            step = "vuelva a publicar más tarde: solo se envía lo que falta."
+            if error.retry_after > self._max_wait:
+                step = f"el portal pide esperar {error.retry_after:.0f} s; {step}"
+            raise self._problem(
+                dataset, f"el portal {self.url} no pudo completar el pedido ({error})", step
+            ) from error
+        except _StaleError as error:
+            raise self._problem(
+                dataset,
+                f"el portal {self.url} {error}",
+                "vuelva a publicar en unos minutos; si persiste, quien administra el portal debe "
+                "vaciar su caché o revisar sus réplicas.",
+            ) from error
+        except (_ChangedMeanwhileError, CKANAPIError) as error:
             words = str(error) if not isinstance(error, CKANAPIError) else type(error).__name__
             raise self._problem(
                 dataset,
@@ -355,12 +878,112 @@ class CkanPublisher:
             raise self._problem(
                 dataset,
                 f"no se pudo hablar con el portal {self.url} ({type(error).__name__})",
-                "revise la red y la dirección del portal y vuelva a publicar.",
+                "revise la red y la dirección del portal y vuelva a publicar: solo se envía lo que "
+                "falta.",
             ) from error
+
+    @contextmanager
+    def _mismatch(self, name: str, table: Table) -> Iterator[None]:
+        try:
+            yield
+        except datastore.TableMismatchError as error:
+            raise self._differs(name, f"la tabla de {table.file}", error.what) from error
+
+    def _differs(self, name: str, what: str, how: str) -> PortalError:
+        return ReadBackError(
+            f"{what} en el portal no es lo que se envió: {how}.",
+            dataset=name,
+            next_step="vuelva a publicar: se envía de nuevo. Nadie llegó a verlo; sigue la versión "
+            "anterior. Si persiste, avise a quien administra el portal.",
+        )
+
+    def _gone(self, name: str, files: Sequence[str]) -> PortalError:
+        return PortalError(
+            f"el portal ya no guarda esta versión (falta {', '.join(files)}).",
+            dataset=name,
+            next_step="elija otra versión (`lujan portal history`) o publique la actual.",
+        )
 
     def _problem(self, dataset: str, what: str, next_step: str) -> PortalError:
         hidden = what.replace(self._token, "***") if self._token else what
         return PortalError(f"{hidden}.", dataset=dataset, next_step=next_step)
+
+
+class _DataStorePort:
+    """The DataStore through the action API, as the loader speaks to it."""
+
+    def __init__(self, portal: CkanPublisher) -> None:
+        self._portal = portal
+
+    def create(self, table_id: str, table: Table) -> None:
+        fields = [
+            {
+                "id": column.id,
+                "type": column.type,
+                "info": {
+                    "label": column.label,
+                    "notes": column.notes,
+                    "type_override": column.type,
+                },
+            }
+            for column in table.columns
+        ]
+        data: dict[str, Any] = {"resource_id": table_id, "fields": fields, "force": True}
+        if table.key:
+            data["primary_key"] = list(table.key)
+        self.retried(partial(self._portal._call, "datastore_create", data))
+
+    def drop(self, table_id: str) -> None:
+        def step() -> None:
+            with suppress(NotFound):
+                self._portal._call("datastore_delete", {"resource_id": table_id, "force": True})
+
+        self.retried(step)
+
+    def count(self, table_id: str) -> int | None:
+        def step() -> int | None:
+            try:
+                found = self._portal._call(
+                    "datastore_search", {"resource_id": table_id, "limit": 0}
+                )
+            except NotFound:
+                return None
+            return int(found["total"])
+
+        return self.retried(step)
+
+    def insert(self, table_id: str, records: Sequence[Mapping[str, Any]]) -> None:
+        # orjson: a chunk is a megabyte of text, and the standard encoder would take as long over
+        # it as the portal does.
+        self._portal._ckan.post_json(
+            "datastore_upsert",
+            orjson.dumps(
+                {"resource_id": table_id, "records": records, "method": "insert", "force": True}
+            ),
+            self._portal._timeout,
+        )
+
+    def page(self, table_id: str, table: Table, after: int, rows: int) -> str:
+        data = {
+            "resource_id": table_id,
+            "fields": [column.id for column in table.columns],
+            "records_format": "csv",
+            "include_total": False,
+            "sort": "_id",
+            "offset": after,
+            "limit": rows,
+        }
+        found = self.retried(partial(self._portal._call, "datastore_search", data))
+        return str(found["records"])
+
+    def fields(self, table_id: str) -> list[tuple[str, str]]:
+        found = self.retried(
+            partial(self._portal._call, "datastore_search", {"resource_id": table_id, "limit": 0})
+        )
+        return [(item["id"], item["type"]) for item in found["fields"] if item["id"] != "_id"]
+
+    def retried(self, step: Callable[[], T]) -> T:
+        return self._portal._retried(step)
 
 
 class _StreamingCkan(RemoteCKAN):  # type: ignore[misc]  # ckanapi has no type hints
@@ -383,6 +1006,20 @@ class _StreamingCkan(RemoteCKAN):  # type: ignore[misc]  # ckanapi has no type h
         )
         return response.status_code, response.text
 
+    def post_json(self, action: str, body: bytes, timeout: tuple[float, float]) -> Any:
+        """A call whose body is ready; errors as of any other call."""
+        from ckanapi.common import reverse_apicontroller_action
+
+        url, _, headers = self._prepare(action)
+        status, text = self._request_fn(url, body, headers, None, {"timeout": timeout})
+        return reverse_apicontroller_action(url, status, text)
+
+    def _prepare(self, action: str) -> tuple[str, Any, dict[str, str]]:
+        from ckanapi.common import prepare_action
+
+        path, data, headers = prepare_action(action, {}, self.apikey)
+        return f"{self.address}/{path}", data, {**headers, "User-Agent": self.user_agent}
+
 
 class _TemporaryError(Exception):
     """The portal asked to come back later, or stumbled."""
@@ -392,16 +1029,149 @@ class _TemporaryError(Exception):
         super().__init__(f"respondió {status} a {action}")
 
 
-class _Unexpected(Exception):
-    """An answer that repeating the request will not change."""
+class _NoRoomError(Exception):
+    """The portal has no room, or takes no file of this size: repeating will not help."""
+
+
+class _StaleError(Exception):
+    """What the public sees is not (yet) what was just published."""
+
+
+class _DifferentBytesError(Exception):
+    """A download is not what was sent; read again, it may be."""
+
+
+class _ChangedMeanwhileError(Exception):
+    """Somebody saved the dataset between our look and our change."""
+
+
+_REPEATED = (
+    requests.ConnectionError,
+    requests.Timeout,
+    requests.exceptions.ChunkedEncodingError,
+    requests.exceptions.ContentDecodingError,
+    _StaleError,
+    _DifferentBytesError,
+    _ChangedMeanwhileError,
+)
+# Extras that only this program writes, wherever they come from.
+_EXTRAS = (
+    "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
+    "license", "temporal", FINGERPRINT, WITHDRAWN, "motivo_retiro",
+)  # fmt: skip
+# Keys of a resource that this program writes.
+_RESOURCE_KEYS = (
+    "name", "description", "format", "mimetype", "size", "hash", "fileName", "url", "accessURL",
+    "downloadURL", "issued", "modified", "attributesDescription", "datastore_active",
+    "tabla_version", "filas", _OURS,
+)  # fmt: skip
+
+
+def _tables(version: Version) -> tuple[Table, ...]:
+    return version.known(Prepared).tables
+
+
+def _table_name(table: Table) -> str:
+    return f"{table.file} (tabla)"
+
+
+def _published(live: Version | None) -> Metadata | None:
+    """What the last finished version put at the portal."""
+    return dict(live.known(Switched).metadata) if live and live.reached(Switched) else None
+
+
+def _in_ckan(metadata: Metadata) -> Metadata:
+    return {
+        **metadata,
+        "tags": [{"name": name} for name in metadata["tags"]],
+        "groups": [{"name": name} for name in metadata["groups"]],
+        "extras": [{"key": key, "value": value} for key, value in metadata["extras"].items()],
+    }
+
+
+def _others(current: Sequence[str], base: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The wanted names, and after them those that somebody else added."""
+    return [*wanted, *(name for name in current if name not in base and name not in wanted)]
+
+
+def _without_ours(resource: Mapping[str, Any]) -> Metadata:
+    return {key: value for key, value in resource.items() if key not in _RESOURCE_KEYS}
+
+
+def _differences(
+    current: Mapping[str, Any], merged: Metadata, skip: Sequence[str] = ()
+) -> Iterator[str]:
+    """Names, as staff read them, of everything in which the portal is not as it should be."""
+    for field, words in _FIELD_WORDS.items():
+        found = current.get(field)
+        if field == "owner_org":
+            found = (current.get("organization") or {}).get("name")
+        if (found or "") != (merged[field] or ""):
+            yield words
+    if sorted(item["name"] for item in current.get("tags", ())) != sorted(merged["tags"]):
+        yield "etiquetas"
+    if sorted(item["name"] for item in current.get("groups", ())) != sorted(merged["groups"]):
+        yield "temas"
+    extras = {item["key"]: item["value"] for item in current.get("extras", ())}
+    for key in sorted({*extras, *merged["extras"]} - set(skip)):
+        if extras.get(key) != merged["extras"].get(key):
+            yield key
+    have = [item["id"] for item in current["resources"]]
+    if have != [item["id"] for item in merged["resources"]]:
+        yield "lista de recursos"
+    by_id = {item["id"]: item for item in current["resources"]}
+    for item in merged["resources"]:
+        there = by_id.get(item["id"])
+        if there is not None and item.get(_OURS):
+            for key in _RESOURCE_KEYS:
+                if (there.get(key) or None) != (item.get(key) or None):
+                    yield f"{_file_name(item)}: {key}"
+
+
+def _by_hand(current: Mapping[str, Any], base: Metadata) -> Iterator[str]:
+    """What somebody else changed in what we published last."""
+    expected = {**base, "tags": _others([i["name"] for i in current.get("tags", ())], [],
+                                        base["tags"]),
+                "groups": _others([i["name"] for i in current.get("groups", ())], [],
+                                  base["groups"])}  # fmt: skip
+    ours = {item["id"] for item in base["resources"]}
+    mine = {
+        **current,
+        "resources": [item for item in current["resources"] if item["id"] in ours],
+        "extras": [item for item in current.get("extras", ()) if item["key"] in base["extras"]],
+    }
+    yield from _differences(mine, expected)
+
+
+def _file_name(resource: Mapping[str, Any]) -> str:
+    return str(resource.get("fileName") or resource.get("name") or resource["id"])
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    """A date of the metadata; None when there is none, or none that can be read."""
+    try:
+        found = dt.datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(TIMEZONE))
 
 
 def _raise_temporary(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
+    action = urlsplit(response.url).path.rpartition("/")[2]
+    if response.status_code in (413, 507):
+        raise _NoRoomError(f"respondió {response.status_code} a {action}")
     if response.status_code in _RETRIED_STATUS:
         header = response.headers.get("Retry-After", "")
-        raise _TemporaryError(
-            urlsplit(response.url).path.rpartition("/")[2],
-            response.status_code,
-            float(header) if header.isdigit() else 0.0,
-        )
+        raise _TemporaryError(action, response.status_code, _seconds(header))
     return response
+
+
+def _seconds(header: str) -> float:
+    """`Retry-After` as seconds from now: a number, or a date; 0 when it says nothing usable."""
+    if header.strip().isdigit():
+        return float(header)
+    try:
+        until = email.utils.parsedate_to_datetime(header)
+    except ValueError:
+        return 0.0
+    return max(0.0, (until - dt.datetime.now(dt.UTC)).total_seconds())

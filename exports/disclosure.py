@@ -56,13 +56,16 @@ def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        refused = any(isinstance(error, DisclosureError) for error in errors)
-        raise (DisclosureError if refused else ExportError)(
+        refused = [error for error in errors if isinstance(error, DisclosureError)]
+        together = (DisclosureError if refused else ExportError)(
             " ".join(f"({number}) {error.what}" for number, error in enumerate(errors, 1)),
             dataset=definition.nombre,
             owner=definition.secretaria,
             next_step=" ".join(dict.fromkeys(error.next_step for error in errors)),
         )
+        if isinstance(together, DisclosureError):
+            together.columns = tuple(name for error in refused for name in error.columns)
+        raise together
 
 
 def check_rows(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:

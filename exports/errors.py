@@ -18,8 +18,17 @@ class DefinitionError(ExportError):
 
 
 class DisclosureError(ExportError):
-    """Publishing this would reveal what must not leave the restricted layer."""
+    """Publishing this would reveal what must not leave the restricted layer.
+
+    `columns` names those that are not classified as open, when that is the reason.
+    """
+
+    columns: tuple[str, ...] = ()
 
 
 class PortalError(PipelineError):
     """The portal did not take the dataset, or gave back something else than what was sent."""
+
+
+class ReadBackError(PortalError):
+    """What the portal gives back is not what was sent; it has been removed from beside."""

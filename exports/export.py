@@ -25,9 +25,10 @@ from typing import Any, Literal
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
+from exports.datastore import describe_table, write_rows
 from exports.definition import DatasetDefinition, columns_fingerprint
 from exports.disclosure import check_request, check_rows
-from exports.errors import ExportError, PortalError
+from exports.errors import DisclosureError, ExportError, PortalError
 from exports.files import (
     MAX_ROWS,
     Connection,
@@ -53,11 +54,22 @@ from exports.metadata import (
     load_catalog_facts,
     validate_catalog,
 )
-from exports.portal import Publisher
+from exports.portal import FolderPublisher, Publisher
+from exports.publication import (
+    VersionedPortal,
+    annul_approvals,
+    begin,
+    content_hash,
+    draft,
+    finish,
+    roll_forward,
+)
+from exports.versions import Approved, Compared, Journal, Table, Version
 
 PENDING_FOLDER = "pendientes"
 CATALOG_NAME = "data.json"
 _STAGING_FOLDER = ".preparacion"
+_ROWS_FOLDER = "filas"
 
 State = Literal["exportada", "sin_cambios", "retenida", "publicada", "pendiente_aprobacion"]
 Approvals = Mapping[str, Collection[str]]
@@ -97,36 +109,70 @@ def export_dataset(
     facts: CatalogFacts | None = None,
     now: dt.datetime | None = None,
     max_rows: int = MAX_ROWS,
+    again: bool = False,
 ) -> ExportResult:
     """Export one dataset and record it; the connection must not be inside a transaction.
 
     A dataset that may not leave comes back as `retenida` with the error in the result, so that
     one mistake never stops the others; the caller shows it. PortalError is raised after the files
     were installed and recorded: the next run sends what the portal lacks. `approvals` are read
-    from `meta.aprobacion` unless given (dataset → approved fingerprints).
+    from `meta.aprobacion` unless given (dataset → approved fingerprints). `again` publishes also
+    the very content from which somebody went back.
     """
     facts = facts or load_catalog_facts()
     staging = output_dir / _STAGING_FOLDER / definition.nombre
-    with _turn(connection, definition.nombre):
+    job = _Job(connection, definition, manifest, output_dir, run_id, facts, now)
+    portal = publisher if isinstance(publisher, VersionedPortal) else None
+    journal = Journal(connection, definition.nombre, portal.portal, run_id) if portal else None
+    with dataset_turn(connection, definition.nombre):
         _empty(staging)
         try:
+            if portal and journal:
+                # A switch begun by a process that died is finished before anything else.
+                roll_forward(portal, journal)
             try:
                 check_request(definition, manifest)
-                prepared = _prepare(connection, definition, manifest, staging, max_rows)
+                prepared = _prepare(job, staging, max_rows, tables=portal is not None)
             except ExportError as error:
+                _classification_changed(connection, definition, error)
                 _record(connection, definition, run_id, "retenida", reason=str(error), now=now)
                 return ExportResult(definition.nombre, "retenida", reason=str(error), error=error)
-            known = load_approvals(connection) if approvals is None else approvals
-            if columns_fingerprint(definition) not in known.get(definition.nombre, ()):
-                return _hold_for_approval(
-                    connection, definition, manifest, output_dir, run_id, prepared, facts, now
-                )
-            return _release(
-                connection, definition, manifest, output_dir, run_id, prepared, facts, now,
-                publisher,
-            )  # fmt: skip
+            approval = _approval(connection, definition, approvals)
+            if approval is None:
+                return _hold_for_approval(job, prepared, portal, journal)
+            if portal and journal:
+                return _release_version(job, prepared, approval, portal, journal, again=again)
+            return _release(job, prepared, publisher)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+
+def compare_dataset(
+    connection: Connection,
+    definition: DatasetDefinition,
+    manifest: Manifest,
+    output_dir: Path,
+    portal: VersionedPortal,
+    *,
+    facts: CatalogFacts,
+    max_rows: int = MAX_ROWS,
+) -> tuple[Mapping[str, Any], Compared, Version | None]:
+    """What publishing now would change: the new description, the differences, what is in force.
+
+    Prepares everything and changes nothing, neither at the portal nor in the record.
+    Raises ExportError for what may not leave, PortalError when the portal cannot be asked.
+    """
+    staging = output_dir / _STAGING_FOLDER / f"{definition.nombre}.comparacion"
+    job = _Job(connection, definition, manifest, output_dir, "comparacion", facts, None)
+    live = Journal(connection, definition.nombre, portal.portal, job.run_id).live()
+    _empty(staging)
+    try:
+        check_request(definition, manifest)
+        prepared = _prepare(job, staging, max_rows, tables=True)
+        package = _package(job, prepared, _clock(connection))
+        return package, portal.compare(draft(portal, package, prepared.tables), live), live
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def record_withheld(
@@ -155,9 +201,10 @@ def approve(connection: Connection, definition: DatasetDefinition, by: str, reas
     fingerprint = columns_fingerprint(definition)
     with connection.transaction():
         connection.execute(
-            "insert into meta.aprobacion (conjunto, columnas_sha256, aprobado_por, motivo) "
-            "select %(name)s, %(hash)s, %(by)s, %(reason)s where not exists ("
-            "select 1 from meta.aprobacion where conjunto = %(name)s "
+            "insert into meta.aprobacion "
+            "(conjunto, columnas_sha256, aprobado_por, motivo, aprobado_en) "
+            "select %(name)s, %(hash)s, %(by)s, %(reason)s, clock_timestamp() where not exists ("
+            "select 1 from meta.aprobacion_vigente where conjunto = %(name)s "
             "and columnas_sha256 = %(hash)s)",
             {
                 "name": definition.nombre,
@@ -170,10 +217,10 @@ def approve(connection: Connection, definition: DatasetDefinition, by: str, reas
 
 
 def load_approvals(connection: Connection) -> dict[str, frozenset[str]]:
-    """Approved fingerprints by dataset, as `meta.aprobacion` has them."""
+    """Approved fingerprints by dataset, those annulled left out."""
     found: dict[str, set[str]] = {}
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
-        cursor.execute("select conjunto, columnas_sha256 from meta.aprobacion")
+        cursor.execute("select conjunto, columnas_sha256 from meta.aprobacion_vigente")
         for name, fingerprint in cursor:
             found.setdefault(name, set()).add(fingerprint)
     return {name: frozenset(values) for name, values in found.items()}
@@ -198,7 +245,9 @@ def build_catalog(
     packages = []
     for name in sorted(set(names)):
         # In its turn: an export of this dataset under way would be seen half installed.
-        with _turn(connection, name):
+        with dataset_turn(connection, name):
+            if _is_withdrawn(connection, name):
+                continue
             if archives := _last_good(connection, name):
                 _check_recorded(name, output_dir, archives)
                 path = output_dir / name / PACKAGE_NAME
@@ -220,11 +269,30 @@ def build_catalog(
 
 
 @dataclass(frozen=True, slots=True)
+class _Job:
+    """What every step of one export needs to know."""
+
+    connection: Connection
+    definition: DatasetDefinition
+    manifest: Manifest
+    output_dir: Path
+    run_id: str
+    facts: CatalogFacts
+    now: dt.datetime | None
+
+    @property
+    def folder(self) -> Path:
+        """Where the last good files of the dataset are."""
+        return self.output_dir / self.definition.nombre
+
+
+@dataclass(frozen=True, slots=True)
 class _Prepared:
     """Files in the staging folder, all from one view of the warehouse."""
 
     folder: Path
     files: tuple[ExportedFile, ...]
+    tables: tuple[Table, ...]
     temporal: tuple[dt.date, dt.date] | None
     build_id: int | None
     omitted: Mapping[str, int]
@@ -236,16 +304,13 @@ class _Prepared:
         return sum(by_resource.values())
 
 
-def _prepare(
-    connection: Connection,
-    definition: DatasetDefinition,
-    manifest: Manifest,
-    staging: Path,
-    max_rows: int,
-) -> _Prepared:
+def _prepare(job: _Job, staging: Path, max_rows: int, *, tables: bool) -> _Prepared:
+    """Write and check everything in one view of the warehouse: what was checked is what leaves."""
+    connection, definition, manifest = job.connection, job.definition, job.manifest
     with snapshot(connection):
-        check_rows(connection, definition, manifest)
         files = write_dataset(connection, definition, manifest, staging, max_rows)
+        loaded = _write_tables(job, staging / _ROWS_FOLDER, files) if tables else ()
+        check_rows(connection, definition, manifest)
         ranges = [
             found
             for resource in definition.recursos
@@ -262,35 +327,101 @@ def _prepare(
     temporal = None
     if ranges:
         temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))
-    return _Prepared(staging, tuple(files), temporal, build_id, omitted)
+    return _Prepared(staging, tuple(files), loaded, temporal, build_id, omitted)
+
+
+def _write_tables(job: _Job, folder: Path, files: Sequence[ExportedFile]) -> tuple[Table, ...]:
+    """The rows of every resource in loading form; the first of its files carries the table."""
+    found = []
+    for resource in job.definition.recursos:
+        carrier = next(item.path for item in files if item.resource == resource.nombre)
+        path = folder / f"{resource.nombre}.filas"
+        written = write_rows(job.connection, resource, job.manifest, path)
+        found.append(describe_table(resource, carrier, job.manifest, written))
+    return tuple(found)
+
+
+def _package(job: _Job, prepared: _Prepared, moment: dt.datetime) -> dict[str, Any]:
+    """Description of what leaves, with its dates from the record of earlier exports."""
+    name = job.definition.nombre
+    past = _history(job.connection, name)
+    return data_package(
+        job.definition, job.manifest, job.facts, prepared.files,
+        issued=past[0][0] if past else moment,
+        modified=_last_changes(past, name, prepared.files, moment),
+        temporal=prepared.temporal, omitted=prepared.omitted,
+    )  # fmt: skip
+
+
+def _rules(definition: DatasetDefinition) -> tuple[str, ...]:
+    """The disclosure rules that were checked, in words."""
+    words = ["columnas de libre acceso"]
+    for resource in definition.recursos:
+        if rule := resource.divulgacion:
+            words.append(f"{resource.nombre}: {rule.columna_conteo} ≥ {rule.umbral_minimo}")
+            if rule.dominancia:
+                words.append(f"{resource.nombre}: dominancia ≤ {rule.dominancia.maximo_pct} %")
+            if rule.margenes:
+                words.append(f"{resource.nombre}: supresión complementaria")
+    return tuple(words)
+
+
+def _approval(
+    connection: Connection, definition: DatasetDefinition, approvals: Approvals | None
+) -> Approved | None:
+    """Who answers for these columns leaving; None while nobody does."""
+    fingerprint = columns_fingerprint(definition)
+    if approvals is not None:
+        if fingerprint not in approvals.get(definition.nombre, ()):
+            return None
+        return Approved(by="quien exporta", reason="aprobación dada en la llamada",
+                        at=_clock(connection))  # fmt: skip
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "select aprobado_por, motivo, aprobado_en from meta.aprobacion_vigente "
+            "where conjunto = %s and columnas_sha256 = %s order by aprobado_en desc limit 1",
+            (definition.nombre, fingerprint),
+        ).fetchone()
+    return Approved(by=row[0], reason=row[1], at=row[2]) if row else None
+
+
+def _classification_changed(
+    connection: Connection, definition: DatasetDefinition, error: ExportError
+) -> None:
+    """A column that stopped being open: opening it again takes a new approval."""
+    standing = load_approvals(connection).get(definition.nombre)
+    if isinstance(error, DisclosureError) and error.columns and standing:
+        annul_approvals(connection, definition.nombre, error.what, "control de clasificación")
 
 
 def _hold_for_approval(
-    connection: Connection,
-    definition: DatasetDefinition,
-    manifest: Manifest,
-    output_dir: Path,
-    run_id: str,
-    prepared: _Prepared,
-    facts: CatalogFacts,
-    now: dt.datetime | None,
+    job: _Job, prepared: _Prepared, portal: VersionedPortal | None, journal: Journal | None
 ) -> ExportResult:
+    definition = job.definition
     package = data_package(
         definition,
-        manifest,
-        facts,
+        job.manifest,
+        job.facts,
         prepared.files,
         temporal=prepared.temporal,
         omitted=prepared.omitted,
     )
     folder = f"{PENDING_FOLDER}/{definition.nombre}"
-    files, _ = _install(prepared, package, output_dir / folder)
+    files, _ = _install(prepared, package, job.output_dir / folder)
     reason = (
-        "falta la aprobación de la primera publicación o de un cambio en sus columnas "
-        f"(huella {columns_fingerprint(definition)[:12]}); los archivos esperan en {folder}."
+        "falta la aprobación de la primera publicación o de un cambio en sus columnas o en su "
+        f"clasificación (huella {columns_fingerprint(definition)[:12]}); los archivos esperan en "
+        f"{folder}."
     )
+    if portal and journal:
+        # For whoever approves: what would change. A portal that is down delays no approval.
+        try:
+            dated = _package(job, prepared, job.now or _clock(job.connection))
+            begin(portal, journal, dated, prepared.tables, _rules(definition))
+        except PortalError as error:
+            reason += f" No se pudo comparar con el portal: {error}"
     _record(
-        connection, definition, run_id, "pendiente_aprobacion", reason=reason, now=now,
+        job.connection, definition, job.run_id, "pendiente_aprobacion", reason=reason, now=job.now,
         prepared=prepared, archives=[item.record(folder) for item in files],
     )  # fmt: skip
     return ExportResult(
@@ -298,38 +429,18 @@ def _hold_for_approval(
     )
 
 
-def _release(
-    connection: Connection,
-    definition: DatasetDefinition,
-    manifest: Manifest,
-    output_dir: Path,
-    run_id: str,
-    prepared: _Prepared,
-    facts: CatalogFacts,
-    now: dt.datetime | None,
-    publisher: Publisher | None,
-) -> ExportResult:
-    name = definition.nombre
-    moment = now or _clock(connection)
-    past = _history(connection, name)
-    issued = past[0][0] if past else moment
-    modified = _last_changes(past, name, prepared.files, moment)
-    package = data_package(
-        definition, manifest, facts, prepared.files,
-        issued=issued, modified=modified, temporal=prepared.temporal, omitted=prepared.omitted,
-    )  # fmt: skip
-    files, _ = _install(prepared, package, output_dir / name)
-    shutil.rmtree(output_dir / PENDING_FOLDER / name, ignore_errors=True)
-    archives = [item.record(name) for item in files]
-    changed = not past or _hashes(past[-1][1]) != _hashes(archives)
-    state: State = "exportada" if changed else "sin_cambios"
-    destination, reason = str(output_dir / name), ""
-    if publisher is not None:
+def _release(job: _Job, prepared: _Prepared, publisher: Publisher | None) -> ExportResult:
+    """Install the files, and copy them to a folder that is a portal."""
+    moment = job.now or _clock(job.connection)
+    package = _package(job, prepared, moment)
+    files, archives, state = _install_release(job, prepared, package)
+    destination, reason = str(job.folder), ""
+    if isinstance(publisher, FolderPublisher):
         try:
-            published = publisher.publish(output_dir / name, package)
+            published = publisher.publish(job.folder, package)
         except PortalError as error:
             _record(
-                connection, definition, run_id, state, reason=str(error), now=moment,
+                job.connection, job.definition, job.run_id, state, reason=str(error), now=moment,
                 prepared=prepared, archives=archives, destination=destination,
             )  # fmt: skip
             raise
@@ -337,10 +448,88 @@ def _release(
         if published.sent:
             state, reason = "publicada", f"se enviaron: {', '.join(published.sent)}"
     _record(
-        connection, definition, run_id, state, reason=reason, now=moment, prepared=prepared,
-        archives=archives, destination=destination,
+        job.connection, job.definition, job.run_id, state, reason=reason, now=moment,
+        prepared=prepared, archives=archives, destination=destination,
     )  # fmt: skip
-    return ExportResult(name, state, files, prepared.rows, reason=reason, address=destination)
+    return ExportResult(
+        job.definition.nombre, state, files, prepared.rows, reason=reason, address=destination
+    )
+
+
+def _release_version(
+    job: _Job,
+    prepared: _Prepared,
+    approval: Approved,
+    portal: VersionedPortal,
+    journal: Journal,
+    *,
+    again: bool,
+) -> ExportResult:
+    """Install the files and carry them to the portal as a version, unless it has them already."""
+    name = job.definition.nombre
+    moment = job.now or _clock(job.connection)
+    package = _package(job, prepared, moment)
+    content = content_hash(package, prepared.tables)
+    if again:
+        journal.accept_again(content)
+    elif rejected := journal.rejection(content):
+        reason = (
+            f"se volvió atrás desde este mismo contenido ({rejected}); no se publica hasta que "
+            f"cambie, o con `lujan portal publish {name} --again`."
+        )
+        _record(job.connection, job.definition, job.run_id, "retenida", reason=reason, now=job.now)
+        return ExportResult(name, "retenida", rows=prepared.rows, reason=reason)
+    files, archives, state = _install_release(job, prepared, package)
+    address = portal.page(name)
+
+    def record(state: State, reason: str) -> None:
+        _record(
+            job.connection, job.definition, job.run_id, state, reason=reason, now=moment,
+            prepared=prepared, archives=archives, destination=address,
+        )  # fmt: skip
+
+    try:
+        version = begin(portal, journal, package, prepared.tables, _rules(job.definition))
+        compared = version.known(Compared)
+        if compared.anything:
+            version = journal.advance(version, approval)
+            finish(portal, journal, version, job.folder, prepared.folder / _ROWS_FOLDER)
+            state = "publicada"
+        else:
+            journal.discard(version)
+    except PortalError as error:
+        record(state, str(error))
+        raise
+    reason = _in_words(compared)
+    record(state, reason)
+    return ExportResult(name, state, files, prepared.rows, reason=reason, address=address)
+
+
+def _install_release(
+    job: _Job, prepared: _Prepared, package: Mapping[str, Any]
+) -> tuple[tuple[ExportedFile, ...], list[dict[str, Any]], State]:
+    """The prepared files in the dataset's folder; whether they differ from the last ones."""
+    name = job.definition.nombre
+    past = _history(job.connection, name, last_only=True)
+    files, _ = _install(prepared, package, job.folder)
+    shutil.rmtree(job.output_dir / PENDING_FOLDER / name, ignore_errors=True)
+    archives = [item.record(name) for item in files]
+    changed = not past or _hashes(past[-1][1]) != _hashes(archives)
+    return files, archives, "exportada" if changed else "sin_cambios"
+
+
+def _in_words(compared: Compared) -> str:
+    """What a publication changed, for the record."""
+    parts = [
+        (compared.is_new, "conjunto nuevo"),
+        (compared.files, f"archivos: {', '.join(compared.files)}"),
+        (compared.tables, f"tablas: {', '.join(compared.tables)}"),
+        (compared.texts and not compared.is_new, f"metadatos: {', '.join(compared.texts)}"),
+        (compared.removed, f"recursos que dejaron de publicarse: {', '.join(compared.removed)}"),
+        (compared.by_hand, f"se corrigió lo editado en el portal: {', '.join(compared.by_hand)}"),
+        (compared.foreign, f"recursos ajenos que se conservan: {', '.join(compared.foreign)}"),
+    ]
+    return "; ".join(words for holds, words in parts if holds)
 
 
 def _install(
@@ -355,8 +544,8 @@ def _install(
 
 
 @contextmanager
-def _turn(connection: Connection, name: str) -> Iterator[None]:
-    """One export of a dataset at a time, whichever process or machine it runs on."""
+def dataset_turn(connection: Connection, name: str) -> Iterator[None]:
+    """One export or change at the portal of a dataset at a time, on whatever machine it runs."""
     key = f"exports:{name}"
     with connection.transaction():
         connection.execute("select pg_advisory_lock(hashtextextended(%s, 0))", (key,))
@@ -419,6 +608,18 @@ def _last_good(connection: Connection, name: str) -> list[dict[str, Any]]:
     """Files of the dataset's last good export; empty when it was never exported."""
     past = _history(connection, name, last_only=True)
     return past[-1][1] if past else []
+
+
+def _is_withdrawn(connection: Connection, name: str) -> bool:
+    """Whether the last thing that happened to the dataset on its portal was its withdrawal."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "select origen from meta.version_portal where conjunto = %s "
+            "and estado not in ('abandonada', 'preparada', 'controlada', 'comparada') "
+            "order by version_id desc limit 1",
+            (name,),
+        ).fetchone()
+    return row is not None and row[0] == "retiro"
 
 
 def _check_recorded(name: str, output_dir: Path, archives: Sequence[Mapping[str, Any]]) -> None:

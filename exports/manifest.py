@@ -120,12 +120,14 @@ class Manifest:
         classification = meta.get("clasificacion", mart.meta.get("clasificacion"))
         if classification != OPEN:
             words = f"es de '{classification}'" if classification else "no tiene clasificación"
-            raise DisclosureError(
+            error = DisclosureError(
                 f"la columna {name} de {mart.name} {words}: solo se publica lo clasificado "
                 f"como '{OPEN}'.",
                 next_step="quítela de la definición, o que la secretaría dueña la clasifique en "
                 "`meta.clasificacion` del modelo de dbt.",
             )
+            error.columns = (name,)
+            raise error
         description, pg_type = _text(raw.get("description")), str(raw.get("data_type") or "")
         if not description:
             raise DefinitionError(
@@ -180,12 +182,15 @@ def check_definition(definition: DatasetDefinition, manifest: Manifest) -> list[
 
 def _owned(error: ExportError, definition: DatasetDefinition, resource: Resource) -> ExportError:
     """The same error with the dataset, the resource and the owner in it."""
-    return type(error)(
+    owned = type(error)(
         f"recurso {resource.nombre}: {error.what}",
         dataset=definition.nombre,
         owner=definition.secretaria,
         next_step=error.next_step,
     )
+    if isinstance(error, DisclosureError) and isinstance(owned, DisclosureError):
+        owned.columns = error.columns
+    return owned
 
 
 def _kind(mart: Mart, name: str, pg_type: str) -> Kind:

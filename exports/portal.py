@@ -1,10 +1,11 @@
-"""Where finished datasets go: a folder that any web server can show, or a CKAN portal.
+"""Where finished datasets go: what any place must offer, and a folder any web server can show.
 
-Belongs here: sending files and metadata, reading them back, and the addresses they get. Does not
-belong here: deciding what is sent (`export.py`) or describing it (`metadata.py`).
+Belongs here: the protocol, copying into a folder, and the addresses files get there. Does not
+belong here: portals that keep versions (`publication.py`, `ckan.py`), deciding what is sent
+(`export.py`) or describing it (`metadata.py`).
 
-Every publisher compares first and sends only what changed, sends files before metadata, reads
-back what it sent, and leaves the last good version in place when anything fails.
+Every publisher compares first and sends only what changed, reads back what it sent, and leaves
+the last good version in place when anything fails.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from exports.errors import PortalError
 from exports.files import describe, install, remove_others, write_bytes
@@ -30,14 +31,19 @@ class PublishResult:
 
 
 class Publisher(Addresses, Protocol):
-    """A place where datasets are published."""
-
-    def publish(self, folder: Path, package: Mapping[str, Any]) -> PublishResult:
-        """Publish the files of `folder` as `package` describes them; PortalError on failure."""
-        ...
+    """A place where datasets are published: a folder, or a portal that keeps versions."""
 
     def publish_catalog(self, catalog_file: Path) -> PublishResult:
         """Publish `data.json`; called after the datasets."""
+        ...
+
+
+@runtime_checkable
+class FolderPublisher(Publisher, Protocol):
+    """A place where the files of a dataset are replaced where they are."""
+
+    def publish(self, folder: Path, package: Mapping[str, Any]) -> PublishResult:
+        """Publish the files of `folder` as `package` describes them; PortalError on failure."""
         ...
 
 

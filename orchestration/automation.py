@@ -1,11 +1,14 @@
-"""When the pipeline runs by itself: the daily schedule and the sensor on the feed folder.
+"""When the pipeline runs by itself: the daily run, feeds that arrive, publications.
 
 Belongs here: jobs, schedules and sensors. Does not belong here: what a run does (`assets/`).
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 from dagster import (
     AssetSelection,
@@ -13,13 +16,15 @@ from dagster import (
     DefaultSensorStatus,
     RunRequest,
     ScheduleDefinition,
+    ScheduleEvaluationContext,
     SensorEvaluationContext,
     SkipReason,
     define_asset_job,
     sensor,
 )
 
-from orchestration.assets.naming import raw_key
+from exports.definition import DatasetDefinition
+from orchestration.assets.naming import EXPORTS_GROUP, export_key, raw_key
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.settings import CITY_TIMEZONE
@@ -28,11 +33,14 @@ from sources.errors import PipelineError
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
 _FEED_INTERVAL_S = 300
+_PUBLICATION_INTERVAL_S = 900
+
+_publications = AssetSelection.groups(EXPORTS_GROUP)
 
 daily_job = define_asset_job(
     "diaria",
-    selection=AssetSelection.all(),
-    description="Todo el recorrido: fuentes, modelos, controles y exportaciones.",
+    selection=AssetSelection.all() - _publications,
+    description="Fuentes, modelos y controles; cada conjunto se publica según su frecuencia.",
 )
 
 # 03:00: after the systems' nightly batches and before people arrive.
@@ -47,9 +55,93 @@ daily_schedule = ScheduleDefinition(
 
 feed_job = define_asset_job(
     "lecturas_nuevas",
-    selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream(),
+    selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream() - _publications,
     description="Carga las lecturas que llegaron y actualiza lo que depende de ellas.",
 )
+
+publication_job = define_asset_job(
+    "publicar",
+    selection=_publications,
+    description="Publica conjuntos en el portal, si sus controles pasan y están aprobados.",
+)
+
+# After the daily run. What a frequency promises is a time by which readers find the new data.
+_CRON: Mapping[str, str] = {
+    "R/PT1S": "5 * * * *",
+    "R/PT1H": "5 * * * *",
+    "R/P1D": "0 6 * * *",
+    "R/P0.33W": "0 6 * * 1,3,5",
+    "R/P0.5W": "0 6 * * 1,4",
+    "R/P1W": "0 6 * * 1",
+    "R/P0.33M": "0 6 1,11,21 * *",
+    "R/P0.5M": "0 6 1,16 * *",
+    "R/P1M": "0 6 1 * *",
+    "R/P2M": "0 6 1 */2 *",
+    "R/P3M": "0 6 1 */3 *",
+    "R/P4M": "0 6 1 */4 *",
+    "R/P6M": "0 6 1 */6 *",
+    **dict.fromkeys(("R/P1Y", "R/P2Y", "R/P3Y", "R/P4Y", "R/P10Y"), "0 6 1 1 *"),
+}
+
+
+def publication_schedules(
+    definitions: Mapping[str, DatasetDefinition],
+) -> list[ScheduleDefinition]:
+    """One schedule per dataset, by its frequency; none for those published now and then.
+
+    Longer than a year is looked at every year: what did not change is not sent.
+    """
+    return [
+        ScheduleDefinition(
+            name=f"publicar_{name.replace('-', '_')}",
+            job=publication_job,
+            cron_schedule=_CRON[definition.frecuencia],
+            execution_timezone=CITY_TIMEZONE.key,
+            default_status=DefaultScheduleStatus.RUNNING,
+            description=f"{definition.titulo}: según su frecuencia ({definition.frecuencia}).",
+            execution_fn=partial(_publication_request, name),
+        )
+        for name, definition in definitions.items()
+        if definition.frecuencia in _CRON
+    ]
+
+
+def _publication_request(name: str, _: ScheduleEvaluationContext) -> RunRequest:
+    return RunRequest(asset_selection=[export_key(name)], tags={"conjunto": name})
+
+
+@sensor(
+    name="publicaciones_atrasadas",
+    job=publication_job,
+    minimum_interval_seconds=_PUBLICATION_INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Publica lo vencido, lo retenido cuyo control ya pasa y lo recién aprobado.",
+)
+def publication_sensor(context: SensorEvaluationContext) -> Iterator[RunRequest | SkipReason]:
+    """Ask for the publication of what waits and is no longer kept from leaving.
+
+    At most once a day for the same build and approval: a portal that refuses must not start runs
+    for ever.
+    """
+    from orchestration.publishing import waiting
+    from orchestration.warehouse.connection import locate
+
+    try:
+        with locate(start=False).connect() as connection:
+            found = waiting(connection, dt.datetime.now(dt.UTC))
+    except PipelineError as error:
+        yield SkipReason(str(error))
+        return
+    free = [item for item in found if not item.blocked]
+    for item in free:
+        yield RunRequest(
+            run_key=item.run_key,
+            asset_selection=[export_key(item.dataset)],
+            tags={"conjunto": item.dataset},
+        )
+    if not free:
+        blocked = "; ".join(f"{item.dataset}: {item.blocked}" for item in found)
+        yield SkipReason(f"Nada que publicar. {blocked}".strip())
 
 
 @sensor(

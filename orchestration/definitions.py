@@ -12,7 +12,15 @@ from orchestration.assets.controls import mart_checks
 from orchestration.assets.dbt import dbt_models, dbt_resource
 from orchestration.assets.exports import export_assets
 from orchestration.assets.raw import raw_assets
-from orchestration.automation import daily_job, daily_schedule, feed_job, feed_sensor
+from orchestration.automation import (
+    daily_job,
+    daily_schedule,
+    feed_job,
+    feed_sensor,
+    publication_job,
+    publication_schedules,
+    publication_sensor,
+)
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
 from orchestration.settings import settings
@@ -24,9 +32,9 @@ _definitions, _ = load_definitions()
 defs = Definitions(
     assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
     asset_checks=mart_checks(load_suites().values()),
-    jobs=[daily_job, feed_job],
-    schedules=[daily_schedule],
-    sensors=[feed_sensor],
+    jobs=[daily_job, feed_job, publication_job],
+    schedules=[daily_schedule, *publication_schedules(_definitions)],
+    sensors=[feed_sensor, publication_sensor],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
     executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,

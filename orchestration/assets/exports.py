@@ -12,13 +12,13 @@ from dagster import AssetExecutionContext, AssetsDefinition, Failure, Materializ
 from exports.definition import DatasetDefinition, load_definitions
 from exports.export import build_catalog, export_dataset, record_withheld
 from exports.manifest import Manifest
-from exports.metadata import CatalogFacts, load_catalog_facts
-from exports.portal import LocalPublisher, Publisher
+from exports.metadata import CatalogFacts
+from exports.portal import Publisher
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
-from orchestration.connections import connections
 from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
+from orchestration.publishing import catalog_facts, publisher
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
@@ -104,27 +104,6 @@ def _files_stand(definition: DatasetDefinition) -> bool:
     """Whether the dataset's folder is still there; a deleted one is made again."""
     base = settings().exports_dir
     return any((folder / definition.nombre).exists() for folder in (base, base / "pendientes"))
-
-
-def catalog_facts() -> CatalogFacts:
-    """What the catalogue says of itself; the sample's says that it is synthetic."""
-    config = settings()
-    return load_catalog_facts(
-        correo=config.contact_email,
-        portal=config.ckan_url or config.portal_url,
-        sintetico=connections().sample,
-    )
-
-
-def publisher(facts: CatalogFacts) -> Publisher:
-    """The portal when `CKAN_URL` is set, otherwise the same tree on disk."""
-    config = settings()
-    if config.ckan_url:
-        from exports.ckan import CkanPublisher
-
-        token = config.ckan_token.get_secret_value() if config.ckan_token else ""
-        return CkanPublisher(config.ckan_url, token, facts)
-    return LocalPublisher(config.portal_dir, facts.portal)
 
 
 def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:

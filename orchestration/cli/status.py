@@ -5,11 +5,14 @@ Belongs here: one screen for the person on duty. Does not belong here: changing 
 
 from __future__ import annotations
 
+import datetime as dt
+
 from rich.console import Console
 from rich.table import Table
 
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
+from orchestration.publishing import waiting
 from orchestration.settings import CITY_TIMEZONE
 from orchestration.warehouse.connection import locate
 
@@ -43,6 +46,11 @@ def show_status(console: Console) -> None:
             "select distinct on (conjunto) conjunto, estado, fin from meta.publicacion "
             "order by conjunto, publicacion_id desc"
         ).fetchall()
+        late = {
+            item.dataset: item.blocked or "se publica en cuanto corra"
+            for item in waiting(connection, dt.datetime.now(dt.UTC))
+            if item.overdue
+        }
     table = Table(box=None, padding=(0, 2))
     for title in ("Conjunto", "Último intento", "Cuándo", "Cuarentena"):
         table.add_column(title)
@@ -58,5 +66,7 @@ def show_status(console: Console) -> None:
     for name, state, when in exports:
         moment = when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")
         console.print(f"Portal: {name}: {state} ({moment})", highlight=False)
+        if name in late:
+            console.print(f"  [red]publicación vencida[/red]: {late[name]}", highlight=False)
     for error in catalogue.errors:
         console.print(f"[red]Atención:[/red] {error}", highlight=False)

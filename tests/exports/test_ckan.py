@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,25 +19,16 @@ from exports.export import ExportResult, approve, export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from tests.exports.conftest import Connection, Define
-from tests.support.ckan import CkanPortal, ckan_portal, require_ckan
+from tests.support.ckan import CkanPortal
 
 NAME = "proyectos-municipales"
-
-
-@pytest.fixture(scope="module")
-def portal(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CkanPortal]:
-    """One portal for the module: it takes some ten seconds to start."""
-    require_ckan()
-    url = postgres.ensure_database("ckan")
-    with ckan_portal(tmp_path_factory.mktemp("ckan"), url) as running:
-        yield running
 
 
 @pytest.fixture
 def export(
     connection: Connection, define: Define, manifest: Manifest, facts: CatalogFacts, tmp_path: Path
 ) -> Any:
-    def run(publisher: CkanPublisher, **changes: Any) -> ExportResult:
+    def run(publisher: CkanPublisher, facts: CatalogFacts = facts, **changes: Any) -> ExportResult:
         definition = define(**changes)
         approve(connection, definition, "Comité", "Acta 1")
         connection.commit()
@@ -54,9 +45,16 @@ class Spy(CkanPublisher):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.writes: list[str] = []
+        post = self._ckan.post_json
+
+        def posted(action: str, *arguments: Any) -> Any:
+            self.writes.append(action)
+            return post(action, *arguments)
+
+        self._ckan.post_json = posted
 
     def _call(self, action: str, data: Any, files: Any = None) -> dict[str, Any]:
-        if not action.endswith("_show"):
+        if not action.endswith(("_show", "_search")):
             self.writes.append(action)
         return super()._call(action, data, files)
 
@@ -70,6 +68,17 @@ def shown(portal: CkanPortal) -> dict[str, Any]:
     return package
 
 
+def table(portal: CkanPortal, resource_id: str) -> list[dict[str, Any]]:
+    answer = requests.get(
+        f"{portal.url}/api/3/action/datastore_search",
+        params={"resource_id": resource_id, "sort": "_id"},
+        timeout=30,
+    ).json()
+    assert answer["success"], answer
+    records: list[dict[str, Any]] = answer["result"]["records"]
+    return records
+
+
 @pytest.mark.ckan
 @pytest.mark.slow
 def test_a_dataset_is_published_once_and_then_only_what_changes(
@@ -78,7 +87,6 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     publisher = Spy(portal.url, portal.token, facts)
     first = export(publisher)
     assert first.estado == "publicada"
-    assert publisher.writes[-1] == "package_revise"
 
     package = shown(portal)  # seen without a token: the dataset is public
     assert package["title"] == "Proyectos municipales"
@@ -87,14 +95,14 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     assert sorted(tag["name"] for tag in package["tags"]) == ["gobierno", "proyectos"]
     extras = {item["key"]: item["value"] for item in package["extras"]}
     assert extras["accrualPeriodicity"] == "R/P1M"
-    addresses = {item["id"]: item["url"] for item in package["resources"]}
+    ids = [item["id"] for item in package["resources"]]
     files = {item.path: item for item in first.files}
     for resource in package["resources"]:
-        content = requests.get(resource["url"], timeout=30).content
-        by_name = requests.get(publisher.download(NAME, resource["fileName"]), timeout=30)
-        assert by_name.content == content
+        stable = publisher.download(NAME, resource["fileName"])
+        content = requests.get(stable, timeout=30).content
         assert len(content) == files[resource["fileName"]].bytes
-        assert resource["hash"] == f"sha256:{files[resource['fileName']].sha256}"
+        assert resource["hash"] == f"sha256:{hashlib.sha256(content).hexdigest()}"
+        assert requests.get(resource["url"], timeout=30).content == content
         assert json.loads(resource["attributesDescription"])[0]["description"]
 
     publisher.writes.clear()
@@ -104,8 +112,40 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
     connection.commit()
     assert export(publisher).estado == "publicada"
-    assert publisher.writes == ["resource_patch", "resource_patch", "package_revise"]
-    assert {item["id"]: item["url"] for item in shown(portal)["resources"]} == addresses
+    assert publisher.writes.count("package_revise") == 1
+    assert publisher.writes.count("datastore_upsert") == 1
+    assert [item["id"] for item in shown(portal)["resources"]] == ids
+    assert len(table(portal, publisher.resource_id(NAME, "proyectos.csv"))) == 2
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_the_table_holds_the_rows_in_their_types_untouched(
+    portal: CkanPortal, export: Any, facts: CatalogFacts
+) -> None:
+    publisher = CkanPublisher(portal.url, portal.token, facts)
+    export(publisher)
+    records = table(portal, publisher.resource_id(NAME, "proyectos.csv"))
+    assert [record["proyecto_nombre"] for record in records] == [
+        "Cañería Perdriel", 'Plaza "Norte", etapa 2', '=HYPERLINK("http://x")\nsegunda línea',
+    ]  # fmt: skip
+    assert records[0]["avance_pct"] == 100
+    assert records[0]["actualizado_en"] == "2026-06-01T09:30:00.500"  # Mendoza
+    assert records[1]["es_climatico"] is False
+    assert records[2]["avance_pct"] is None
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_corrected_text_sends_no_data(
+    portal: CkanPortal, export: Any, facts: CatalogFacts
+) -> None:
+    publisher = Spy(portal.url, portal.token, facts)
+    export(publisher)
+    publisher.writes.clear()
+    assert export(publisher, descripcion="Una descripción corregida.").estado == "publicada"
+    assert not {"resource_create", "datastore_upsert"} & set(publisher.writes)
+    assert "Una descripción corregida." in shown(portal)["notes"]
 
 
 @pytest.mark.ckan
@@ -205,12 +245,7 @@ def test_an_address_that_cannot_be_used_is_refused(url: str, facts: CatalogFacts
     assert "clave@" not in str(caught.value)
 
 
-def test_real_data_never_carry_the_example_address(
-    facts: CatalogFacts, tmp_path: Path, define: Define, manifest: Manifest
-) -> None:
-    from exports.metadata import data_package
-
-    real = facts.model_copy(update={"sintetico": False})
-    package = data_package(define(), manifest, real, [])
+def test_real_data_never_carry_the_example_address(export: Any, facts: CatalogFacts) -> None:
+    real = facts.model_copy(update={"sintetico": False, "correo": "datos@example.org"})
     with pytest.raises(PortalError, match="que es un ejemplo"):
-        CkanPublisher("https://portal.example.org", "t0k3n", real).publish(tmp_path, package)
+        export(CkanPublisher("http://127.0.0.1:9", "t0k3n", real), facts=real)

@@ -1,14 +1,19 @@
-"""The daily schedule and the sensor on the feed folder."""
+"""The daily schedule, the sensor on the feed folder, and publications by frequency."""
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
+import psycopg
 import pytest
-from dagster import RunRequest, SkipReason, build_sensor_context
+from dagster import RunRequest, SkipReason, build_schedule_context, build_sensor_context
 
+from exports.definition import FREQUENCIES, load_definitions
+from exports.export import approve
 from orchestration import settings as settings_module
-from orchestration.automation import daily_schedule, feed_sensor
+from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
+from orchestration.publishing import Waiting, waiting
 from orchestration.warehouse.connection import Warehouse
 
 
@@ -70,3 +75,70 @@ def test_a_system_that_is_not_configured_is_a_reason_to_skip(
     monkeypatch: pytest.MonkeyPatch, data_dir: Path
 ) -> None:
     assert isinstance(asked(data_dir), SkipReason)
+
+
+def test_every_dataset_with_a_period_has_a_schedule_of_its_own() -> None:
+    definitions, _ = load_definitions()
+    schedules = {item.name: item for item in publication_schedules(definitions)}
+    assert len(schedules) == sum(d.frecuencia != "eventual" for d in definitions.values())
+    monthly = schedules["publicar_consumo_de_agua_por_zona"]
+    assert monthly.cron_schedule == "0 6 1 * *"
+    request = monthly.evaluate_tick(build_schedule_context()).run_requests[0]
+    assert [key.path[-1] for key in request.asset_selection or ()] == ["consumo_de_agua_por_zona"]
+
+
+def test_every_frequency_of_the_profile_but_eventual_names_a_time() -> None:
+    assert set(FREQUENCIES) - set(_CRON) == {"eventual"}
+
+
+NOW = dt.datetime(2026, 7, 20, 12, tzinfo=dt.UTC)
+MONTHLY = "consumo-de-agua-por-zona"
+
+
+def recorded(connection: psycopg.Connection, state: str, when: dt.datetime) -> None:
+    definition = load_definitions().definitions[MONTHLY]
+    for mart in definition.marts:
+        connection.execute(
+            "insert into meta.construccion (corrida_id, objeto, nodo, estado, proyecto_sha256, "
+            "ultima_carga_id) values ('c', %s, 'n', 'ok', 's', 0)",
+            [mart],
+        )
+    connection.execute(
+        "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256, fin) "
+        "values ('c', %s, %s, 's', %s)",
+        [MONTHLY, state, when],
+    )
+
+
+@pytest.mark.parametrize(
+    ("days", "overdue"), [(30, False), (37, False), (38, True)], ids=["in time", "slack", "late"]
+)
+def test_a_publication_is_overdue_after_a_period_and_a_fifth(
+    warehouse: Warehouse, days: int, overdue: bool
+) -> None:
+    with warehouse.connect() as connection:
+        recorded(connection, "publicada", NOW - dt.timedelta(days=days))
+        approve(connection, load_definitions().definitions[MONTHLY], "Comité", "Acta 1")
+        found = {item.dataset: item for item in waiting(connection, NOW)}
+    assert (MONTHLY in found) is overdue
+    if overdue:
+        assert found[MONTHLY].overdue and not found[MONTHLY].blocked
+
+
+def test_what_was_withheld_waits_for_its_gate_and_its_approval(warehouse: Warehouse) -> None:
+    definition = load_definitions().definitions[MONTHLY]
+    with warehouse.connect() as connection:
+        recorded(connection, "retenida", NOW)
+
+        def found() -> Waiting:
+            return next(item for item in waiting(connection, NOW) if item.dataset == MONTHLY)
+
+        assert found().blocked == "falta la aprobación"
+        approve(connection, definition, "Comité", "Acta 1")
+        assert found().blocked == ""
+        connection.execute(
+            "insert into meta.construccion (corrida_id, objeto, nodo, estado, mensaje, "
+            "proyecto_sha256, ultima_carga_id) values ('c', %s, 'n', 'error', 'falló', 's', 0)",
+            [definition.marts[0]],
+        )
+        assert "falló" in found().blocked

@@ -1,0 +1,302 @@
+"""Rows in a portal's DataStore: explicit types, bounded chunks, taken up again after a cut.
+
+Belongs here: the rows file (what is loaded), the loader, and reading a table back. Does not
+belong here: which table readers are pointed to (`ckan.py`) or the portal's transport.
+
+Rows travel from a file in COPY's CSV form, written from the same view of the warehouse as the
+published files. It holds values untouched: no apostrophe in front of what a spreadsheet would run,
+and null told apart from the empty text. The DataStore gives a page of rows in the same form, so
+that what was loaded is compared byte for byte.
+
+Instants are wall-clock times of Mendoza there (DataStore's tools know no other kind), and the
+dictionary says so. A page shows them to the millisecond, or to the second in CKAN before 2.11, so
+fractions of a second are left out of the comparison.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from psycopg import sql
+
+from exports.definition import Resource
+from exports.files import TIMEZONE, Connection, _select, sync
+from exports.manifest import Kind, Manifest, MartColumn
+from exports.versions import Table, TableColumn
+
+if TYPE_CHECKING:
+    from pyarrow import csv as pa_csv
+
+# One request holds about a megabyte of rows: thousands of them, done in a second or two, far from
+# the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours.
+CHUNK_BYTES = 1 << 20
+# The DataStore gives at most 32,000 rows a page unless its settings say less.
+PAGE_ROWS = 32_000
+_WRITE_BYTES = 1 << 20
+_FRACTION = re.compile(rb"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.\d+)?")
+
+T = TypeVar("T")
+
+_TYPES: Mapping[Kind, str] = {
+    "string": "text",
+    "integer": "int8",
+    "number": "numeric",
+    "boolean": "bool",
+    "date": "date",
+    "datetime": "timestamp",
+    "timestamp": "timestamp",
+    "time": "time",
+    "object": "json",
+}
+
+
+class TablePort(Protocol):
+    """What the loader needs of a portal. All but `insert` repeat themselves when that helps."""
+
+    def create(self, table_id: str, table: Table) -> None:
+        """Make the empty table if it is not there, and (re)write its dictionary."""
+        ...
+
+    def drop(self, table_id: str) -> None:
+        """Remove the table; nothing happens when there is none."""
+        ...
+
+    def count(self, table_id: str) -> int | None:
+        """Rows in the table; None when there is none."""
+        ...
+
+    def insert(self, table_id: str, records: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows in one transaction of the portal."""
+        ...
+
+    def page(self, table_id: str, table: Table, after: int, rows: int) -> str:
+        """Up to `rows` rows as COPY's CSV, in the order loaded, after the first `after`."""
+        ...
+
+    def fields(self, table_id: str) -> list[tuple[str, str]]:
+        """Names and types of the columns."""
+        ...
+
+    def retried(self, step: Callable[[], T]) -> T:
+        """Run a step again while its failure looks temporary."""
+        ...
+
+
+class TableMismatchError(Exception):
+    """The table read back is not the one that was sent; `what` says in which way."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(what)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadReport:
+    """What a load did: rows sent by this call, chunks, and rows found from an earlier one."""
+
+    rows: int
+    chunks: int
+    resumed_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenRows:
+    """A rows file. `sha256` is of its bytes, `shown_sha256` of what a portal shows of them."""
+
+    name: str
+    rows: int
+    bytes: int
+    sha256: str
+    shown_sha256: str
+
+
+def write_rows(
+    connection: Connection, resource: Resource, manifest: Manifest, path: Path
+) -> WrittenRows:
+    """Write the resource's rows in loading form. Call inside `snapshot`.
+
+    The order is the published one, so that equal data give equal bytes.
+    """
+    mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
+    query = _select(resource, mart, columns, [_value(column) for column in columns])
+    statement = sql.SQL("copy ({}) to stdout (format csv)").format(query)
+    timed = any(_TYPES[column.kind] == "timestamp" for column in columns)
+    digest, shown, size, rows = hashlib.sha256(), hashlib.sha256(), 0, 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("wb", buffering=_WRITE_BYTES) as stream,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as copy,
+    ):
+        for record in copy:
+            stream.write(record)
+            digest.update(record)
+            if timed:
+                shown.update(_shown(bytes(record)))
+            size += len(record)
+            rows += 1
+        sync(stream)
+    found = digest.hexdigest()
+    return WrittenRows(path.name, rows, size, found, shown.hexdigest() if timed else found)
+
+
+def describe_table(
+    resource: Resource, file: str, manifest: Manifest, written: WrittenRows
+) -> Table:
+    """The table of one resource, types and dictionary from the manifest."""
+    mart = manifest.mart(resource.mart)
+    key = tuple(str(name) for name in mart.meta.get("clave") or ())
+    return Table(
+        resource=resource.nombre,
+        file=file,
+        rows_file=written.name,
+        rows=written.rows,
+        bytes=written.bytes,
+        sha256=written.sha256,
+        shown_sha256=written.shown_sha256,
+        # Rows are told apart by the key only where all of it is published.
+        key=key if set(key) <= set(resource.columnas) else (),
+        columns=tuple(_column(column) for column in manifest.columns(resource)),
+    )
+
+
+def load(port: TablePort, table_id: str, table: Table, path: Path) -> LoadReport:
+    """Bring the rows of `path` into the table, going on from the rows it already has.
+
+    Chunks are sent one after another and each is one transaction of the portal, so the number of
+    rows in the table says how far an earlier load came, whatever cut it.
+    Raises what the port raises, and TableMismatchError when the table has more rows than the file.
+    """
+    present = port.count(table_id)
+    if present is not None and present > table.rows:
+        port.drop(table_id)
+        present = None
+    port.create(table_id, table)
+    start = present or 0
+    sent = chunks = 0
+    for records in _chunks(path, table, skip=start):
+        _insert(port, table_id, records, expected=start + sent)
+        sent += len(records)
+        chunks += 1
+    return LoadReport(sent, chunks, start)
+
+
+def check(port: TablePort, table_id: str, table: Table) -> int:
+    """Read the table back and compare columns, types, number of rows and every byte; its rows.
+
+    Raises TableMismatchError.
+    """
+    expected = [(column.id, column.type) for column in table.columns]
+    found = port.fields(table_id)
+    if found != expected:
+        raise TableMismatchError(f"tiene las columnas {found} y no {expected}")
+    rows = port.count(table_id)
+    if rows != table.rows:
+        raise TableMismatchError(f"tiene {rows} filas y no {table.rows}")
+    timed = any(column.type == "timestamp" for column in table.columns)
+    digest, read = hashlib.sha256(), 0
+    while read < table.rows:
+        page = port.page(table_id, table, read, PAGE_ROWS)
+        if not page:
+            raise TableMismatchError(f"deja de dar filas después de la {read}")
+        text = page.encode()
+        digest.update(_shown(text) if timed else text)
+        read += min(PAGE_ROWS, table.rows - read)
+    if digest.hexdigest() != table.shown_sha256:
+        raise TableMismatchError("tiene otros valores que los enviados")
+    return read
+
+
+def _insert(
+    port: TablePort, table_id: str, records: Sequence[Mapping[str, Any]], expected: int
+) -> None:
+    """One chunk, exactly once, also when the answer to it was lost or it was delivered twice.
+
+    Before it is sent again, the rows in the table say whether it arrived. A request that the portal
+    finishes only after that is found when the table is read back.
+    """
+    again = False
+
+    def arrived() -> bool:
+        present = port.count(table_id)
+        if present not in (expected, expected + len(records)):
+            raise TableMismatchError(
+                f"tiene {present} filas donde se esperaban {expected} o {expected + len(records)}"
+            )
+        return present != expected
+
+    def step() -> None:
+        nonlocal again
+        if again and arrived():
+            return
+        again = True
+        port.insert(table_id, records)
+
+    port.retried(step)
+
+
+def _chunks(path: Path, table: Table, skip: int) -> Iterator[list[dict[str, Any]]]:
+    """The rows as records of texts, in chunks; the first `skip` are left out."""
+    import pyarrow as pa
+    from pyarrow import csv as pa_csv
+
+    if table.rows <= skip:
+        return
+    names = [column.id for column in table.columns]
+    reader: pa_csv.CSVStreamingReader = pa_csv.open_csv(
+        path,
+        read_options=pa_csv.ReadOptions(
+            column_names=names, block_size=CHUNK_BYTES, use_threads=False
+        ),
+        parse_options=pa_csv.ParseOptions(newlines_in_values=True),
+        # Everything stays text: the portal casts to the declared type, and no digit is lost in
+        # between. Unquoted nothing is null, quoted nothing is the empty text.
+        convert_options=pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+    for batch in reader:
+        rows = batch
+        if skip:
+            rows = batch.slice(min(skip, batch.num_rows))
+            skip -= min(skip, batch.num_rows)
+        if rows.num_rows:
+            yield rows.to_pylist()
+
+
+def _shown(rows: bytes) -> bytes:
+    """Rows with every moment in one form, to the second."""
+    return _FRACTION.sub(rb"\1T\2", rows)
+
+
+def _column(column: MartColumn) -> TableColumn:
+    notes = column.description
+    if column.unit:
+        notes += f" Unidad: {column.unit}."
+    if column.kind == "datetime":
+        notes += " Hora de Mendoza (UTC−3)."
+    return TableColumn(
+        id=column.name,
+        type=_TYPES[column.kind],
+        label=column.name.replace("_", " ").capitalize(),
+        notes=notes,
+    )
+
+
+def _value(column: MartColumn) -> sql.Composable:
+    field = sql.Identifier("t", column.name)
+    if column.kind == "datetime":
+        return sql.SQL("{} at time zone {}").format(field, sql.Literal(TIMEZONE))
+    if column.kind == "number":
+        return sql.SQL("{}::numeric").format(field)
+    if column.kind in ("string", "object"):
+        return sql.SQL("{}::text").format(field)
+    return field

@@ -1,0 +1,238 @@
+"""`lujan portal`: what of the warehouse is on the open-data portal, and how it gets there.
+
+Belongs here: arguments, words and tables of these commands. Does not belong here: any work
+(`exports/`, `orchestration/publishing.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+portal_app = typer.Typer(
+    no_args_is_help=True,
+    help="El portal de datos abiertos: comparar, publicar, retirar, volver atrás.",
+    epilog="Códigos de salida: 0 bien; 1 no se pudo o quedó retenido; 2 faltan datos en la orden.",
+)
+console = Console(file=sys.stdout)
+
+Dataset = Annotated[str, typer.Argument(help="Nombre del conjunto, p. ej. zonas-de-agua.")]
+By = Annotated[str, typer.Option("--by", help="Quién lo decide (persona o comité).")]
+Reason = Annotated[str, typer.Option("--reason", help="Acta o motivo; se muestra en el portal.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Muestra qué haría, sin hacerlo.")]
+
+
+@portal_app.command()
+def diff(dataset: Dataset) -> None:
+    """Muestra qué cambiaría en el portal si se publicara ahora; no cambia nada."""
+    _show_difference(dataset)
+
+
+@portal_app.command()
+def publish(
+    dataset: Dataset,
+    dry_run: DryRun = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="También el contenido desde el que se volvió atrás."),
+    ] = False,
+) -> None:
+    """Publica un conjunto ahora, si sus controles pasan y está aprobado."""
+    from orchestration.publishing import publish as publish_now
+
+    if dry_run:
+        _show_difference(dataset)
+        return
+    result = publish_now(dataset, again=again)
+    if result.error:
+        raise result.error
+    console.print(f"{dataset}: {_STATES[result.estado]}.", highlight=False)
+    if result.reason:
+        console.print(f"  {result.reason}", highlight=False, markup=False)
+    if result.address and result.estado != "retenida":
+        console.print(f"  {result.address}", highlight=False, markup=False)
+    if result.estado in ("retenida", "pendiente_aprobacion"):
+        raise typer.Exit(1)
+
+
+@portal_app.command()
+def withdraw(
+    dataset: Dataset,
+    by: By,
+    reason: Reason,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="No preguntar.")] = False,
+) -> None:
+    """Retira un conjunto: se borran sus archivos y tablas, y su página dice por qué."""
+    from orchestration.publishing import take_away
+
+    if not yes:
+        typer.confirm(
+            f"Se borrarán del portal los archivos y tablas de {dataset}, también los de versiones "
+            "anteriores. ¿Seguir?",
+            abort=True,
+        )
+    take_away(dataset, by=by, reason=reason)
+    console.print(
+        f"{dataset}: retirado. Su página queda con el motivo; publicarlo de nuevo lleva otra "
+        "aprobación.",
+        highlight=False,
+    )
+
+
+@portal_app.command()
+def rollback(
+    dataset: Dataset,
+    by: By,
+    reason: Reason,
+    to: Annotated[
+        int | None,
+        typer.Option("--to", help="Número de versión (lujan portal history); si no, la anterior."),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Vuelve a una versión anterior, sin enviar nada; las direcciones no cambian."""
+    from orchestration.publishing import go_back
+
+    version = go_back(dataset, by=by, reason=reason, to=to, dry_run=dry_run)
+    rows = sum(item.get("rowCount") or 0 for item in version.package["resources"])
+    if dry_run:
+        console.print(
+            f"{dataset}: volvería a la versión {version.id} ({_moment(version.changed)}, "
+            f"{rows} filas).",
+            highlight=False,
+        )
+        return
+    console.print(
+        f"{dataset}: el portal muestra otra vez la versión anterior. El contenido del que se "
+        "volvió no se publica solo de nuevo; uno distinto, sí.",
+        highlight=False,
+    )
+
+
+@portal_app.command()
+def history(dataset: Dataset) -> None:
+    """Versiones del conjunto en el portal: cuándo, quién aprobó, en qué estado quedó cada una."""
+    from exports.versions import Approved
+    from orchestration.publishing import history as versions_of
+
+    versions = versions_of(dataset)
+    if not versions:
+        console.print(f"{dataset}: nunca se publicó en este portal.", highlight=False)
+        return
+    table = Table(box=None, padding=(0, 2))
+    for title in ("Versión", "Cuándo", "Qué", "Estado", "Filas", "Aprobó"):
+        table.add_column(title)
+    for item in versions:
+        rows = sum(part.get("rowCount") or 0 for part in item.package["resources"])
+        approved = item.known(Approved).by if item.reached(Approved) else ""
+        table.add_row(
+            str(item.id), _moment(item.changed), _ORIGINS[item.origin], item.state, str(rows),
+            approved,
+        )  # fmt: skip
+    console.print(table)
+    for item in versions:
+        for words, text in (("se detuvo", item.error), ("se volvió atrás", item.rejection)):
+            if text:
+                console.print(f"Versión {item.id}: {words}: {text}", highlight=False, markup=False)
+
+
+@portal_app.command()
+def look() -> None:
+    """Mira el portal como lo ve cualquiera y anota qué muestra (indicadores R31 y R40)."""
+    from orchestration.publishing import catalog_facts, ckan
+    from orchestration.publishing import look as look_now
+    from orchestration.warehouse.connection import locate
+
+    portal = ckan(catalog_facts())
+    with locate().connect(autocommit=True) as connection:
+        published = look_now(connection, portal)
+    console.print(f"{portal.portal} muestra {published} conjuntos publicados.", highlight=False)
+
+
+@portal_app.command()
+def dev(
+    port: Annotated[int, typer.Option("--port", help="Puerto de CKAN en esta máquina.")] = 5000,
+) -> None:
+    """Arranca un CKAN de verdad en esta máquina, para mirar; Ctrl+C detiene todo."""
+    import signal
+
+    from orchestration.portal_dev import ckan_portal
+    from orchestration.settings import settings
+    from orchestration.warehouse.embedded import EmbeddedServer
+
+    # Also what a service manager sends, and a closed terminal, must stop everything in order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    folder = settings().data_dir / "portal-dev"
+    server = EmbeddedServer(folder / "postgres")
+    console.print("Arrancando CKAN (la primera vez, un minuto)…")
+    server.start()
+    try:
+        with ckan_portal(folder / "ckan", server.ensure_database, port=port) as running:
+            console.print(f"Portal: {running.url}", highlight=False)
+            console.print("Para publicar en él, en otra terminal:")
+            console.print(f"  export CKAN_URL={running.url}", highlight=False)
+            console.print(f"  export CKAN_TOKEN={running.token}", highlight=False, soft_wrap=True)
+            console.print("Ctrl+C para detenerlo.")
+            while True:
+                signal.pause()
+    except KeyboardInterrupt:
+        console.print("Deteniendo…")
+    finally:
+        server.stop()
+
+
+_STATES = {
+    "publicada": "publicado",
+    "exportada": "exportado",
+    "sin_cambios": "no hay nada nuevo que enviar",
+    "retenida": "retenido",
+    "pendiente_aprobacion": "espera aprobación",
+}
+_ORIGINS = {
+    "exportacion": "publicación",
+    "vuelta_atras": "vuelta atrás",
+    "retiro": "retiro",
+}
+
+
+def _show_difference(dataset: str) -> None:
+    from orchestration.publishing import difference
+
+    found = difference(dataset)
+    compared = found.compared
+    if compared.is_new:
+        console.print(f"{dataset}: es nuevo en el portal.", highlight=False)
+    elif not compared.anything:
+        console.print(f"{dataset}: el portal ya lo tiene igual.", highlight=False)
+    for words, names in (
+        ("Archivos que se enviarían", compared.files),
+        ("Tablas que se cargarían", compared.tables),
+        ("Textos y datos de la ficha que cambiarían", compared.texts),
+        ("Recursos que dejarían de publicarse", compared.removed),
+        ("Editado a mano en el portal (se corregiría)", compared.by_hand),
+        ("Ajeno (se conservaría)", compared.foreign),
+    ):
+        if names:
+            console.print(f"{words}:")
+            for name in names:
+                rows = ""
+                if name in compared.files and name in found.rows_now:
+                    before = found.rows_before.get(name)
+                    rows = f" ({'nuevo' if before is None else before} → {found.rows_now[name]})"
+                console.print(f"  {name}{rows}", highlight=False, markup=False)
+    for obstacle in found.obstacles:
+        console.print(f"[red]No sale:[/red] {obstacle}", highlight=False)
+
+
+def _moment(when: object) -> str:
+    import datetime as dt
+
+    from orchestration.settings import CITY_TIMEZONE
+
+    assert isinstance(when, dt.datetime)
+    return when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")

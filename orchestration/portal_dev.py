@@ -1,0 +1,327 @@
+"""A real CKAN on this machine: for a developer who wants to look, and for the tests.
+
+Belongs here: starting CKAN with its database, DataStore, Redis and search, and stopping all of it.
+Does not belong here: datasets. CKAN's pins clash with ours, so it lives in a virtual environment
+of its own, made once (Debian: libpq-dev, gcc, redis-server):
+
+    python3.11 -m venv .venv-ckan
+    .venv-ckan/bin/pip install 'ckan[requirements]==2.12.0'
+
+`LUJAN_CKAN_VENV` names another place. CKAN's search engine, Solr, is stood in for by a small server
+that keeps the documents in memory and filters by type, organisation, theme and name: enough to
+publish and to walk through the pages, not to judge the ranking of a search.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+from xml.etree import ElementTree
+
+import psycopg
+import requests
+from psycopg import sql
+
+from orchestration.settings import PROJECT_ROOT
+from sources.errors import PipelineError
+
+_START_SECONDS = 120.0
+_USER = "publicador"
+_READER = "ckan_lectura"
+
+
+@dataclass(frozen=True, slots=True)
+class CkanPortal:
+    """A running portal, the token of a system administrator, its files, log and DataStore."""
+
+    url: str
+    token: str = field(repr=False)
+    log: Path
+    storage: Path
+    datastore_url: str = field(repr=False)
+    process_id: int
+
+
+def ckan_programs() -> tuple[Path, list[str]]:
+    """Folder of CKAN's programs, and what is missing on this machine to start it."""
+    venv = Path(os.environ.get("LUJAN_CKAN_VENV", PROJECT_ROOT / ".venv-ckan"))
+    missing = []
+    if not (venv / "bin" / "ckan").is_file():
+        missing.append(f"CKAN en {venv}")
+    if shutil.which("redis-server") is None:
+        missing.append("redis-server")
+    return venv / "bin", missing
+
+
+@contextmanager
+def ckan_portal(
+    folder: Path, new_database: Callable[[str], str], *, port: int | None = None
+) -> Iterator[CkanPortal]:
+    """Start a portal; all of it is stopped on leaving, whatever happens.
+
+    `new_database` makes a database of that name if need be and gives its URL. What an earlier start
+    left in `folder` and in the databases is gone on with.
+    Raises PipelineError when something is not installed, or with the log when it does not come up.
+    """
+    programs, missing = ckan_programs()
+    if missing:
+        raise PipelineError(
+            f"para el portal de desarrollo falta {' y '.join(missing)}.",
+            next_step="instálelo como dice orchestration/portal_dev.py.",
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        solr_port = stack.enter_context(_solr())
+        redis_port = stack.enter_context(_redis(folder))
+        port = port or _free_port()
+        url = f"http://127.0.0.1:{port}"
+        write_url = new_database("ckan_datastore")
+        config = folder / "ckan.ini"
+        fresh = not config.is_file()
+        if fresh:
+            _run(programs, folder, "generate", "config", str(config))
+        _configure(
+            config,
+            {
+                "sqlalchemy.url": new_database("ckan").replace("%", "%%"),
+                "ckan.datastore.write_url": write_url.replace("%", "%%"),
+                "ckan.datastore.read_url": _reader(write_url).replace("%", "%%"),
+                "ckan.site_url": url,
+                "ckan.site_title": "Luján Data (desarrollo)",
+                "ckan.locale_default": "es_AR",
+                "ckan.redis.url": f"redis://127.0.0.1:{redis_port}/0",
+                "solr_url": f"http://127.0.0.1:{solr_port}/solr/ckan",
+                "ckan.storage_path": str(folder / "storage"),
+                "ckan.plugins": "datastore activity datatables_view",
+                "ckan.views.default_views": "datatables_view",
+                "ckan.max_resource_size": "1000",
+            },
+        )
+        (folder / "storage").mkdir(exist_ok=True)
+        ckan = [str(programs / "ckan"), "-c", str(config)]
+        if fresh:
+            _run(programs, folder, "-c", str(config), "db", "init")
+            grants = _run(programs, folder, "-c", str(config), "datastore", "set-permissions")
+            _apply_permissions(write_url, grants)
+            _run(
+                programs, folder, "-c", str(config), "user", "add", _USER,
+                "email=publicador@example.org", "password=clave-de-prueba",
+            )  # fmt: skip
+            _run(programs, folder, "-c", str(config), "sysadmin", "add", _USER)
+        else:
+            _run(programs, folder, "-c", str(config), "search-index", "rebuild")
+        answer = _run(programs, folder, "-c", str(config), "user", "token", "add", _USER, "pruebas")
+        token = answer.split()[-1]
+        log = folder / "ckan.log"
+        process_id = stack.enter_context(
+            _process(
+                [*ckan, "run", "--host", "127.0.0.1", "--port", str(port), "--disable-reloader"],
+                log,
+            )
+        )
+        _wait_until_up(f"{url}/api/3/action/status_show", log)
+        yield CkanPortal(url, token, log, folder / "storage", write_url, process_id)
+
+
+def _reader(write_url: str) -> str:
+    """Address of the DataStore for the role that may only read; the role is made."""
+    parts = urlsplit(write_url)
+    with psycopg.connect(write_url, autocommit=True) as connection:
+        found = connection.execute(
+            "select 1 from pg_roles where rolname = %s", (_READER,)
+        ).fetchone()
+        if found is None:
+            connection.execute(
+                sql.SQL("create role {} login password {}").format(
+                    sql.Identifier(_READER), sql.Literal(_READER)
+                )
+            )
+    where = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=f"{_READER}:{_READER}@{where}").geturl()
+
+
+def _apply_permissions(write_url: str, grants: str) -> None:
+    """Run what `ckan datastore set-permissions` prints, without psql's own commands."""
+    statements = "\n".join(line for line in grants.splitlines() if not line.startswith("\\"))
+    with psycopg.connect(write_url, autocommit=True) as connection:
+        connection.execute(statements.encode())
+
+
+def _configure(config: Path, options: Mapping[str, str]) -> None:
+    """Set options in the generated file, each in place."""
+    text = config.read_text(encoding="utf-8")
+    for name, value in options.items():
+        line = f"{name} = {value}"
+        pattern = rf"^#? ?{re.escape(name)} =.*$"
+        text, replaced = re.subn(pattern, line.replace("\\", r"\\"), text, count=1, flags=re.M)
+        if not replaced:
+            text = text.replace("[app:main]", f"[app:main]\n{line}", 1)
+    config.write_text(text, encoding="utf-8")
+
+
+def _run(programs: Path, folder: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [str(programs / "ckan"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_START_SECONDS,
+    )
+    if done.returncode != 0:
+        raise PipelineError(f"ckan {arguments[2:4]}: {(done.stdout + done.stderr)[-3000:]}")
+    return done.stdout
+
+
+class _Solr(BaseHTTPRequestHandler):
+    """Answers `/schema`, `/select` and `/update`, with the documents in memory."""
+
+    documents: ClassVar[dict[str, dict[str, Any]]] = {}
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        path, _, query = self.path.partition("?")
+        if "/schema" in path:
+            self._send('<schema name="ckan-2.12" version="1.6"/>', "application/xml")
+        elif "/select" in path:
+            self._send(json.dumps(self._select(parse_qs(query) | parse_qs(body.decode()))))
+        else:
+            self._update(body)
+            self._send(json.dumps({"responseHeader": {"status": 0}}))
+
+    do_GET = do_POST = _answer  # noqa: N815 - the names http.server looks for
+
+    def _update(self, body: bytes) -> None:
+        if body.startswith(b"["):
+            for document in json.loads(body):
+                self.documents[document["index_id"]] = document
+        elif b"<delete>" in body:
+            for query in ElementTree.fromstring(body).iter("query"):
+                matches = _matcher(query.text or "")
+                for key in [key for key, value in self.documents.items() if matches(value)]:
+                    del self.documents[key]
+
+    def _select(self, asked: Mapping[str, list[str]]) -> dict[str, Any]:
+        conditions = [_matcher(text) for text in (*asked.get("q", ()), *asked.get("fq", ()))]
+        found = [
+            item for item in self.documents.values() if all(holds(item) for holds in conditions)
+        ]
+        found.sort(key=lambda item: str(item.get("title_string", "")))
+        start, rows = (int(asked.get(name, ["0"])[0]) for name in ("start", "rows"))
+        return {
+            "responseHeader": {"status": 0},
+            "response": {
+                "numFound": len(found),
+                "start": start,
+                "docs": found[start : start + rows],
+            },
+            "facet_counts": {"facet_fields": {}},
+        }
+
+    def _send(self, text: str, kind: str = "application/json") -> None:
+        content = text.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Silent: the output is the caller's."""
+
+
+def _matcher(query: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Conditions `field:value` that CKAN asks with; those on other fields are taken to hold."""
+    wanted = [
+        (field, quoted or plain)
+        for field, quoted, plain in re.findall(
+            r"(dataset_type|owner_org|organization|groups|tags|name|id|state|capacity|site_id|"
+            r"index_id):(?:\"([^\"]*)\"|([\w.-]+))",
+            query,
+        )
+    ]
+
+    def holds(document: Mapping[str, Any]) -> bool:
+        either = " OR " in query
+        found = []
+        for name, value in wanted:
+            has = document.get(name)
+            found.append(value in has if isinstance(has, list) else has == value)
+        return (any(found) if either else all(found)) if found else True
+
+    return holds
+
+
+@contextmanager
+def _solr() -> Iterator[int]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Solr", (_Solr,), {"documents": {}}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield int(server.server_address[1])
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def _redis(folder: Path) -> Iterator[int]:
+    port = _free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "",
+               "--dir", str(folder)]  # fmt: skip
+    with _process(command, folder / "redis.log"):
+        deadline = time.monotonic() + _START_SECONDS
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield port
+
+
+@contextmanager
+def _process(command: list[str], log: Path) -> Iterator[int]:
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=log.parent,
+            # A Ctrl+C of ours must not reach it first: what runs against it ends in order.
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_until_up(address: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(address, timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.3)
+    raise PipelineError(f"CKAN no arrancó:\n{log.read_text()[-3000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,314 @@
+"""Publishing outside a whole run: one dataset now, back, or away; and looking at the portal.
+
+Belongs here: putting gate, warehouse, settings and portal together for the command line and for
+Dagster. Does not belong here: words on a screen (`cli/portal.py`), or the work (`exports/`).
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
+
+from exports.definition import DatasetDefinition, columns_fingerprint, load_definitions
+from exports.errors import ExportError, PortalError
+from exports.export import (
+    ExportResult,
+    compare_dataset,
+    dataset_turn,
+    export_dataset,
+    record_withheld,
+)
+from exports.manifest import Manifest
+from exports.metadata import CatalogFacts, load_catalog_facts
+from exports.portal import LocalPublisher, Publisher
+from exports.publication import roll_back, withdraw
+from exports.versions import Compared, Journal, Version
+from orchestration.connections import connections
+from orchestration.gate import obstacles
+from orchestration.settings import CITY_TIMEZONE, REFERENCE_DIR, settings
+from orchestration.warehouse.connection import locate
+from sources.raw_table import Connection
+
+if TYPE_CHECKING:
+    from exports.ckan import CkanPublisher
+
+# National profile: up to date while less than 1.2 periods have passed.
+_SLACK = 1.2
+STRATEGIC_MART = "proyectos.dim_indicador"
+
+
+def catalog_facts() -> CatalogFacts:
+    """What the catalogue says of itself; the sample's says that it is synthetic."""
+    config = settings()
+    return load_catalog_facts(
+        correo=config.contact_email,
+        portal=config.ckan_url or config.portal_url,
+        sintetico=connections().sample,
+    )
+
+
+def publisher(facts: CatalogFacts) -> Publisher:
+    """The portal when `CKAN_URL` is set, otherwise the same tree on disk."""
+    return (
+        ckan(facts) if settings().ckan_url else LocalPublisher(settings().portal_dir, facts.portal)
+    )
+
+
+def ckan(facts: CatalogFacts) -> CkanPublisher:
+    """The city's portal. Raises PortalError when none is configured."""
+    from exports.ckan import CkanPublisher
+
+    config = settings()
+    if not config.ckan_url:
+        raise PortalError(
+            "no hay un portal CKAN configurado.",
+            next_step="ponga CKAN_URL y CKAN_TOKEN en el entorno o en .env.",
+        )
+    token = config.ckan_token.get_secret_value() if config.ckan_token else ""
+    return CkanPublisher(config.ckan_url, token, facts)
+
+
+def find_definition(name: str) -> DatasetDefinition:
+    """The definition of that name. Raises its own error when it is broken, or ExportError."""
+    definitions, errors = load_definitions()
+    for error in errors:
+        if error.dataset == name:
+            raise error
+    if name not in definitions:
+        raise ExportError(
+            f"no existe el conjunto {name!r}.",
+            next_step=f"elija uno de: {', '.join(definitions)}.",
+        )
+    return definitions[name]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What publishing a dataset now would change, and what keeps it from leaving."""
+
+    definition: DatasetDefinition
+    compared: Compared
+    rows_before: Mapping[str, int | None]
+    rows_now: Mapping[str, int | None]
+    obstacles: tuple[str, ...]
+
+
+def difference(name: str) -> Difference:
+    """Compare a dataset, prepared anew, with the portal; changes nothing."""
+    definition, facts = find_definition(name), catalog_facts()
+    portal = ckan(facts)
+    with locate().connect(autocommit=True) as connection:
+        found = tuple(str(item) for item in obstacles(connection, definition.marts))
+        package, compared, live = compare_dataset(
+            connection, definition, _manifest(), settings().exports_dir, portal, facts=facts
+        )
+    return Difference(definition, compared, _rows(live.package if live else {}), _rows(package),
+                      found)  # fmt: skip
+
+
+def publish(name: str, *, again: bool = False) -> ExportResult:
+    """Publish one dataset now, if the gate lets it. Raises PortalError."""
+    definition, facts = find_definition(name), catalog_facts()
+    run_id = _run_id()
+    with locate().connect(autocommit=True) as connection:
+        if found := obstacles(connection, definition.marts):
+            words = "; ".join(str(item) for item in found)
+            return record_withheld(connection, definition, run_id, words)
+        return export_dataset(
+            connection, definition, _manifest(), settings().exports_dir, run_id, publisher(facts),
+            facts=facts, again=again,
+        )  # fmt: skip
+
+
+def go_back(name: str, *, by: str, reason: str, to: int | None, dry_run: bool) -> Version:
+    """Point readers to an earlier version. Raises PortalError."""
+    with _journal(name) as (connection, portal, journal):
+        del connection
+        return roll_back(portal, journal, by=by, reason=reason, to=to, dry_run=dry_run)
+
+
+def take_away(name: str, *, by: str, reason: str) -> Version:
+    """Withdraw a dataset; its address says why. Raises PortalError."""
+    with _journal(name) as (connection, portal, journal):
+        version = withdraw(portal, journal, connection, by=by, reason=reason)
+        definitions, _ = load_definitions()
+        if definition := definitions.get(name):
+            words = f"retirado por {by}: {reason}; publicarlo de nuevo lleva otra aprobación."
+            record_withheld(connection, definition, journal.run_id, words)
+        return version
+
+
+def history(name: str) -> list[Version]:
+    """Versions of a dataset on the portal, newest first."""
+    portal = ckan(catalog_facts())
+    with locate().connect(autocommit=True) as connection:
+        return Journal(connection, name, portal.portal, "").history()
+
+
+def look(connection: Connection, portal: CkanPublisher, now: dt.datetime | None = None) -> int:
+    """Note what the portal shows to anybody, dataset by dataset; how many it shows as published.
+
+    What it no longer shows, and what we published and it does not show, is `ausente`. The look is
+    recorded whole or not at all. Raises PortalError.
+    """
+    definitions, _ = load_definitions()
+    moment = now or dt.datetime.now(dt.UTC)
+    seen = [found for name in portal.names() if (found := portal.look(name))]
+    rows = []
+    for item in seen:
+        definition = definitions.get(item.name)
+        marts = _marts_by_file(definition) if definition else {}
+        resources = [
+            {
+                "archivo": resource.file,
+                "formato": resource.format,
+                "mart": marts.get(resource.file),
+                "filas": resource.rows,
+                "estrategicos": portal.count_rows(item.name, resource.file,
+                                                  {"es_estrategico": True})
+                if marts.get(resource.file) == STRATEGIC_MART and resource.rows is not None
+                else None,
+            }
+            for resource in item.resources
+        ]  # fmt: skip
+        state = "retirado" if item.is_withdrawn else "publicado"
+        rows.append(
+            (portal.portal, item.name, item.title, state, item.is_ours, item.issued, item.modified,
+             item.frequency, Jsonb(resources), moment)
+        )  # fmt: skip
+    with connection.transaction(), connection.cursor() as cursor:
+        cursor.execute(
+            "update meta.portal_visto set situacion = 'ausente', visto_en = %s where portal = %s",
+            (moment, portal.portal),
+        )
+        cursor.executemany(
+            "insert into meta.portal_visto (portal, conjunto, titulo, situacion, es_propio, "
+            "publicado, modificado, frecuencia, recursos, visto_en) "
+            "values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) "
+            "on conflict (portal, conjunto) do update set titulo = excluded.titulo, "
+            "situacion = excluded.situacion, es_propio = excluded.es_propio, "
+            "publicado = excluded.publicado, modificado = excluded.modificado, "
+            "frecuencia = excluded.frecuencia, recursos = excluded.recursos, "
+            "visto_en = excluded.visto_en",
+            rows,
+        )
+        cursor.execute(
+            "insert into meta.portal_visto (portal, conjunto, situacion, es_propio, visto_en) "
+            "select distinct v.portal, v.conjunto, 'ausente', true, %s::timestamptz "
+            "from meta.version_portal as v where v.portal = %s and v.estado = 'registrada' "
+            "on conflict (portal, conjunto) do nothing",
+            (moment, portal.portal),
+        )
+    return sum(1 for item in seen if not item.is_withdrawn)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A dataset that should be on the portal and is not, or not in time.
+
+    `overdue`: more than 1.2 times its period has passed since it was last published or found
+    unchanged (the national profile's rule); null when its frequency names no period. `blocked` says
+    what keeps it from leaving; when nothing does, a run may publish it.
+    """
+
+    dataset: str
+    overdue: bool | None
+    last: dt.datetime | None
+    blocked: str
+    run_key: str
+
+
+def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
+    """Datasets that are overdue, were withheld, or were approved since their last attempt."""
+    definitions, _ = load_definitions()
+    periods = _periods()
+    last = {
+        str(row[0]): row[1:]
+        for row in connection.execute(
+            "select distinct on (conjunto) conjunto, estado, coalesce(motivo, ''), max(fin) filter "
+            "(where estado in ('publicada', 'sin_cambios', 'exportada')) over (partition by "
+            "conjunto) from meta.publicacion order by conjunto, publicacion_id desc"
+        )
+    }
+    approved = {
+        str(row[0]): (set(row[1]), int(row[2]))
+        for row in connection.execute(
+            "select conjunto, array_agg(columnas_sha256), max(aprobacion_id) "
+            "from meta.aprobacion_vigente group by conjunto"
+        )
+    }
+    found = []
+    for name, definition in definitions.items():
+        state, reason, settled = last.get(name, ("", "", None))
+        period = periods.get(definition.frecuencia)
+        overdue = None if period is None else settled is None or now - settled > period * _SLACK
+        fingerprints, approval = approved.get(name, (set(), 0))
+        is_approved = columns_fingerprint(definition) in fingerprints
+        if not overdue and state not in ("retenida", "pendiente_aprobacion"):
+            continue
+        red = obstacles(connection, definition.marts)
+        blocked = "; ".join(str(item) for item in red)
+        if not blocked and not is_approved:
+            blocked = "falta la aprobación"
+        if not blocked and "--again" in reason:
+            blocked = reason
+        day = now.astimezone(CITY_TIMEZONE).date()
+        key = f"{name}:{approval}:{_newest_build(connection, definition)}:{day}"
+        found.append(Waiting(name, overdue, settled, blocked, key))
+    return found
+
+
+def _periods() -> dict[str, dt.timedelta]:
+    """The period of every frequency that has one, from the list the models use."""
+    with (REFERENCE_DIR / "frecuencias.csv").open(encoding="utf-8", newline="") as stream:
+        return {
+            row["frecuencia_codigo"]: dt.timedelta(days=float(row["dias"]))
+            for row in csv.DictReader(stream)
+            if row["dias"]
+        }
+
+
+def _newest_build(connection: Connection, definition: DatasetDefinition) -> int:
+    row = connection.execute(
+        "select coalesce(max(construccion_id), 0) from meta.construccion "
+        "where objeto = any(%s) and estado = 'ok'",
+        [list(definition.marts)],
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def _journal(name: str) -> Iterator[tuple[Connection, CkanPublisher, Journal]]:
+    """A dataset's versions, in its turn. The definition may be gone: the portal still has it."""
+    portal = ckan(catalog_facts())
+    with (
+        locate().connect(autocommit=True) as connection,
+        dataset_turn(connection, name),
+    ):
+        yield connection, portal, Journal(connection, name, portal.portal, _run_id())
+
+
+def _manifest() -> Manifest:
+    from orchestration.dbt_project import ensure_manifest, manifest
+
+    ensure_manifest()
+    return Manifest(manifest())
+
+
+def _rows(package: Mapping[str, Any]) -> dict[str, int | None]:
+    return {str(item["path"]): item.get("rowCount") for item in package.get("resources", ())}
+
+
+def _marts_by_file(definition: DatasetDefinition) -> dict[str, str]:
+    return {name: item.mart for item in definition.recursos for name in item.file_names}
+
+
+def _run_id() -> str:
+    return f"portal-{uuid.uuid4().hex[:12]}"
