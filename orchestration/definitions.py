@@ -12,7 +12,13 @@ from orchestration.assets.controls import mart_checks
 from orchestration.assets.dbt import dbt_models, dbt_resource
 from orchestration.assets.exports import export_assets
 from orchestration.assets.raw import raw_assets
-from orchestration.automation import daily_job, daily_schedule, feed_job, feed_sensor
+from orchestration.automation import (
+    daily_job,
+    daily_schedule,
+    feed_job,
+    feed_sensor,
+    findings_sensors,
+)
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
 from orchestration.settings import settings
@@ -26,7 +32,7 @@ defs = Definitions(
     asset_checks=mart_checks(load_suites().values()),
     jobs=[daily_job, feed_job],
     schedules=[daily_schedule],
-    sensors=[feed_sensor],
+    sensors=[feed_sensor, *findings_sensors],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
     executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,

@@ -39,6 +39,7 @@ from orchestration.assets.naming import (
 from orchestration.build_plan import dbt_test_results, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import MANIFEST, dbt_executable, relations
+from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
@@ -160,6 +161,8 @@ def _run(
             failed = record_builds(connection, context.run_id, results, newest_load)
             record(connection, context.run_id, dbt_test_results(results))
             withhold(connection, context.run_id, failed)
+        # Before the exports, which publish the scores made of them.
+        update_findings(warehouse, context.run_id)
     finally:
         _keep_artifacts(invocation.target_path)
 
