@@ -1,13 +1,15 @@
-"""When findings are brought up to date, and what the dbt project says of its own tables.
+"""What follows the checks of every run: findings brought up to date, scores kept.
 
-Belongs here: the step that every run takes after its checks. Does not belong here: the life cycle
-itself (`expectations/findings/`), or the commands (`cli/findings.py`).
+Belongs here: the step that every run takes after its checks. Does not belong here: the work itself
+(`expectations/findings/`, `expectations/scores.py`), or the commands (`cli/`).
 """
 
 from __future__ import annotations
 
 from expectations.findings import Change, Project, synchronise
+from expectations.scores import record_scores
 from orchestration.dbt_project import data_test_names, relations
+from orchestration.settings import CITY_TIMEZONE
 from orchestration.warehouse.connection import Warehouse
 
 # Owners of marts that the city has still to confirm carry this mark; the area is the same.
@@ -25,6 +27,11 @@ def project_facts() -> Project:
 
 
 def update_findings(warehouse: Warehouse, run_id: str) -> Change:
-    """Open, refresh and close findings by what the run found. Raises what psycopg raises."""
+    """Open, refresh and close findings by what the run found, and keep the scores it measured.
+
+    Raises what psycopg raises.
+    """
     with warehouse.connect() as connection:
-        return synchronise(connection, run_id, project_facts())
+        change = synchronise(connection, run_id, project_facts())
+        record_scores(connection, CITY_TIMEZONE.key)
+    return change

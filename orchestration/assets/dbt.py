@@ -8,6 +8,7 @@ well. A model that failed yields nothing, so what hangs on it is skipped; a test
 red check, and the gate withholds the exports that depend on it, in this run and in later ones.
 """
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,7 +42,7 @@ from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import MANIFEST, dbt_executable, relations
 from orchestration.findings import update_findings
 from orchestration.progress import observer
-from orchestration.settings import DBT_PROJECT_DIR
+from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
@@ -117,7 +118,8 @@ def dbt_models() -> AssetsDefinition:
         with warehouse.connect(autocommit=True) as lock:
             lock.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
             with warehouse.connect() as connection:
-                plan = plan_build(connection, marts_not_exported(connection))
+                today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
+                plan = plan_build(connection, marts_not_exported(connection), today)
             chosen = () if context.is_subset else plan.selectors
             if plan.nothing and not context.is_subset:
                 context.log.info(f"Nada que construir: {plan.reason}.")

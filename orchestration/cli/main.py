@@ -115,6 +115,25 @@ def drift(
 
 
 @app.command()
+def score(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="Un conjunto, p. ej. mlc.proyectos, con cada punto perdido."),
+    ] = None,
+    area: Annotated[
+        str | None, typer.Option("--area", help="Secretaría, o parte de su nombre.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Un documento JSON, para otros programas.")
+    ] = False,
+) -> None:
+    """Muestra el puntaje de calidad de cada conjunto, si cumple el estándar y por qué."""
+    from orchestration.cli.score import show_scores
+
+    show_scores(console, dataset, area, as_json=as_json)
+
+
+@app.command()
 def prepare() -> None:
     """Deja listo el almacén (esquemas, roles, tablas) y el manifiesto dbt, sin cargar nada."""
     from orchestration.cli.live import LiveView

@@ -23,7 +23,7 @@ with vigentes as (
             ) as clave_sensible
         from meta.contrato as k
         where k.tabla_raw = v.objeto
-        order by strpos(v.control, k.dataset) > 0 desc, k.dataset
+        order by strpos('.' || replace(v.control, ':', '.') || '.', '.' || k.dataset || '.') > 0 desc, k.dataset
         limit 1
     ) as c on true
 ),
