@@ -12,14 +12,18 @@ from functools import partial
 
 from dagster import (
     AssetSelection,
+    DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
     RunRequest,
+    RunStatusSensorContext,
+    RunStatusSensorDefinition,
     ScheduleDefinition,
     ScheduleEvaluationContext,
     SensorEvaluationContext,
     SkipReason,
     define_asset_job,
+    run_status_sensor,
     sensor,
 )
 
@@ -30,6 +34,8 @@ from orchestration.connections import connections
 from orchestration.settings import CITY_TIMEZONE
 from sources.errors import PipelineError
 
+# Runs of the command line, which do by themselves what the sensors below do for the others.
+ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
 _FEED_INTERVAL_S = 300
@@ -174,3 +180,31 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         return SkipReason("No hay archivos nuevos.")
     # The same set of files asks once: a file that cannot be loaded must not start runs for ever.
     return RunRequest(run_key=hashlib.sha256("".join(waiting).encode()).hexdigest())
+
+
+def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
+    @run_status_sensor(
+        run_status=status,
+        name=f"hallazgos_{status.value.lower()}",
+        minimum_interval_seconds=60,
+        default_status=DefaultSensorStatus.RUNNING,
+        description="Abre y cierra hallazgos con lo que la corrida encontró en sus últimos pasos.",
+    )
+    def update(context: RunStatusSensorContext) -> SkipReason | None:
+        """The checks of the marts come after the models: what they say is known at the end only."""
+        from orchestration.findings import update_findings
+        from orchestration.warehouse.connection import locate
+
+        if context.dagster_run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
+            return SkipReason("La corrida ya los actualizó.")
+        update_findings(locate(start=False), context.dagster_run.run_id)
+        return None
+
+    return update
+
+
+# A failed run found things, too: a withheld export fails it.
+findings_sensors = [
+    _findings_sensor(status)
+    for status in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+]

@@ -9,14 +9,18 @@ next one.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from expectations.results import CheckResult
 from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
+from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
 
+# Everything that scores read of checks, quarantine and drift enters here.
+_MEASUREMENTS = "intermediate.int_calidad__mediciones"
 _STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
 
 
@@ -37,11 +41,15 @@ class BuildPlan:
         return not self.everything and not self.selectors
 
 
-def plan_build(connection: Connection, exports_behind: Collection[str] = ()) -> BuildPlan:
+def plan_build(
+    connection: Connection, exports_behind: Collection[str] = (), today: dt.date | None = None
+) -> BuildPlan:
     """Compare raw with the last builds.
 
     `exports_behind` are marts ('<schema>.<table>') whose portal datasets have not left since the
-    mart was last built: they are built (and so checked) again.
+    mart was last built: they are built (and so checked) again. `today` is the business day, on
+    which what is late or at risk may differ from yesterday; None where the models speak of a
+    fixed day.
     """
     newest = _scalar(connection, "select coalesce(max(carga_id), 0) from meta.carga")
     fingerprint = project_sha256()
@@ -54,6 +62,9 @@ def plan_build(connection: Connection, exports_behind: Collection[str] = ()) -> 
     selectors += [
         f"{_selector(name)}+" for name, (state, _, _) in sorted(built.items()) if state != "ok"
     ]
+    selectors += [f"{_selector(name)}+" for name in _of_another_day(connection, today)]
+    if _measured_otherwise(connection):
+        selectors.append(f"{_selector(_MEASUREMENTS)}+")
     selectors += [_selector(mart) for mart in sorted(exports_behind)]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
     return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest)
@@ -188,6 +199,75 @@ def _changed_sources(
         if any(built[name][2] < loaded for name in readers if name in built):
             selectors.append(f"source:{source['source_name']}.{source['name']}")
     return selectors
+
+
+def _of_another_day(connection: Connection, today: dt.date | None) -> list[str]:
+    """Tables that speak of the day and were built on an earlier one (of Mendoza)."""
+    if today is None:
+        return []
+    nodes = manifest()["nodes"]
+    speaking = {
+        unique_id
+        for unique_id, node in nodes.items()
+        if any("fecha_referencia" in name for name in node.get("depends_on", {}).get("macros", []))
+    }
+    # Views speak of today whenever they are read; the tables made from them do not.
+    tables: set[str] = set()
+    pending, seen = list(speaking), set()
+    while pending:
+        current = pending.pop()
+        if current in seen or nodes.get(current, {}).get("resource_type") != "model":
+            continue
+        seen.add(current)
+        if nodes[current]["config"]["materialized"] in ("view", "ephemeral"):
+            pending.extend(manifest()["child_map"].get(current, []))
+        else:
+            tables.add(relation_of(nodes[current]))
+    return [
+        str(row[0])
+        for row in connection.execute(
+            "select objeto from meta.construccion where objeto = any(%s) group by objeto "
+            "having (max(fin) at time zone %s)::date < %s order by objeto",
+            [sorted(tables), CITY_TIMEZONE.key, today],
+        )
+    ]
+
+
+def _measured_otherwise(connection: Connection) -> bool:
+    """Whether a check of raw, quarantine or drift says something else than when last measured."""
+    row = connection.execute(
+        """
+        with medido as (
+            select max(fin) as en from meta.construccion where objeto = %s and estado = 'ok'
+        ),
+        vigentes as (
+            select v.objeto, v.control, v.paso
+            from meta.control_vigente v, medido
+            where v.objeto like 'raw.%%' and v.evaluado_en > medido.en
+        )
+        select
+            exists (
+                select from vigentes v, medido
+                where v.paso is distinct from (
+                    select r.paso from meta.resultado_control r
+                    where r.objeto = v.objeto and r.control = v.control
+                    and r.evaluado_en <= medido.en
+                    order by r.resultado_id desc limit 1
+                )
+            )
+            or exists (
+                select from quarantine.fila f, medido
+                where f.primera_vez > medido.en or f.resuelta_en > medido.en
+                or f.reabierta_en > medido.en
+            )
+            or exists (
+                select from meta.deriva d, medido
+                where d.detectado_en > medido.en or d.resuelto_en > medido.en
+            )
+        """,
+        [_MEASUREMENTS],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _selector(relation: str) -> str:

@@ -17,6 +17,7 @@ from orchestration.automation import (
     daily_schedule,
     feed_job,
     feed_sensor,
+    findings_sensors,
     publication_job,
     publication_schedules,
     publication_sensor,
@@ -34,7 +35,7 @@ defs = Definitions(
     asset_checks=mart_checks(load_suites().values()),
     jobs=[daily_job, feed_job, publication_job],
     schedules=[daily_schedule, *publication_schedules(_definitions)],
-    sensors=[feed_sensor, publication_sensor],
+    sensors=[feed_sensor, publication_sensor, *findings_sensors],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
     executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections
 from orchestration.dbt_project import ensure_manifest
+from orchestration.findings import update_findings
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
 from orchestration.settings import settings
@@ -108,6 +109,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
 
         from exports.definition import load_definitions
         from orchestration.assets.controls import finish_validation
+        from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
         from orchestration.definitions import defs
 
         job = defs.resolve_job_def("diaria")
@@ -122,10 +124,11 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
                     run_id=run_id,
                     raise_on_error=False,
                     run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
-                    tags={"lujan/origen": "lujan run"},
+                    tags={ORIGIN_TAG: COMMAND_LINE},
                 )
                 crashed = _crashed_steps(instance, run_id)
             finish_validation(run_id)
+            update_findings(prepared.warehouse, run_id)
         finally:
             observe(None)
     return summarise(

@@ -8,6 +8,7 @@ well. A model that failed yields nothing, so what hangs on it is skipped; a test
 red check, and the gate withholds the exports that depend on it, in this run and in later ones.
 """
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +40,9 @@ from orchestration.assets.naming import (
 from orchestration.build_plan import dbt_test_results, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import MANIFEST, dbt_executable, relations
+from orchestration.findings import update_findings
 from orchestration.progress import observer
-from orchestration.settings import DBT_PROJECT_DIR
+from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
@@ -116,7 +118,8 @@ def dbt_models() -> AssetsDefinition:
         with warehouse.connect(autocommit=True) as lock:
             lock.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
             with warehouse.connect() as connection:
-                plan = plan_build(connection, marts_not_exported(connection))
+                today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
+                plan = plan_build(connection, marts_not_exported(connection), today)
             chosen = () if context.is_subset else plan.selectors
             if plan.nothing and not context.is_subset:
                 context.log.info(f"Nada que construir: {plan.reason}.")
@@ -160,6 +163,8 @@ def _run(
             failed = record_builds(connection, context.run_id, results, newest_load)
             record(connection, context.run_id, dbt_test_results(results))
             withhold(connection, context.run_id, failed)
+        # Before the exports, which publish the scores made of them.
+        update_findings(warehouse, context.run_id)
     finally:
         _keep_artifacts(invocation.target_path)
 

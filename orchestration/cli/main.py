@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.findings import findings_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
@@ -37,6 +38,7 @@ app.add_typer(sample_app, name="sample")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(portal_app, name="portal")
+app.add_typer(findings_app, name="findings")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.
 console = Console(file=sys.stdout)
@@ -112,6 +114,25 @@ def drift(
     from orchestration.cli.drift import show_drift
 
     show_drift(console, dataset, closed_too=everything)
+
+
+@app.command()
+def score(
+    dataset: Annotated[
+        str | None,
+        typer.Argument(help="Un conjunto, p. ej. mlc.proyectos, con cada punto perdido."),
+    ] = None,
+    area: Annotated[
+        str | None, typer.Option("--area", help="Secretaría, o parte de su nombre.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Un documento JSON, para otros programas.")
+    ] = False,
+) -> None:
+    """Muestra el puntaje de calidad de cada conjunto, si cumple el estándar y por qué."""
+    from orchestration.cli.score import show_scores
+
+    show_scores(console, dataset, area, as_json=as_json)
 
 
 @app.command()

@@ -138,8 +138,8 @@ def _checks(summary: RunSummary, console: Console) -> None:
         total = sum(count for _, count in summary.findings)
         kinds = len(summary.findings)
         console.print(
-            f"[bold]Hallazgos:[/bold] {number(total)} de {kinds} clases, con responsable, en "
-            "calidad.fct_hallazgo"
+            f"[bold]Hallazgos:[/bold] {number(total)} de {kinds} clases, con responsable: "
+            "[bold]lujan findings list[/bold]"
         )
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import csv
 import os
+import re
 import subprocess
 from pathlib import Path
 
 import yaml
 
+from expectations.results import DIMENSIONS
 from orchestration.dbt_project import dbt_executable
 from orchestration.dbt_sources import out_of_date
-from orchestration.settings import DBT_PROJECT_DIR
+from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import load_catalogue
 from sources.raw_table import ensure_raw_table
@@ -57,3 +61,42 @@ def test_every_column_of_every_mart_is_described_and_classified() -> None:
                 assert str(column.get("description", "")).strip(), name
                 assert meta.get("clasificacion"), name
                 assert column.get("data_type"), name
+
+
+def _calls_of_findings() -> dict[str, set[str]]:
+    """Rules by raw table, as the models of findings call the macros."""
+    folder = DBT_PROJECT_DIR / "models" / "intermediate" / "calidad"
+    found: dict[str, set[str]] = {}
+    for path in sorted(folder.glob("int_calidad__hallazgos_*.sql")):
+        text = path.read_text(encoding="utf-8")
+        if path.stem.endswith("telemetria"):
+            found["telemetria__lecturas"] = set(re.findall(r"'(R-[A-Z]+-\d\d)'", text))
+            continue
+        pairs = re.findall(r"hallazgo(?:_repetido)?\(\s*'([a-z_.]+)',\s*'(R-[A-Z-]+-\d\d)'", text)
+        pairs += [
+            (d, "R-CLAVE-01") for d in re.findall(r"hallazgo_huerfano\(\s*'([a-z_.]+)'", text)
+        ]
+        assert len(pairs) == len(re.findall(r"\{\{ hallazgo", text)), path
+        for dataset, rule in pairs:
+            found.setdefault(dataset.replace(".", "__"), set()).add(rule)
+    # Alerts carry their rule with them; repetitions are merged without a finding.
+    found["telemetria__lecturas"] |= {"R-AGUA-14", "R-AGUA-15", "R-AGUA-02"}
+    return found
+
+
+def test_the_score_knows_which_rules_look_at_which_table() -> None:
+    text = (DBT_PROJECT_DIR / "macros" / "puntaje.sql").read_text(encoding="utf-8")
+    body = text.split("macro reglas_de_hallazgo()")[1].split("return(")[1].split(") }}")[0]
+    listed = {table: set(rules) for table, rules in ast.literal_eval(body.strip()).items()}
+
+    assert listed == _calls_of_findings()
+
+
+def test_weights_of_the_score_add_up_and_are_those_of_the_six_dimensions() -> None:
+    with (REFERENCE_DIR / "dimensiones_calidad.csv").open(encoding="utf-8") as file:
+        rows = {row["dimension"]: row for row in csv.DictReader(file)}
+    total = rows.pop("(total)")
+
+    assert set(rows) == set(DIMENSIONS)
+    assert sum(float(row["peso"]) for row in rows.values()) == float(total["peso"]) == 100
+    assert any(row["obligatoria"] == "true" for row in rows.values())

@@ -1,4 +1,4 @@
-"""The daily schedule, the sensor on the feed folder, and publications by frequency."""
+"""The schedules, the sensor on the feed folder, publications by frequency, and what follows a run."""
 
 from __future__ import annotations
 
@@ -7,10 +7,23 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from dagster import RunRequest, SkipReason, build_schedule_context, build_sensor_context
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    RunRequest,
+    SkipReason,
+    build_run_status_sensor_context,
+    build_schedule_context,
+    build_sensor_context,
+    job,
+    op,
+)
 
+from expectations.findings import find
+from expectations.results import CheckResult, record
 from exports.definition import FREQUENCIES, load_definitions
 from exports.export import approve
+from orchestration import automation
 from orchestration import settings as settings_module
 from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
 from orchestration.publishing import Waiting, waiting
@@ -142,3 +155,41 @@ def test_what_was_withheld_waits_for_its_gate_and_its_approval(warehouse: Wareho
             [definition.marts[0]],
         )
         assert "falló" in found().blocked
+
+
+def test_a_run_that_ended_brings_findings_up_to_date(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
+    settings_module.settings.cache_clear()
+
+    @op
+    def nothing() -> None: ...
+
+    @job
+    def daily() -> None:
+        nothing()
+
+    red = CheckResult(
+        control="clave", motor="great_expectations", objeto="agua.dim_zona", regla="clave",
+        severidad="bloqueante", paso=False, explicacion="x", filas_fallidas=1,
+    )  # fmt: skip
+    with warehouse.connect() as connection:
+        record(connection, "c", [red])
+    with DagsterInstance.ephemeral() as instance:
+        done = daily.execute_in_process(instance=instance)
+        event = done.get_run_success_event()
+        for sensor in automation.findings_sensors:
+            context = build_run_status_sensor_context(
+                sensor.name, event, instance, done.dagster_run
+            )
+            assert sensor(context) is None
+    settings_module.settings.cache_clear()
+
+    with warehouse.connect() as connection:
+        [found] = find(connection)
+    assert (found.objeto, found.area) == ("agua.dim_zona", "Obras Públicas")
+    assert [s.name for s in automation.findings_sensors] == [
+        f"hallazgos_{s.value.lower()}"
+        for s in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+    ]

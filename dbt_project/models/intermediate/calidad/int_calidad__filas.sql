@@ -1,3 +1,4 @@
+{{ config(materialized='table') }}
 {#- Rows per dataset as staging sees them. Feeds that share a table are told apart by their load. -#}
 with
 filas as (

@@ -174,5 +174,5 @@ union all
 {{ hallazgo(
     'aguas.calidad_agua', 'R-CALIDAD-AGUA-01', 'muestra_id',
     "parametro_nombre || ' ' || trim_scale(valor) || ' ' || unidad || ' en ' || coalesce(punto, 'punto sin nombre') || ': fuera del límite.'",
-    ref('fct_calidad_agua'), 'not cumple_limite', columna='valor'
+    ref('fct_calidad_agua'), 'not cumple_limite', columna='valor', filas='0'
 ) }}

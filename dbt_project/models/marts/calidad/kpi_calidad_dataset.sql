@@ -1,4 +1,9 @@
-{#- No row ever loaded means that nothing is known of the quality: null, never 100 %. -#}
+{#-
+    Each data set: what it holds, what is wrong with it, its score and whether it meets the standard (seed dimensiones_calidad).
+
+    Unknown is never good: a dimension that was not measured gives no points, and a data set of which something obligatory was not
+    measured does not meet the standard. It fails it only by what was measured; else it is not known: null.
+-#}
 with
 datasets as (
     select dataset
@@ -78,12 +83,42 @@ reunidos as (
     left join hallazgos on datasets.dataset = hallazgos.dataset
 ),
 
+puntajes as (
+    select
+        dataset,
+        sum(puntos) as puntos,
+        coalesce(sum(peso) filter (where puntos is not null), 0) as puntos_medidos,
+        sum(peso) as puntos_posibles,
+        bool_or(not alcanza_minimo) as bajo_un_minimo,
+        bool_or(obligatoria and puntos is null) as falta_medir,
+        string_agg(dimension, ', ' order by dimension) filter (where not alcanza_minimo) as bajo_minimo,
+        string_agg(dimension, ', ' order by dimension) filter (where obligatoria and puntos is null) as sin_medir
+    from {{ ref('kpi_calidad_dimension') }}
+    group by dataset
+),
+
+estandar as (
+    select minimo_pct
+    from {{ ref('dimensiones_calidad') }}
+    where dimension = '(total)'
+),
+
 medidos as (
     select
-        *,
-        filas + filas_cuarentena as filas_recibidas,
-        100.0 * greatest(filas - filas_con_hallazgo, 0) / nullif(filas + filas_cuarentena, 0) as sin_defectos_pct
+        reunidos.*,
+        100.0 * greatest(reunidos.filas - reunidos.filas_con_hallazgo, 0)
+        / nullif(reunidos.filas + reunidos.filas_cuarentena, 0) as sin_defectos_pct,
+        100.0 * puntajes.puntos / puntajes.puntos_posibles as puntaje,
+        coalesce(100.0 * puntajes.puntos_medidos / puntajes.puntos_posibles, 0) as cobertura_pct,
+        100.0 * puntajes.puntos / nullif(puntajes.puntos_medidos, 0) as puntaje_medido_pct,
+        estandar.minimo_pct,
+        coalesce(puntajes.bajo_un_minimo, false) as bajo_un_minimo,
+        coalesce(puntajes.falta_medir, true) as falta_medir,
+        puntajes.bajo_minimo,
+        puntajes.sin_medir
     from reunidos
+    left join puntajes on reunidos.dataset = puntajes.dataset
+    cross join estandar
 )
 
 select
@@ -99,5 +134,20 @@ select
     hallazgos::bigint as hallazgos,
     least(filas_con_hallazgo, filas)::bigint as filas_con_hallazgo,
     round(sin_defectos_pct, 2)::numeric(5, 2) as filas_sin_defectos_pct,
-    sin_defectos_pct >= {{ var('umbral_calidad_pct') }} as cumple_estandar
+    round(puntaje, 2)::numeric(5, 2) as puntaje,
+    round(cobertura_pct, 2)::numeric(5, 2) as cobertura_pct,
+    round(puntaje_medido_pct, 2)::numeric(5, 2) as puntaje_medido_pct,
+    case
+        when puntaje_medido_pct is null then null
+        when bajo_un_minimo or puntaje_medido_pct < minimo_pct then false
+        when not falta_medir then true
+    end as cumple_estandar,
+    case
+        when puntaje_medido_pct is null then 'No se midió nada: el conjunto no tiene filas o no tiene contrato.'
+        when bajo_un_minimo then 'No llega al mínimo en: ' || bajo_minimo || '.'
+        when puntaje_medido_pct < minimo_pct
+            then 'Obtiene ' || round(puntaje_medido_pct, 1) || ' % de los puntos medidos; el mínimo es ' || round(minimo_pct) || ' %.'
+        when falta_medir then 'No se sabe: falta medir ' || sin_medir || '.'
+        else 'Cumple.'
+    end as motivo_estandar
 from medidos

@@ -22,13 +22,14 @@ reuniones as (
     where fecha_prevista <= {{ fecha_referencia() }}
 ),
 
+-- Of all data sets, those known to be good. What is not known is not good; when nothing is known there is no value.
 calidad as (
-    select 100.0 * count(*) filter (where cumple_estandar) / nullif(count(cumple_estandar), 0) as valor
+    select case when count(cumple_estandar) > 0 then 100.0 * count(*) filter (where cumple_estandar) / count(*) end as valor
     from {{ ref('kpi_calidad_dataset') }}
 ),
 
 criticos as (
-    select 100.0 * count(*) filter (where not vencido) / nullif(count(vencido), 0) as valor
+    select case when count(vencido) > 0 then 100.0 * count(*) filter (where not vencido) / count(*) end as valor
     from {{ ref('dim_dataset') }}
     where prioridad = 'critica'
 ),

@@ -1,0 +1,93 @@
+"""What is built again though no row arrived: a new day, a verdict that changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from expectations.results import CheckResult, record
+from orchestration.build_plan import plan_build
+from orchestration.dbt_project import project_sha256, relations
+from orchestration.warehouse.connection import Warehouse
+
+TODAY = dt.date(2026, 6, 2)
+MEASUREMENTS = "lujan.intermediate.calidad.int_calidad__mediciones+"
+
+
+@pytest.fixture
+def all_built(warehouse: Warehouse) -> Warehouse:
+    """Everything built on the evening of TODAY in Mendoza, the next day in Greenwich."""
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into meta.construccion (corrida_id, objeto, nodo, estado, proyecto_sha256, "
+            "ultima_carga_id, fin) select 'c', objeto, 'n', 'ok', %s, 0, '2026-06-03 01:00:00+00' "
+            "from unnest(%s::text[]) as objeto",
+            [project_sha256(), sorted(relations())],
+        )
+    return warehouse
+
+
+def chosen(warehouse: Warehouse, today: dt.date | None = TODAY) -> tuple[str, ...]:
+    with warehouse.connect() as connection:
+        plan = plan_build(connection, (), today)
+    assert not plan.everything
+    return plan.selectors
+
+
+def verdict(
+    warehouse: Warehouse, passed: bool | None, when: str, relation: str = "raw.mlc__ejes"
+) -> None:
+    result = CheckResult(
+        control="contrato.mlc.ejes.nombre.obligatorio", motor="pandera", objeto=relation,
+        regla="obligatorio", severidad="advertencia", paso=passed, explicacion="x",
+    )  # fmt: skip
+    with warehouse.connect() as connection:
+        record(connection, "c", [result])
+        connection.execute(
+            "update meta.resultado_control set evaluado_en = %s where resultado_id = "
+            "(select max(resultado_id) from meta.resultado_control)", [when],
+        )  # fmt: skip
+
+
+def test_the_same_day_with_nothing_new_builds_nothing(all_built: Warehouse) -> None:
+    assert chosen(all_built) == ()
+
+
+def test_the_next_day_builds_what_speaks_of_the_day(all_built: Warehouse) -> None:
+    found = chosen(all_built, TODAY + dt.timedelta(days=1))
+
+    assert "lujan.marts.inventario.dim_dataset+" in found, "what is overdue"
+    assert "lujan.marts.gobernanza.kpi_comite+" in found
+    assert "lujan.marts.calidad.fct_hallazgo+" in found, "through an ephemeral model"
+    assert not any("fct_consumo_horario" in selector for selector in found)
+
+
+def test_models_that_speak_of_a_fixed_day_wait_for_data(all_built: Warehouse) -> None:
+    assert chosen(all_built, None) == ()
+
+
+def test_a_verdict_that_changed_measures_again_and_one_that_stands_does_not(
+    all_built: Warehouse,
+) -> None:
+    verdict(all_built, True, "2026-06-02 12:00:00+00")
+    verdict(all_built, True, "2026-06-03 12:00:00+00")
+    assert chosen(all_built) == ()
+
+    verdict(all_built, None, "2026-06-03 13:00:00+00")
+
+    assert chosen(all_built) == (MEASUREMENTS,)
+
+
+def test_a_verdict_on_a_mart_does_not_change_the_score_of_data_sets(all_built: Warehouse) -> None:
+    verdict(all_built, False, "2026-06-03 12:00:00+00", "proyectos.dim_eje")
+    assert chosen(all_built) == ()
+
+
+def test_rows_leaving_quarantine_and_drift_measure_again(all_built: Warehouse) -> None:
+    with all_built.connect() as connection:
+        connection.execute(
+            "insert into meta.deriva (dataset, tipo, columna, detalle, accion, detectado_en) "
+            "values ('mlc.ejes', 'columna_faltante', 'nombre', 'x', 'x', '2026-06-03 02:00:00+00')"
+        )
+    assert chosen(all_built) == (MEASUREMENTS,)
