@@ -72,15 +72,15 @@ def gate_list(
                 )
         console.print(f"{shut} retenidos." if shut else "Nada está retenido.")
         if everything:
-            for item in history(connection):
+            for given in history(connection):
                 ended = (
-                    f"revocada el {_day(item.revoked_at)} por {item.revoked_by}"
-                    if item.revoked_at
-                    else f"hasta el {_day(item.expires_at)}"
+                    f"revocada el {_day(given.revoked_at)} por {given.revoked_by}"
+                    if given.revoked_at
+                    else f"hasta el {_day(given.expires_at)}"
                 )
                 console.print(
-                    f"{item.dataset}: liberada el {_day(item.created_at)} por {item.by} "
-                    f"({item.reason}), {ended}; {len(item.scope)} controles",
+                    f"{given.dataset}: liberada el {_day(given.created_at)} por {given.by} "
+                    f"({given.reason}), {ended}; {len(given.scope)} controles",
                     highlight=False, markup=False,
                 )  # fmt: skip
 

@@ -73,6 +73,7 @@ create table meta.perfil (
     dataset              text not null,
     objeto               text not null,             -- 'raw.<table>'
     alcance              text not null check (alcance in ('tabla', 'llegadas')), -- the whole table, or what this run brought
+    hasta_carga_id       bigint not null,           -- newest load it has seen
     filas                bigint not null,           -- rows in scope, counted exactly
     filas_medidas        bigint not null,           -- rows the statistics were taken from; less = a sample
     columnas             jsonb not null,            -- [[name, type]] as they stand in the table
