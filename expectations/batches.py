@@ -137,6 +137,9 @@ class Tally:
             muestra=tuple(self.sample),
             explicacion=self.explanation,
             responsable=contract.responsible or contract.owner,
+            dataset=contract.id,
+            lote_evaluadas=self.evaluated,
+            lote_fallidas=self.failed,
         )
 
 

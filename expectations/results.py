@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     import psycopg
 
 Engine = Literal[
-    "pandera", "protocolo", "dbt", "great_expectations", "conciliacion", "construccion"
+    "pandera",
+    "protocolo",
+    "contrato",
+    "frescura",
+    "monitor",
+    "dbt",
+    "great_expectations",
+    "conciliacion",
+    "construccion",
 ]
 DIMENSIONS = (
     "completitud",
@@ -40,7 +48,9 @@ class CheckResult:
 
     `paso` is None when the check could not be evaluated: unknown, neither good nor bad.
     `muestra` holds keys of failing rows, never personal values. `control` is the stable name under
-    which successive verdicts on one `objeto` are compared.
+    which successive verdicts on one `objeto` are compared. `filas_*` speak of the rows that
+    `objeto` holds now; a rule on rows says in `lote_*` what it found in the rows of this run.
+    `dataset` is the contract it speaks of, None for a model.
     """
 
     control: str
@@ -56,6 +66,9 @@ class CheckResult:
     filas_fallidas: int | None = None
     muestra: tuple[RowKey, ...] = ()
     responsable: str | None = None
+    dataset: str | None = None
+    lote_evaluadas: int | None = None
+    lote_fallidas: int | None = None
 
     def __post_init__(self) -> None:
         if self.dimension is not None and self.dimension not in DIMENSIONS:
@@ -90,8 +103,9 @@ def record(connection: psycopg.Connection[Any], run_id: str, results: Sequence[C
 _INSERT = """
 insert into meta.resultado_control (
     corrida_id, control, motor, objeto, columna, dimension, regla, severidad, paso,
-    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
-) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable, dataset,
+    lote_evaluadas, lote_fallidas
+) values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 
@@ -111,6 +125,9 @@ def _row(run_id: str, result: CheckResult) -> tuple[Any, ...]:
         json.dumps([dict(key) for key in result.muestra], default=str, ensure_ascii=False),
         result.explicacion,
         result.responsable,
+        result.dataset,
+        result.lote_evaluadas,
+        result.lote_fallidas,
     )
 
 
@@ -123,6 +140,8 @@ def _add(first: CheckResult, second: CheckResult) -> CheckResult:
         filas_evaluadas=_sum(first.filas_evaluadas, second.filas_evaluadas),
         filas_fallidas=_sum(first.filas_fallidas, second.filas_fallidas),
         muestra=(*first.muestra, *second.muestra)[:SAMPLE_SIZE],
+        lote_evaluadas=_sum(first.lote_evaluadas, second.lote_evaluadas),
+        lote_fallidas=_sum(first.lote_fallidas, second.lote_fallidas),
     )
 
 

@@ -66,11 +66,13 @@ class FolderAddresses:
 class LocalPublisher:
     """Publishes into a folder: `<root>/<dataset>/<files>`, `<root>/data.json`, Spanish pages.
 
-    Nothing leaves the machine. `base_url` is where the folder is (or will be) served from.
+    Nothing leaves the machine. `base_url` is where the folder is (or will be) served from;
+    `notices` are what the pages must say of a dataset today, by its name.
     """
 
-    def __init__(self, root: Path, base_url: str) -> None:
+    def __init__(self, root: Path, base_url: str, notices: Mapping[str, str] | None = None) -> None:
         self.root = root
+        self._notices = dict(notices or {})
         self._addresses = FolderAddresses(base_url.rstrip("/"))
 
     def page(self, dataset: str) -> str:
@@ -98,7 +100,7 @@ class LocalPublisher:
                     next_step="revise el espacio y el estado del disco y vuelva a publicar.",
                 )
         for file, content in (
-            ("index.html", _dataset_page(package).encode()),
+            ("index.html", self._page_of(package)),
             (PACKAGE_NAME, dump(package)),
         ):
             if self._install_bytes(content, target / file):
@@ -112,9 +114,31 @@ class LocalPublisher:
         sent = []
         if self._install(catalog_file, self.root / "data.json"):
             sent.append("data.json")
-        if self._install_bytes(_catalog_page(document).encode(), self.root / "index.html"):
+        page = _catalog_page(document, self._notices).encode()
+        if self._install_bytes(page, self.root / "index.html"):
             sent.append("index.html")
         return PublishResult(str(self.root), tuple(sent))
+
+    def refresh_pages(self) -> tuple[str, ...]:
+        """Write anew the pages whose notices changed, from what is published; their names.
+
+        Data, `datapackage.json` and `data.json` are left alone.
+        """
+        changed = []
+        for described in sorted(self.root.glob(f"*/{PACKAGE_NAME}")):
+            package = json.loads(described.read_text(encoding="utf-8"))
+            if self._install_bytes(self._page_of(package), described.with_name("index.html")):
+                changed.append(f"{described.parent.name}/index.html")
+        catalog = self.root / "data.json"
+        if catalog.exists():
+            document = json.loads(catalog.read_text(encoding="utf-8"))
+            page = _catalog_page(document, self._notices).encode()
+            if self._install_bytes(page, self.root / "index.html"):
+                changed.append("index.html")
+        return tuple(changed)
+
+    def _page_of(self, package: Mapping[str, Any]) -> bytes:
+        return _dataset_page(package, self._notices.get(str(package["name"]))).encode()
 
     def _install(self, source: Path, target: Path) -> bool:
         try:
@@ -177,11 +201,12 @@ th, td {{ text-align: left; vertical-align: top; padding: .4rem; border-bottom: 
 """
 
 
-def _catalog_page(document: Mapping[str, Any]) -> str:
+def _catalog_page(document: Mapping[str, Any], notices: Mapping[str, str]) -> str:
     items = "\n".join(
         f'<li><a href="{_text(item["identifier"])}/index.html">{_text(item["title"])}</a>'
         f"<br>{_text(_first_sentence(item['description']))} "
-        f"<small>Actualizado: {_text(str(item['modified'])[:10])}.</small></li>"
+        f"<small>Actualizado: {_text(str(item['modified'])[:10])}.</small>"
+        f"{_notice(notices.get(item['identifier']))}</li>"
         for item in document["dataset"]
     )
     body = (
@@ -192,8 +217,14 @@ def _catalog_page(document: Mapping[str, Any]) -> str:
     return _PAGE.format(title=_text(document["title"]), body=body)
 
 
-def _dataset_page(package: Mapping[str, Any]) -> str:
-    warnings = "".join(f'<p class="aviso">{_text(item)}</p>\n' for item in package["warnings"])
+def _notice(text: str | None) -> str:
+    return f'<p class="aviso">{_text(text)}</p>\n' if text else ""
+
+
+def _dataset_page(package: Mapping[str, Any], notice: str | None = None) -> str:
+    warnings = _notice(notice) + "".join(
+        f'<p class="aviso">{_text(item)}</p>\n' for item in package["warnings"]
+    )
     licence = package["licenses"][0]
     facts = [
         ("Publica", package["contributors"][1]["title"]),

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from expectations.results import CheckResult
+from expectations.results import CheckResult, record
 from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
@@ -70,6 +70,20 @@ def plan_build(
     return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest)
 
 
+def newest_changes(connection: Connection) -> dict[str, int]:
+    """By raw table ('raw.<table>'), the newest load that changed its rows or its quarantine."""
+    return {
+        str(row[0]): int(row[1])
+        for row in connection.execute(
+            "select c.tabla_raw, max(l.carga_id) from meta.carga l "
+            "join meta.contrato c using (dataset) "
+            "where l.estado = 'cargada' "
+            "and (l.filas_cargadas > 0 or l.filas_eliminadas > 0 or l.filas_cuarentena > 0) "
+            "group by c.tabla_raw"
+        )
+    }
+
+
 def record_builds(
     connection: Connection, run_id: str, run_results: Mapping[str, Any], newest_load: int
 ) -> list[str]:
@@ -90,6 +104,7 @@ def record_builds(
         for result in run_results["results"]
         if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
     ]
+    record(connection, run_id, [_build_result(row) for row in rows])
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "
@@ -97,6 +112,23 @@ def record_builds(
             rows,
         )
     return [row[1] for row in rows if row[3] != "ok"]
+
+
+def _build_result(row: tuple[Any, ...]) -> CheckResult:
+    """A build as a verdict; one that was left out because another failed is unknown."""
+    _, relation, _, state, _, message, _, _ = row
+    words = {"ok": "Se construyó.", "omitido": "No se construyó: falló algo de lo que depende."}
+    return CheckResult(
+        control=f"construccion:{relation}",
+        motor="construccion",
+        objeto=relation,
+        dimension="actualidad",
+        regla="construccion",
+        severidad="bloqueante",
+        paso={"ok": True, "error": False}.get(state),
+        explicacion=words.get(state) or message or "Falló la construcción.",
+        responsable=_owner(relation),
+    )
 
 
 def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
@@ -177,16 +209,7 @@ def _changed_sources(
     connection: Connection, built: Mapping[str, tuple[str, str, int]]
 ) -> list[str]:
     """dbt source selectors whose raw table changed after something made from it was last built."""
-    changed_at = {
-        str(row[0]): int(row[1])
-        for row in connection.execute(
-            "select c.tabla_raw, max(l.carga_id) from meta.carga l "
-            "join meta.contrato c using (dataset) "
-            "where l.estado = 'cargada' "
-            "and (l.filas_cargadas > 0 or l.filas_eliminadas > 0 or l.filas_cuarentena > 0) "
-            "group by c.tabla_raw"
-        )
-    }
+    changed_at = newest_changes(connection)
     selectors = []
     for unique_id, source in sorted(manifest()["sources"].items()):
         loaded = changed_at.get(relation_of(source), 0)

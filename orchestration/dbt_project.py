@@ -62,6 +62,7 @@ def ensure_manifest() -> Path:
             run_dbt(["parse", "--quiet"], env={})
             _STAMP.write_text(wanted)
     manifest.cache_clear()
+    _lineage.cache_clear()
     return MANIFEST
 
 
@@ -113,16 +114,24 @@ def data_test_names() -> list[str]:
     return [str(node["name"]) for node in nodes if node["resource_type"] == "test"]
 
 
-def with_ancestors(relation: str) -> set[str]:
-    """A relation and everything of dbt it is built from (sources left out)."""
-    nodes = manifest()["nodes"]
-    start = relations()[relation]["unique_id"]
+def with_ancestors(relation: str, *, sources: bool = False) -> set[str]:
+    """A relation and everything of dbt it is built from; with `sources`, raw tables as well.
+
+    A raw table or any other that dbt does not build is built from nothing: itself alone.
+    """
+    known = relations()
+    return set(_lineage(known[relation]["unique_id"], sources)) if relation in known else {relation}
+
+
+@functools.lru_cache(maxsize=1024)
+def _lineage(unique_id: str, sources: bool) -> frozenset[str]:
+    nodes = manifest()["nodes"] | (manifest()["sources"] if sources else {})
     found: set[str] = set()
-    pending = [start]
+    pending = [unique_id]
     while pending:
         current = pending.pop()
         if current in found or current not in nodes:
             continue
         found.add(current)
         pending.extend(nodes[current].get("depends_on", {}).get("nodes", []))
-    return {relation_of(nodes[item]) for item in found if "schema" in nodes[item]}
+    return frozenset(relation_of(nodes[item]) for item in found if "schema" in nodes[item])

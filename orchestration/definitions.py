@@ -12,6 +12,7 @@ from orchestration.assets.controls import mart_checks
 from orchestration.assets.dbt import dbt_models, dbt_resource
 from orchestration.assets.exports import export_assets
 from orchestration.assets.raw import raw_assets
+from orchestration.assets.raw_controls import raw_checks
 from orchestration.automation import (
     daily_job,
     daily_schedule,
@@ -29,10 +30,11 @@ from orchestration.settings import settings
 # Parses dbt only when its files changed since the last time; needs no database.
 ensure_manifest()
 _definitions, _ = load_definitions()
+_catalogue = configured_catalogue()
 
 defs = Definitions(
-    assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
-    asset_checks=mart_checks(load_suites().values()),
+    assets=[*raw_assets(_catalogue), dbt_models(), *export_assets(_definitions)],
+    asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
     jobs=[daily_job, feed_job, publication_job],
     schedules=[daily_schedule, *publication_schedules(_definitions)],
     sensors=[feed_sensor, publication_sensor, *findings_sensors],

@@ -1,54 +1,123 @@
-"""The gate: may this portal dataset leave? (invariant 6)
+"""The gate: may this portal dataset, report or view leave? (invariant 6)
 
 Belongs here: the verdict over what is stored in `meta`, so that a check that failed in another run
-counts as much as one of this run. Does not belong here: running checks, or withholding (the
-export assets do that).
+counts as much as one of this run. Does not belong here: running checks, withholding (the export
+assets do that), or letting something pass by hand (`releases.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import functools
+import hashlib
+import json
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from orchestration.dbt_project import data_test_names, with_ancestors
+from expectations.marts import load_suites
+from orchestration.build_plan import newest_changes
+from orchestration.dbt_project import data_test_names, manifest, with_ancestors
 from sources.raw_table import Connection
+
+UNCHECKED = "sin controlar"
 
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """One reason why something must not leave: what is red, where, whose it is."""
+    """One reason why something must not leave: what is red, where, whose it is.
+
+    `fingerprint` names this very verdict on these very data: another count, another sample or
+    newer data give another one. None where there is no verdict that a person could overrule.
+    """
 
     relation: str
     control: str
     explanation: str
     owner: str | None
+    fingerprint: str | None = None
 
     def __str__(self) -> str:
         who = f" Responsable: {self.owner}." if self.owner else ""
         return f"{self.relation}: {self.control}: {self.explanation}{who}"
 
 
-def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
-    """Everything red on `marts` ('<schema>.<table>') or on what they are built from.
+def consumers() -> dict[str, tuple[str, ...]]:
+    """Reports, boards and views that read marts without being portal datasets (dbt exposures).
 
-    Red is: a blocking check whose last verdict is not a pass (unknown is no pass), a mart whose
-    last build failed or was left out because something before it failed, or that was never built.
+    By name, the relations each reads.
     """
-    relations = sorted(set().union(*(with_ancestors(mart) for mart in marts)) | set(marts))
-    found = [
-        Obstacle(str(row[0]), str(row[1]), str(row[2]), row[3])
-        for row in connection.execute(
-            # A check that is no longer in the project or in its suite blocks nothing.
-            "select objeto, control, explicacion, responsable from meta.control_vigente v "
-            "where objeto = any(%s) and severidad = 'bloqueante' and paso is not true "
-            "and (motor <> 'dbt' or control = any(%s)) "
-            "and (motor <> 'great_expectations' or corrida_id = ("
-            "select corrida_id from meta.resultado_control r where r.objeto = v.objeto "
-            "and r.motor = 'great_expectations' order by resultado_id desc limit 1)) "
-            "order by objeto, control",
-            [relations, data_test_names()],
+    nodes = manifest()["nodes"]
+    return {
+        str(exposure["name"]): tuple(
+            f"{nodes[name]['schema']}.{nodes[name].get('alias') or nodes[name]['name']}"
+            for name in exposure["depends_on"]["nodes"]
+            if name in nodes
         )
+        for exposure in manifest()["exposures"].values()
+    }
+
+
+def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
+    """Everything red on `marts` ('<schema>.<table>') or on what they are built from, raw included.
+
+    Red is: a blocking check whose last verdict is not a pass (unknown is no pass); a mart whose
+    last build failed, was left out because something before it failed, or never happened; a mart
+    whose suite did not run since it was last built.
+    """
+    lineage = {mart: with_ancestors(mart, sources=True) for mart in marts}
+    relations = sorted(set().union(*lineage.values()) | set(marts))
+    found = _red_checks(connection, relations)
+    found += _failed_builds(connection, marts)
+    unbuilt = {item.relation for item in found if item.fingerprint is None}
+    found += _unchecked(connection, set(marts) - unbuilt)
+    return found
+
+
+def _red_checks(connection: Connection, relations: Collection[str]) -> list[Obstacle]:
+    rows = connection.execute(
+        # A check that is no longer in the project, the contract or its suite blocks nothing: dbt's
+        # are known by name, of the others only what the last evaluation of that engine gave.
+        "select objeto, control, explicacion, responsable, paso, filas_evaluadas, filas_fallidas, "
+        "muestra from meta.control_vigente v "
+        "where objeto = any(%s) and severidad = 'bloqueante' and paso is not true "
+        "and motor <> 'construccion' "
+        "and (motor <> 'dbt' or control = any(%s)) "
+        "and (dataset is null or exists ("
+        "select from meta.contrato c where c.dataset = v.dataset and c.vigente)) "
+        "and (motor = 'dbt' or corrida_id = ("
+        "select corrida_id from meta.resultado_control r where r.objeto = v.objeto "
+        "and r.motor = v.motor and r.dataset is not distinct from v.dataset "
+        "order by resultado_id desc limit 1)) "
+        "order by objeto, control",
+        [list(relations), data_test_names()],
+    ).fetchall()
+    if not rows:
+        return []
+    changes = newest_changes(connection)
+    return [
+        Obstacle(
+            relation=str(row[0]),
+            control=str(row[1]),
+            explanation=str(row[2]),
+            owner=row[3],
+            fingerprint=_fingerprint(row, _data_version(str(row[0]), changes)),
+        )
+        for row in rows
     ]
+
+
+def _fingerprint(verdict: tuple[Any, ...], data: int) -> str:
+    relation, control, explanation, _, passed, evaluated, failed, sample = verdict
+    said = [relation, control, explanation, passed, evaluated, failed, sample, data]
+    return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _data_version(relation: str, changes: Mapping[str, int]) -> int:
+    """The newest load that changed anything `relation` is made from; 0 when nothing did."""
+    return max((changes.get(name, 0) for name in with_ancestors(relation, sources=True)), default=0)
+
+
+def _failed_builds(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
     builds = {
         str(row[0]): (str(row[1]), row[2])
         for row in connection.execute(
@@ -57,9 +126,31 @@ def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
             [sorted(marts)],
         )
     }
+    found = []
     for mart in sorted(marts):
         state, message = builds.get(mart, ("sin construir", "todavía no se construyó"))
         if state != "ok":
             words = message or "no se construyó porque falló algo de lo que depende"
             found.append(Obstacle(mart, f"construcción ({state})", words, None))
     return found
+
+
+def _unchecked(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
+    """Marts built again, for example alone, whose suite has not looked at what was built."""
+    with_suite = sorted(set(marts) & _suite_marts())
+    rows = connection.execute(
+        "select m.objeto from unnest(%s::text[]) as m (objeto) "
+        "cross join lateral (select max(fin) as fin from meta.construccion c "
+        "where c.objeto = m.objeto and c.estado = 'ok') b "
+        "cross join lateral (select max(evaluado_en) as evaluado_en from meta.resultado_control r "
+        "where r.objeto = m.objeto and r.motor = 'great_expectations') g "
+        "where g.evaluado_en is null or g.evaluado_en < b.fin order by 1",
+        [with_suite],
+    ).fetchall()
+    words = "no se controló desde su última construcción; vuelva a ejecutar la corrida completa"
+    return [Obstacle(str(row[0]), UNCHECKED, words, None) for row in rows]
+
+
+@functools.lru_cache(maxsize=1)
+def _suite_marts() -> frozenset[str]:
+    return frozenset(load_suites())

@@ -54,11 +54,14 @@ def catalog_facts() -> CatalogFacts:
     )
 
 
-def publisher(facts: CatalogFacts) -> Publisher:
-    """The portal when `CKAN_URL` is set, otherwise the same tree on disk."""
-    return (
-        ckan(facts) if settings().ckan_url else LocalPublisher(settings().portal_dir, facts.portal)
-    )
+def publisher(facts: CatalogFacts, notices: Mapping[str, str] | None = None) -> Publisher:
+    """The portal when `CKAN_URL` is set, otherwise the same tree on disk.
+
+    `notices` are what the pages of the tree say of datasets that are withheld or released by hand.
+    """
+    if settings().ckan_url:
+        return ckan(facts)
+    return LocalPublisher(settings().portal_dir, facts.portal, notices)
 
 
 def ckan(facts: CatalogFacts) -> CkanPublisher:

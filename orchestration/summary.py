@@ -54,6 +54,7 @@ class RunSummary:
     pending_dir: Path
     portal: str | None
     contract_errors: tuple[str, ...] = ()
+    checks_unknown: int = 0  # could not be judged: neither good nor bad
     notes: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ()
 
@@ -113,15 +114,17 @@ def summarise(
         ).fetchall()
         checks = connection.execute(
             "select count(*) filter (where paso), "
-            "count(*) filter (where paso is not true and severidad = 'advertencia') "
-            "from meta.resultado_control where corrida_id = %s", [run_id],
-        ).fetchone() or (0, 0)  # fmt: skip
+            "count(*) filter (where not paso and severidad = 'advertencia'), "
+            "count(*) filter (where paso is null and severidad = 'advertencia') "
+            "from meta.resultado_control where corrida_id = %s and motor <> 'construccion'",
+            [run_id],
+        ).fetchone() or (0, 0, 0)  # fmt: skip
         blocking = tuple(
             f"{o}: {e}" + (f" Responsable: {w}." if w else "")
             for o, e, w in connection.execute(
                 "select distinct objeto, explicacion, responsable from meta.control_vigente "
                 "where severidad = 'bloqueante' and paso is not true "
-                "and corrida_id = %s order by 1",
+                "and motor <> 'construccion' and corrida_id = %s order by 1",
                 [run_id],
             )
         )
@@ -166,6 +169,7 @@ def summarise(
         ),
         checks_passed=int(checks[0]),
         checks_warned=int(checks[1]),
+        checks_unknown=int(checks[2]),
         blocking=blocking,
         findings=findings,
         exports=exports,

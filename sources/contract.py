@@ -27,6 +27,7 @@ from open_data_contract_standard.model import (
     CustomProperty,
     DataQuality,
     OpenDataContractStandard,
+    SchemaObject,
     SchemaProperty,
     Server,
     Team,
@@ -34,6 +35,7 @@ from open_data_contract_standard.model import (
 from pydantic import ValidationError
 
 from sources.errors import ContractError
+from sources.table_rules import TableRule, is_row_rule, reference_rule, table_rule, unique_rule
 
 _Value = TypeVar("_Value")
 
@@ -44,6 +46,10 @@ Severity = Literal["bloqueante", "advertencia"]
 CLASSIFICATIONS = ("sensible", "acceso_restringido", "libre_acceso")
 PRIORITIES = ("critica", "normal")
 SEVERITIES: tuple[Severity, ...] = ("bloqueante", "advertencia")
+# The standard's words for them; a rule that says nothing warns.
+_SEVERITIES: Mapping[str | None, Severity] = MappingProxyType(
+    {"error": "bloqueante", "warning": "advertencia", None: "advertencia"}
+)
 PROTOCOL_FIELDS = (
     "fecha_nacimiento",
     "genero",
@@ -183,6 +189,7 @@ class Contract:
     path: Path
     sha256: str
     document: OpenDataContractStandard = field(repr=False, compare=False)
+    table_rules: tuple[TableRule, ...] = ()
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -208,6 +215,16 @@ class Contract:
     def max_deletion_share(self) -> float:
         """Largest part (0 to 1) of a table of 50 rows or more that one load may remove."""
         return float(self.options.get("maxDeletionShare", self.max_quarantine_share))
+
+    @property
+    def freshness_severity(self) -> Severity:
+        """What being overdue costs: `bloqueante` withholds what is made from the dataset."""
+        return _SEVERITIES[self.options.get("freshnessSeverity")]
+
+    @property
+    def monitor_severity(self) -> Severity:
+        """What a surprising volume, share or distribution costs."""
+        return _SEVERITIES[self.options.get("monitorSeverity")]
 
     @property
     def max_connections(self) -> int:
@@ -397,7 +414,61 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
         path=path,
         sha256=sha256,
         document=document,
+        table_rules=_table_rules(path, identifier, table, columns),
     )
+
+
+def _table_rules(
+    path: Path, identifier: str, table: SchemaObject, columns: Sequence[Column]
+) -> tuple[TableRule, ...]:
+    """Rules on the whole table, as the document says them and as its keys imply."""
+    names = [column.name for column in columns]
+    by_name = {column.name: column for column in columns}
+    found: list[TableRule] = []
+
+    def problem(what: str) -> ContractError:
+        return _problem(path, what, identifier)
+
+    def add(quality: DataQuality, column: str | None) -> None:
+        where = column or "la tabla"
+        rule = table_rule(
+            quality, column, names,
+            severity=_severity(path, identifier, where, quality.severity),
+            dimension=_dimension(path, identifier, where, quality.dimension),
+            problem=problem,
+        )  # fmt: skip
+        if rule is not None:
+            found.append(rule)
+
+    for prop in table.properties or []:
+        for quality in prop.quality or []:
+            if not is_row_rule(quality):
+                add(quality, prop.name)
+        for relationship in prop.relationships or []:
+            severity = _custom(relationship.customProperties).get("severity")
+            found.append(
+                reference_rule(
+                    relationship,
+                    prop.name or "",
+                    identifier.partition(".")[0],
+                    severity=_severity(path, identifier, prop.name or "", severity),
+                    problem=problem,
+                )
+            )
+    for quality in table.quality or []:
+        add(quality, None)
+    said = {rule.columns for rule in found if rule.kind == "duplicates"}
+    found += [
+        unique_rule(name)
+        for name, column in by_name.items()
+        if column.unique and not column.primary_key and (name,) not in said
+    ]
+    codes = [rule.name for rule in found]
+    if repeated := sorted({code for code in codes if codes.count(code) > 1}):
+        raise problem(
+            f"reglas con el mismo nombre: {', '.join(repeated)}; déles un `name` distinto"
+        )
+    return tuple(found)
 
 
 def _column(path: Path, identifier: str, prop: SchemaProperty, *, sole_key: bool) -> Column:
@@ -479,13 +550,13 @@ def _rules(
                 _check_pattern(path, identifier, name, argument)
             yield Rule(kind, name, argument, "bloqueante", f"{name} {words} {argument}")
     for quality in prop.quality or []:
-        yield from _quality_rules(path, identifier, name, quality)
+        if is_row_rule(quality):
+            yield from _quality_rules(path, identifier, name, quality)
 
 
 def _quality_rules(path: Path, identifier: str, name: str, quality: DataQuality) -> Iterable[Rule]:
     """The rules of one `quality` element; a range is two, so that a report tells the end broken."""
     arguments = quality.arguments or {}
-    _check_tolerance(path, identifier, name, quality)
     severity = _severity(path, identifier, name, quality.severity)
     dimension = _dimension(path, identifier, name, quality.dimension)
     if quality.metric in ("nullValues", "missingValues"):
@@ -520,16 +591,11 @@ def _unknown_rule(path: Path, identifier: str, name: str, quality: DataQuality) 
 
 
 def _severity(path: Path, identifier: str, name: str, value: str | None) -> Severity:
-    severities: dict[str | None, Severity] = {
-        "error": "bloqueante",
-        "warning": "advertencia",
-        None: "advertencia",
-    }
-    if value not in severities:
+    if value not in _SEVERITIES:
         raise _problem(
             path, f"{name}: `severity` debe ser error o warning, no {value!r}", identifier
         )
-    return severities[value]
+    return _SEVERITIES[value]
 
 
 def _dimension(path: Path, identifier: str, name: str, value: str | None) -> str | None:
@@ -540,13 +606,6 @@ def _dimension(path: Path, identifier: str, name: str, value: str | None) -> str
             path, f"{name}: `dimension` {value!r} no es una de {', '.join(DIMENSIONS)}", identifier
         )
     return DIMENSIONS[value]
-
-
-def _check_tolerance(path: Path, identifier: str, name: str, quality: DataQuality) -> None:
-    """Rules speak of rows, and every row counts: the only operator is `mustBe: 0`."""
-    operators = {key for key in quality.model_fields_set if key.startswith("must")}
-    if operators - {"mustBe"} or quality.mustBe not in (None, 0):
-        raise _problem(path, f"{name}: en `quality` solo se admite `mustBe: 0`", identifier)
 
 
 def _valid_values(path: Path, identifier: str, name: str, values: Any) -> tuple[str, ...]:
@@ -595,11 +654,15 @@ def _check_options(path: Path, identifier: str, options: Mapping[str, Any]) -> N
         ("archive", bool, "true o false"),
         ("detectEncoding", bool, "true o false"),
         ("fileIdentity", str, "una expresión regular"),
+        ("freshnessSeverity", str, "error o warning"),
+        ("monitorSeverity", str, "error o warning"),
     )
     for key, kind, words in expected:
         if key in options and not isinstance(options[key], kind):
             raise _problem(path, f"`{key}` debe ser {words}, no {options[key]!r}", identifier)
     _check_numbers(path, identifier, options)
+    for key in ("freshnessSeverity", "monitorSeverity"):
+        _severity(path, identifier, f"`{key}`", options.get(key))
     _one_of(path, identifier, "revisions", options, allowed=REVISIONS, default="replace")
     _period(path, identifier, "statementTimeout", options.get("statementTimeout"))
     if options.get("deletionsEvery") != NEVER:

@@ -25,7 +25,7 @@ from dagster import (
 
 from expectations.marts import Suite
 from expectations.results import CheckResult, record
-from orchestration.assets.exports import withhold
+from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.progress import observer
 from orchestration.settings import settings
@@ -84,15 +84,18 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         red = any(r.severidad == "bloqueante" and r.paso is not True for r in results)
         with warehouse.connect() as connection:
             record(connection, context.run.run_id, results)
+            connection.commit()
             held = withhold(connection, context.run.run_id, [suite.mart]) if red else []
+            # What a person released must be able to leave: its own step asks the gate again.
+            shut = red and all_dependents_held(connection, suite.mart)
         for result in results:
             watch.finished("controles", result.control, "ok" if result.paso else "falla")
-        return _verdict(results, red, held)
+        return _verdict(results, shut, held)
 
     return check
 
 
-def _verdict(results: list[CheckResult], red: bool, withheld: list[str]) -> AssetCheckResult:
+def _verdict(results: list[CheckResult], shut: bool, withheld: list[str]) -> AssetCheckResult:
     failed = [r for r in results if r.paso is not True]
     lines = [
         f"| {r.regla} | {r.columna or ''} | {r.severidad} | {r.filas_fallidas} | {r.explicacion} |"
@@ -111,7 +114,7 @@ def _verdict(results: list[CheckResult], red: bool, withheld: list[str]) -> Asse
         words += f" Retenidos: {', '.join(withheld)}."
     return AssetCheckResult(
         passed=not failed,
-        severity=AssetCheckSeverity.ERROR if red else AssetCheckSeverity.WARN,
+        severity=AssetCheckSeverity.ERROR if shut else AssetCheckSeverity.WARN,
         description=words,
         metadata=metadata,
     )

@@ -4,6 +4,7 @@ Belongs here: asking the gate, exporting or withholding, and saying so. Does not
 a file or a portal page is made (`exports/`).
 """
 
+import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -19,7 +20,8 @@ from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
 from orchestration.publishing import catalog_facts, publisher
-from orchestration.settings import settings
+from orchestration.releases import Release, covering
+from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
 
@@ -37,7 +39,8 @@ class Withheld(Failure):
             description=(
                 f"Retenido: {definition.titulo} ({definition.nombre}). Sigue disponible la última "
                 f"versión buena.\n{reasons}\nQué hacer: corrija la causa y vuelva a ejecutar; se "
-                "publica solo cuando el control vuelva a pasar."
+                "publica solo cuando el control vuelva a pasar. Para dejarlo salir igual: "
+                f"lujan gate release {definition.nombre} --by … --reason …"
             ),
             allow_retries=False,
         )
@@ -64,13 +67,69 @@ def withhold(connection: Connection, run_id: str, marts: Collection[str]) -> lis
 def _hold_back(
     connection: Connection, definition: DatasetDefinition, run_id: str
 ) -> list[Obstacle]:
-    """What keeps the dataset from leaving now, recorded; empty when nothing does."""
+    """What keeps the dataset from leaving now, recorded; empty when nothing does.
+
+    A release that a person gave for exactly these verdicts opens the gate.
+    """
     found = obstacles(connection, definition.marts)
-    if found:
-        words = "; ".join(str(item) for item in found)
-        record_withheld(connection, definition, run_id, words)
-        observer().finished("exports", definition.nombre, "retenida")
+    if not found or covering(connection, definition.nombre, found):
+        return []
+    words = "; ".join(str(item) for item in found)
+    record_withheld(connection, definition, run_id, words)
+    connection.commit()
+    observer().finished("exports", definition.nombre, "retenida")
+    show_notices(connection)
     return found
+
+
+def all_dependents_held(connection: Connection, mart: str) -> bool:
+    """Whether every portal dataset of `mart` stays back: false when a release lets one leave."""
+    dependents = [d for d in load_definitions().definitions.values() if mart in d.marts]
+    return all(
+        covering(connection, d.nombre, obstacles(connection, d.marts)) is None for d in dependents
+    )
+
+
+def portal_notices(connection: Connection, *, leaving: str | None = None) -> dict[str, str]:
+    """What the public page of a dataset must say of it today, by dataset.
+
+    `leaving` is about to be published: what was withheld of it no longer is.
+    """
+    notices = {
+        str(name): (
+            f"La actualización de este conjunto está retenida desde el {_day(since)} porque un "
+            "control de calidad no pasa. Se muestra la última versión buena"
+            + (f", del {_day(good)}." if good else ".")
+        )
+        for name, since, good in connection.execute(
+            "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
+        )
+        if name != leaving
+    }
+    released = {
+        str(name): (
+            "Esta versión se publicó por decisión expresa, con un control de calidad sin pasar "
+            f"({_day(when)})."
+        )
+        for name, when, release in connection.execute(
+            "select distinct on (conjunto) conjunto, fin, liberacion_id from meta.publicacion "
+            "order by conjunto, publicacion_id desc"
+        )
+        if release is not None and name != leaving
+    }
+    return notices | released
+
+
+def show_notices(connection: Connection) -> None:
+    """Bring the notices of the local portal's pages up to date; a CKAN portal is left alone."""
+    config = settings()
+    if not config.ckan_url:
+        address = catalog_facts().portal
+        LocalPublisher(config.portal_dir, address, portal_notices(connection)).refresh_pages()
+
+
+def _day(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"
 
 
 def marts_not_exported(connection: Connection) -> set[str]:
@@ -131,10 +190,13 @@ def _export(
     warehouse = locate()
     with warehouse.connect() as connection:
         found = _hold_back(connection, definition, context.run_id)
-    if found:
-        raise Withheld(definition, found)
+        if found:
+            raise Withheld(definition, found)
+        red = obstacles(connection, definition.marts)
+        release = covering(connection, definition.nombre, red)
+        notices = portal_notices(connection, leaving=definition.nombre)
     facts = catalog_facts()
-    portal = publisher(facts)
+    portal = publisher(facts, notices)
     with warehouse.connect(autocommit=True) as connection:
         result = export_dataset(
             connection,
@@ -144,6 +206,12 @@ def _export(
             context.run_id,
             portal,
             facts=facts,
+        )
+    if release:
+        _record_release(warehouse, definition, context.run_id, release)
+        context.log.warning(
+            f"{definition.nombre} salió con controles en rojo: lo liberó {release.by} "
+            f"({release.reason}), hasta el {_day(release.expires_at)}."
         )
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
@@ -158,7 +226,26 @@ def _export(
         metadata["motivo"] = result.reason
     if result.address:
         metadata["dirección"] = result.address
+    if release:
+        metadata["liberado_por"] = release.by
+        metadata["motivo_de_liberacion"] = release.reason
+        metadata["controles_en_rojo"] = [str(item) for item in red]
     return MaterializeResult(metadata=metadata)
+
+
+def _record_release(
+    warehouse: Warehouse, definition: DatasetDefinition, run_id: str, release: Release
+) -> None:
+    """Say in the record of the publication by which release it left."""
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update meta.publicacion set liberacion_id = %s where publicacion_id = ("
+            "select max(publicacion_id) from meta.publicacion where conjunto = %s "
+            "and corrida_id = %s)",
+            [release.id, definition.nombre, run_id],
+        )
+        connection.commit()
+        show_notices(connection)
 
 
 def _refresh_catalog(warehouse: Warehouse, facts: CatalogFacts, portal: Publisher) -> None:

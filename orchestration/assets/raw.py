@@ -135,6 +135,7 @@ def load_raw_table(
     contracts: Sequence[Contract], warehouse: Warehouse, linked: Connections, run_id: str
 ) -> TableOutcome:
     """Load every contract of one raw table and store the verdicts of their checks."""
+    from expectations.standing import in_force
     from sources.landing import LoadContext, load
     from sources.landing.drift import open_drift
     from sources.landing.replay import replay_after_contract_change
@@ -158,7 +159,16 @@ def load_raw_table(
             report = load(contract, url, context, checkers)
         outcome.reports.append(report)
         if report.read:
-            outcome.results += [result for checker in checkers for result in checker.results()]
+            found = [result for checker in checkers for result in checker.results()]
+            with warehouse.connect() as connection:
+                outcome.results += in_force(
+                    connection,
+                    contract,
+                    found,
+                    partial(checkers_for, contract),
+                    rows_held=count_rows(connection, "raw", contract.landing_table),
+                    removed=report.deleted > 0,
+                )
         if report.state != "sin_configurar":
             outcome.results.append(_reconciliation(contract, report))
         watch.finished("raw", contract.id, report.state, report.loaded)
@@ -194,6 +204,7 @@ def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
             else "; ".join(str(error) for error in report.errors)
         ),
         responsable=contract.responsible or contract.owner,
+        dataset=contract.id,
     )
 
 
@@ -292,12 +303,13 @@ def _rules_check(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCh
     failed = [result for result in results if result.paso is False]
     lines = [
         f"| {r.regla} | {r.columna or ''} | {r.filas_fallidas} | {r.filas_evaluadas} | "
+        f"{'' if r.lote_fallidas is None else r.lote_fallidas} | "
         f"{r.explicacion} | {r.responsable or 'sin dato'} |"
         for r in failed[:_SHOWN_FAILURES]
     ]
     table = "\n".join(
-        ["| regla | columna | fallan | evaluadas | explicación | responsable |",
-         "|---|---|---|---|---|---|", *lines]
+        ["| regla | columna | fallan | evaluadas | fallan en esta carga | explicación | "
+         "responsable |", "|---|---|---|---|---|---|---|", *lines]
     )  # fmt: skip
     return AssetCheckResult(
         asset_key=key,

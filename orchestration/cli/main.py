@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestration.cli.findings import findings_app
+from orchestration.cli.gate import gate_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
@@ -39,6 +40,7 @@ app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(portal_app, name="portal")
 app.add_typer(findings_app, name="findings")
+app.add_typer(gate_app, name="gate")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.
 console = Console(file=sys.stdout)

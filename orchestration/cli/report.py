@@ -128,6 +128,7 @@ def _checks(summary: RunSummary, console: Console) -> None:
         console.print(
             f"\n[bold]Controles:[/bold] {number(summary.checks_passed)} pasan, "
             f"{number(summary.checks_warned)} con advertencia, "
+            f"{number(summary.checks_unknown)} todavía sin evaluar, "
             + (f"[red]{failed} bloqueantes[/red]" if failed else "0 bloqueantes")
         )
     for text in summary.blocking:

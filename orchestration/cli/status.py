@@ -43,8 +43,9 @@ def show_status(console: Console) -> None:
             ).fetchall()
         )
         exports = connection.execute(
-            "select distinct on (conjunto) conjunto, estado, fin from meta.publicacion "
-            "order by conjunto, publicacion_id desc"
+            "select distinct on (p.conjunto) p.conjunto, p.estado, p.fin, r.retenida_desde, "
+            "r.ultima_buena from meta.publicacion p left join meta.retencion_vigente r "
+            "using (conjunto) order by p.conjunto, p.publicacion_id desc"
         ).fetchall()
         late = {
             item.dataset: item.blocked or "se publica en cuanto corra"
@@ -60,13 +61,21 @@ def show_status(console: Console) -> None:
                 table.add_row(contract.id, "[dim]sin configurar[/dim]", "", "")
                 continue
             state, when, _ = last.get(contract.id, ("nunca", None, None))
-            moment = when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M") if when else ""
+            moment = _moment(when) if when else ""
             table.add_row(contract.id, str(state), moment, str(pending.get(contract.id, "")))
     console.print(table)
-    for name, state, when in exports:
-        moment = when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")
-        console.print(f"Portal: {name}: {state} ({moment})", highlight=False)
+    for name, state, when, since, good in exports:
+        words = f"{state} ({_moment(when)})"
+        if since:
+            words = f"retenida desde {_moment(since)}; a la vista: "
+            words += f"la versión del {_moment(good)}" if good else "ninguna versión"
+            words += " (por qué: lujan gate list)"
+        console.print(f"Portal: {name}: {words}", highlight=False)
         if name in late:
             console.print(f"  [red]publicación vencida[/red]: {late[name]}", highlight=False)
     for error in catalogue.errors:
         console.print(f"[red]Atención:[/red] {error}", highlight=False)
+
+
+def _moment(when: dt.datetime) -> str:
+    return when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")

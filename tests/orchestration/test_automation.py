@@ -1,4 +1,4 @@
-"""The schedules, the sensor on the feed folder, publications by frequency, and what follows a run."""
+"""The schedules, the sensor on the feed folder, publications, and what follows every run."""
 
 from __future__ import annotations
 

@@ -60,8 +60,9 @@ def found(warehouse: Warehouse, mart: str = MART) -> list[str]:
 
 @pytest.fixture
 def marts(warehouse: Warehouse) -> Warehouse:
-    built(warehouse, MART)
-    built(warehouse, OTHER)
+    for mart in (MART, OTHER):
+        built(warehouse, mart)
+        store(warehouse, "r0", verdict("great_expectations", mart, passed=True))
     return warehouse
 
 
@@ -104,7 +105,8 @@ def test_a_mart_whose_last_build_did_not_succeed_does_not_leave(
     marts: Warehouse, state: str
 ) -> None:
     built(marts, MART, state)
-    assert f"construcción ({state})" in found(marts)[0]
+    [message] = found(marts)
+    assert f"construcción ({state})" in message
 
 
 def test_a_mart_that_was_never_built_does_not_leave(warehouse: Warehouse) -> None:
@@ -118,3 +120,58 @@ def test_a_check_that_is_gone_from_project_or_suite_blocks_nothing(marts: Wareho
 
     assert "prueba_quitada" not in data_test_names()
     assert found(marts) == []
+
+
+@pytest.mark.parametrize("engine", ["contrato", "frescura", "monitor", "protocolo", "pandera",
+                                    "conciliacion"])  # fmt: skip
+def test_a_red_blocking_check_of_any_kind_on_raw_stops_what_is_made_from_it(
+    marts: Warehouse, engine: Engine
+) -> None:
+    known(marts, "aguas.zonas")
+    red = replace(verdict(engine, "raw.aguas__zonas"), dataset="aguas.zonas")
+    store(marts, "r1", red)
+    assert len(found(marts)) == 1
+    assert found(marts, OTHER) == []
+
+    store(marts, "r2", replace(red, severidad="advertencia"))
+    assert found(marts) == []
+    store(marts, "r3", red)
+    store(marts, "r4", replace(red, paso=True))
+    assert found(marts) == []
+
+
+def test_a_rule_that_left_its_contract_and_a_contract_that_is_gone_block_nothing(
+    marts: Warehouse,
+) -> None:
+    known(marts, "aguas.zonas")
+    red = replace(verdict("contrato", "raw.aguas__zonas"), dataset="aguas.zonas")
+    store(marts, "r1", red)
+    store(marts, "r2", replace(red, control="otra", paso=True))
+    assert found(marts) == []
+
+    store(marts, "r3", red)
+    assert len(found(marts)) == 1
+    with marts.connect() as connection:
+        connection.execute("update meta.contrato set vigente = false")
+    assert found(marts) == []
+
+
+def test_a_mart_built_again_without_its_suite_does_not_leave_until_it_was_checked(
+    marts: Warehouse,
+) -> None:
+    built(marts, MART)
+
+    [message] = found(marts)
+    assert "no se controló desde su última construcción" in message
+
+    store(marts, "r1", verdict("great_expectations", passed=True))
+    assert found(marts) == []
+
+
+def known(warehouse: Warehouse, dataset: str) -> None:
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into meta.contrato (dataset, sistema, nombre, tabla_raw, version, "
+            "contrato_sha256, modo_carga) values (%s, 'aguas', 'Zonas', %s, '1', 'x', 'full')",
+            [dataset, "raw." + dataset.replace(".", "__")],
+        )

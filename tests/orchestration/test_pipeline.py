@@ -52,6 +52,18 @@ class City:
             cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
 
+    def materialize(self, selection: str) -> subprocess.CompletedProcess[str]:
+        """A run of some assets alone, as Dagster's own page would start it."""
+        server = EmbeddedServer(self.folder / "warehouse")
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SOURCE_", "CKAN_"))}
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("dagster")), "asset", "materialize",
+             "--select", selection, "-m", "orchestration.definitions"],
+            env=clean | {"LUJAN_DATA_DIR": str(self.folder), "WAREHOUSE_URL": server.url(),
+                         "DAGSTER_HOME": ""},
+            cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=120,
+        )  # fmt: skip
+
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(EmbeddedServer(self.folder / "warehouse").url())
 
@@ -187,7 +199,10 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     assert states[PROJECTS_EXPORT] != "retenida"
     after = portal_files(city)
     assert after["zonas-de-agua/zonas.csv"] != before["zonas-de-agua/zonas.csv"]
-    kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")}
+    page = f"{WATER_EXPORT}/index.html"
+    assert "está retenida desde el" in after[page][1].decode()
+    assert "está retenida desde el" in after["index.html"][1].decode()
+    kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")} - {page}
     assert kept and all(after[name] == before[name] for name in kept)
 
 
@@ -196,6 +211,50 @@ def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
 
     assert again.returncode == 1
     assert f"retenida {WATER_EXPORT}" in again.stdout
+
+
+def test_a_run_of_the_export_alone_does_not_get_past_a_red_check_of_another_run(
+    city: City,
+) -> None:
+    """A retry of the failed step and a backfill of the export are such runs."""
+    before = portal_files(city)
+
+    done = city.materialize(f"exports/{WATER_EXPORT.replace('-', '_')}")
+
+    assert done.returncode != 0
+    assert "Sigue disponible la última" in done.stdout + done.stderr
+    after = portal_files(city)
+    assert all(after[name] == before[name] for name in before)
+
+
+def test_a_person_releases_it_by_hand_and_only_that_and_takes_it_back(city: City) -> None:
+    before = portal_files(city)
+    listed = city.lujan("gate", "list")
+    assert WATER_EXPORT in listed.stdout and "a la vista: la versión del" in listed.stdout
+    assert PROJECTS_EXPORT not in listed.stdout
+    nameless = city.lujan("gate", "release", WATER_EXPORT, "--by", "", "--reason", "acta")
+    assert nameless.returncode == 1
+
+    released = city.lujan(
+        "gate", "release", WATER_EXPORT, "--by", "Ana Díaz", "--reason", "acta 12"
+    )
+    run = city.lujan("run")
+
+    assert released.returncode == 0, released.stderr
+    assert f"retenida {WATER_EXPORT}" not in run.stdout
+    assert "control bloqueante" in run.stdout, "the check is still red, and said to be"
+    after = portal_files(city)
+    assert after[f"{WATER_EXPORT}/elementos.csv"] != before[f"{WATER_EXPORT}/elementos.csv"]
+    page = after[f"{WATER_EXPORT}/index.html"][1].decode()
+    assert "por decisión expresa" in page and "Ana" not in page
+    assert city.query(
+        "select l.por, l.motivo, jsonb_array_length(l.alcance) > 0 from meta.publicacion p "
+        "join meta.liberacion l using (liberacion_id) where p.conjunto = %s", WATER_EXPORT
+    ) == [("Ana Díaz", "acta 12", True)]  # fmt: skip
+
+    revoked = city.lujan("gate", "revoke", WATER_EXPORT, "--by", "Luis Paz", "--reason", "acta 13")
+    assert revoked.returncode == 0, revoked.stderr
+    assert "revocada el" in city.lujan("gate", "list", "--all").stdout
 
 
 def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
@@ -209,6 +268,8 @@ def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
 
     assert healed.returncode == 0, healed.stdout[-2000:]
     assert "retenida" not in healed.stdout
+    page = (city.portal / WATER_EXPORT / "index.html").read_text(encoding="utf-8")
+    assert "está retenida" not in page
 
 
 def test_a_source_that_is_gone_leaves_the_rest_standing(city: City) -> None:
@@ -270,7 +331,8 @@ def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
     ) == [(None, 20)]
 
 
-@pytest.mark.parametrize("command", ["run", "status", "approve", "warehouse", "quarantine"])
+@pytest.mark.parametrize("command", ["run", "status", "approve", "warehouse", "quarantine",
+                                     "gate"])  # fmt: skip
 def test_every_command_explains_itself(city: City, command: str) -> None:
     done = city.lujan(command, "--help")
     assert done.returncode == 0 and "Usage" in done.stdout

@@ -449,7 +449,8 @@ REFUSED: dict[str, tuple[Change, str]] = {
         column(customProperties=[{"property": "protocolSeverity", "value": "leve"}]),
         "volumen_m3: `protocolSeverity` 'leve'",
     ),
-    "unknown metric": (quality(metric="rowCount"), "volumen_m3: regla de calidad no admitida"),
+    "unknown metric": (quality(metric="filas"), "volumen_m3: regla de calidad no admitida"),
+    "row count on a column": (quality(metric="rowCount", mustBe=3), "volumen_m3: `rowCount` va"),
     "invalid without saying what is valid": (
         quality(metric="invalidValues"),
         "volumen_m3: regla de calidad no admitida",
@@ -467,8 +468,44 @@ REFUSED: dict[str, tuple[Change, str]] = {
         quality(metric="nullValues", dimension="belleza"),
         "volumen_m3: `dimension` 'belleza'",
     ),
-    "tolerance": (quality(metric="nullValues", mustBeLessThan=5), "volumen_m3: en `quality`"),
-    "tolerance as a number": (quality(metric="nullValues", mustBe=5), "volumen_m3: en `quality`"),
+    "a threshold that is no number": (
+        quality(metric="nullValues", mustBe="pocos"),
+        "volumen_m3: `mustBe` debe ser un número",
+    ),
+    "two operators": (
+        quality(metric="nullValues", mustBe=5, mustBeLessThan=3),
+        "volumen_m3: hace falta un operador, y uno solo",
+    ),
+    "unknown unit": (
+        quality(metric="nullValues", mustBeLessThan=5, unit="litros"),
+        "volumen_m3: `unit` debe ser rows o percent",
+    ),
+    "a rule of another engine": (
+        quality(type="custom", engine="soda", implementation="x"),
+        "volumen_m3: `type: custom` no se puede ejecutar",
+    ),
+    "sql without a query": (quality(type="sql", mustBe=0), "volumen_m3: una regla `type: sql`"),
+    "sql that writes": (
+        quality(type="sql", name="x", query="delete from ${object}", mustBe=0),
+        "volumen_m3: `query` debe ser una sola consulta SELECT",
+    ),
+    "sql of two statements": (
+        quality(type="sql", name="x", query="select 1; drop table t", mustBe=0),
+        "volumen_m3: `query` debe ser una sola consulta SELECT",
+    ),
+    "sql with an unknown place": (
+        quality(type="sql", name="x", query="select count(*) from ${tabla}", mustBe=0),
+        "volumen_m3: `query` usa ${tabla}",
+    ),
+    "sql without a name": (
+        quality(type="sql", query="select 1", mustBe=0),
+        "volumen_m3: una regla `type: sql` necesita `name`",
+    ),
+    "sql without a threshold": (
+        quality(type="sql", name="x", query="select 1"),
+        "volumen_m3: hace falta un operador",
+    ),
+    "unknown freshness severity": (custom(freshnessSeverity="grave"), "`freshnessSeverity`"),
     "valid values that are no list": (
         quality(metric="invalidValues", arguments={"validValues": "si"}),
         "volumen_m3: `validValues`",

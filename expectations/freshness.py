@@ -1,0 +1,64 @@
+"""Is a dataset as recent as its contract promises? One verdict per dataset and run.
+
+Belongs here: the rule and its reading of the load records. Does not belong here: surprising
+intervals between arrivals (`monitors.py`), which need no promise.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import psycopg
+
+from expectations.results import CheckResult
+from sources.contract import Contract
+
+# The same as `tolerancia_frecuencia` of the dbt project, on which KPI R30 rests.
+TOLERANCE = 1.2
+
+
+def check(
+    connection: psycopg.Connection[Any], contract: Contract, now: dt.datetime | None = None
+) -> CheckResult:
+    """Whether the last update is within the declared frequency times the tolerance.
+
+    A table was updated when it was last read without error, changed or not; a feed of files when
+    the last file with rows came. Without a frequency, or without any load, nothing can be said:
+    `paso` is None.
+    """
+    row = connection.execute(
+        "select max(fin) filter (where modo <> 'reproceso'), "
+        "extract(epoch from %s::interval), coalesce(%s::timestamptz, now()) "
+        "from meta.carga where dataset = %s and estado in ('cargada', 'sin_cambios') "
+        "and (not %s or filas_leidas > 0)",
+        [contract.frequency, now, contract.id, contract.load_mode == "files"],
+    ).fetchone()
+    assert row is not None
+    last, seconds, moment = row
+    if contract.frequency is None:
+        return _result(contract, None, "El contrato no declara cada cuánto se actualiza.")
+    if last is None:
+        return _result(contract, None, "Todavía no se cargó nunca.")
+    age = (moment - last).total_seconds() / 86400
+    allowed = float(seconds) / 86400 * TOLERANCE
+    words = (
+        f"Última actualización: hace {age:.1f} días; se actualiza cada "
+        f"{float(seconds) / 86400:g} días (se toleran {allowed:g})."
+    )
+    return _result(contract, age <= allowed, words)
+
+
+def _result(contract: Contract, passed: bool | None, words: str) -> CheckResult:
+    return CheckResult(
+        control=f"frescura.{contract.id}",
+        motor="frescura",
+        objeto=contract.raw_name,
+        dimension="actualidad",
+        regla="frecuencia declarada",
+        severidad=contract.freshness_severity,
+        paso=passed,
+        explicacion=words,
+        responsable=contract.responsible or contract.owner,
+        dataset=contract.id,
+    )

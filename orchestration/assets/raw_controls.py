@@ -1,0 +1,128 @@
+"""What is asked of raw tables once all are loaded: table rules, freshness, profiles, monitors.
+
+Belongs here: doing so in one step for all datasets, storing the verdicts, and showing them as
+asset checks. Does not belong here: any rule (`expectations/`).
+
+One step and not one per table: references need the other tables loaded, and a step costs more than
+most of its checks. The checks are declared blocking so that what is made from raw waits for them,
+but never end in an error: the gate reads what they stored and withholds what depends, only that.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from dagster import (
+    AssetCheckExecutionContext,
+    AssetCheckResult,
+    AssetChecksDefinition,
+    AssetCheckSeverity,
+    AssetCheckSpec,
+    MetadataValue,
+    multi_asset_check,
+)
+
+from expectations.results import CheckResult, Engine, record
+from orchestration.assets.naming import raw_key
+from orchestration.connections import connections
+from orchestration.progress import observer
+from orchestration.warehouse.connection import locate
+from sources.contract import Catalogue, Contract
+from sources.raw_table import Connection
+
+CHECKS: dict[str, tuple[Engine, str]] = {
+    "tabla": ("contrato", "Repetidos, referencias y demás reglas del contrato sobre la tabla."),
+    "frescura": ("frescura", "Se actualizó con la frecuencia que declara el contrato."),
+    "monitores": ("monitor", "Volumen, intervalos, faltantes, distribución y columnas habituales."),
+}
+
+
+def raw_checks(catalogue: Catalogue) -> AssetChecksDefinition:
+    """One step that judges every raw table of the catalogue after the loads."""
+    tables = catalogue.by_landing_table()
+    specs = [
+        AssetCheckSpec(name, asset=raw_key(table), description=words, blocking=True)
+        for table in tables
+        for name, (_, words) in CHECKS.items()
+    ]
+
+    @multi_asset_check(name="controles_de_raw", specs=specs, can_subset=True)
+    def check(context: AssetCheckExecutionContext) -> Iterator[AssetCheckResult]:
+        warehouse = locate()
+        selected = {key.asset_key for key in context.selected_asset_check_keys}
+        linked = connections()
+        for table, contracts in tables.items():
+            key = raw_key(table)
+            if key not in selected:
+                continue
+            found: list[CheckResult] = []
+            for contract in contracts:
+                if not linked.is_connected(contract.system):
+                    continue
+                observer().started("controles", contract.id)
+                with warehouse.connect() as connection:
+                    found += judge(connection, contract, context.run.run_id)
+            for name, (engine, _) in CHECKS.items():
+                mine = [result for result in found if result.motor == engine]
+                yield _verdict(key, name, mine)
+
+    return check
+
+
+def judge(connection: Connection, contract: Contract, run_id: str) -> list[CheckResult]:
+    """Every verdict on one dataset as it stands, stored under `run_id`; one transaction.
+
+    What did not change since it was last looked at is not measured again.
+    """
+    from expectations import freshness, monitors, profiles, table_rules
+
+    changed = profiles.changes_since_profile(connection, contract)
+    found: list[CheckResult] = []
+    if changed or _rules_due(connection, contract):
+        found += table_rules.evaluate(connection, contract)
+    if changed:
+        profiles.take(connection, contract, run_id, changed)
+    found.append(freshness.check(connection, contract))
+    found += monitors.check(connection, contract)
+    record(connection, run_id, found)
+    return found
+
+
+def _rules_due(connection: Connection, contract: Contract) -> bool:
+    """Whether rules are new, could not be judged, or speak of other tables as well."""
+    if any(rule.kind in ("reference", "sql") for rule in contract.table_rules):
+        return True
+    names = {f"tabla.{contract.id}.{rule.name}" for rule in contract.table_rules}
+    known = {
+        str(row[0])
+        for row in connection.execute(
+            "select control from meta.control_vigente where objeto = %s and dataset = %s "
+            "and motor = 'contrato' and paso is not null",
+            [contract.raw_name, contract.id],
+        )
+    }
+    return bool(names - known)
+
+
+def _verdict(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
+    failed = [result for result in results if result.paso is False]
+    unknown = [result for result in results if result.paso is None]
+    lines = [
+        f"| {r.control} | {r.columna or ''} | {r.severidad} | "
+        f"{'sin evaluar' if r.paso is None else 'no pasa'} | {r.explicacion} | "
+        f"{r.responsable or 'sin dato'} |"
+        for r in [*failed, *unknown]
+    ]
+    table = "\n".join(
+        ["| control | columna | severidad | veredicto | explicación | responsable |",
+         "|---|---|---|---|---|---|", *lines]
+    )  # fmt: skip
+    words = f"{len(failed)} de {len(results)} controles no pasan"
+    words += f", {len(unknown)} todavía no se pueden evaluar." if unknown else "."
+    return AssetCheckResult(
+        asset_key=key,
+        check_name=name,
+        passed=not failed,
+        severity=AssetCheckSeverity.WARN,
+        description=words if results else "Nada que controlar: sin cambios o sin configurar.",
+        metadata={"detalle": MetadataValue.md(table)} if lines else {},
+    )

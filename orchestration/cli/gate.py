@@ -1,0 +1,148 @@
+"""`lujan gate`: what is withheld, and letting it pass by hand.
+
+Belongs here: arguments, words and tables. Does not belong here: what is red (`gate.py`), or the
+decisions themselves (`releases.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from orchestration.settings import CITY_TIMEZONE
+from sources.errors import PipelineError
+
+gate_app = typer.Typer(
+    no_args_is_help=True, help="La compuerta: qué está retenido por un control, y liberarlo."
+)
+console = Console(file=sys.stdout)
+
+
+@gate_app.command("list")
+def gate_list(
+    everything: Annotated[
+        bool, typer.Option("--all", help="También las liberaciones vencidas o revocadas.")
+    ] = False,
+) -> None:
+    """Muestra qué no puede salir, por qué, desde cuándo y qué versión sigue a la vista."""
+    from exports.definition import load_definitions
+    from orchestration.gate import consumers, obstacles
+    from orchestration.releases import covering, history
+    from orchestration.warehouse.connection import locate
+
+    with locate().connect() as connection:
+        stands = {
+            str(row[0]): (row[1], row[2])
+            for row in connection.execute(
+                "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
+            )
+        }
+        wanted = {
+            name: ("conjunto del portal", definition.marts)
+            for name, definition in load_definitions().definitions.items()
+        } | {name: ("informe o vista", marts) for name, marts in consumers().items()}
+        shut = 0
+        for name, (kind, marts) in wanted.items():
+            found = obstacles(connection, marts)
+            if not found:
+                continue
+            release = covering(connection, name, found)
+            shut += release is None
+            state = "liberado" if release else "retenido"
+            console.print(f"[bold]{escape(name)}[/bold] ({kind}): {state}", highlight=False)
+            for item in found:
+                console.print(f"    ✗ {item}", highlight=False, markup=False)
+            if release:
+                console.print(
+                    f"    lo liberó {release.by}, hasta el {_day(release.expires_at)}: "
+                    f"{release.reason}",
+                    highlight=False, markup=False,
+                )  # fmt: skip
+            since, good = stands.get(name, (None, None))
+            if since:
+                console.print(
+                    f"    retenido desde el {_day(since)}; a la vista: "
+                    + (f"la versión del {_day(good)}" if good else "ninguna versión"),
+                    highlight=False,
+                )
+        console.print(f"{shut} retenidos." if shut else "Nada está retenido.")
+        if everything:
+            for given in history(connection):
+                ended = (
+                    f"revocada el {_day(given.revoked_at)} por {given.revoked_by}"
+                    if given.revoked_at
+                    else f"hasta el {_day(given.expires_at)}"
+                )
+                console.print(
+                    f"{given.dataset}: liberada el {_day(given.created_at)} por {given.by} "
+                    f"({given.reason}), {ended}; {len(given.scope)} controles",
+                    highlight=False, markup=False,
+                )  # fmt: skip
+
+
+@gate_app.command("release")
+def gate_release(
+    dataset: Annotated[str, typer.Argument(help="Nombre del conjunto del portal.")],
+    by: Annotated[str, typer.Option("--by", help="Quién decide (persona o comité).")],
+    reason: Annotated[str, typer.Option("--reason", help="Motivo o acta.")],
+    days: Annotated[int, typer.Option("--days", help="Cuántos días vale, de 1 a 90.")] = 7,
+) -> None:
+    """Deja salir un conjunto retenido, solo con los veredictos que hay ahora.
+
+    Si un control da otro resultado, o llegan datos nuevos, la compuerta vuelve a cerrarse.
+    """
+    from orchestration.gate import obstacles
+    from orchestration.releases import release
+    from orchestration.warehouse.connection import locate
+
+    marts = _marts_of(dataset)
+    with locate().connect() as connection:
+        made = release(
+            connection, dataset, obstacles(connection, marts), by=by, reason=reason, days=days
+        )
+    console.print(
+        f"Liberado: {dataset}, por {len(made.scope)} controles, hasta el {_day(made.expires_at)}. "
+        "Sale en la próxima corrida.",
+        highlight=False,
+    )
+
+
+@gate_app.command("revoke")
+def gate_revoke(
+    dataset: Annotated[str, typer.Argument(help="Nombre del conjunto del portal.")],
+    by: Annotated[str, typer.Option("--by", help="Quién decide (persona o comité).")],
+    reason: Annotated[str, typer.Option("--reason", help="Motivo o acta.")],
+) -> None:
+    """Deshace las liberaciones vigentes de un conjunto.
+
+    Lo que ya salió sigue a la vista hasta la próxima versión buena.
+    """
+    from orchestration.releases import revoke
+    from orchestration.warehouse.connection import locate
+
+    _marts_of(dataset)
+    with locate().connect() as connection:
+        ended = revoke(connection, dataset, by=by, reason=reason)
+    console.print(f"Revocadas: {len(ended)} liberaciones de {dataset}.", highlight=False)
+
+
+def _marts_of(dataset: str) -> tuple[str, ...]:
+    """What the dataset reads; PipelineError when there is none of that name."""
+    from exports.definition import load_definitions
+
+    definitions = load_definitions().definitions
+    if dataset not in definitions:
+        raise PipelineError(
+            f"no existe el conjunto {dataset!r}.",
+            next_step=f"elija uno de: {', '.join(definitions)}.",
+        )
+    return tuple(definitions[dataset].marts)
+
+
+def _day(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"
