@@ -210,6 +210,11 @@ class Contract:
         return float(self.options.get("maxDeletionShare", self.max_quarantine_share))
 
     @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """Columns of the source that the city knows of and chose not to load."""
+        return tuple(self.options.get("ignoredColumns", ()))
+
+    @property
     def max_connections(self) -> int:
         """Most connections to the system at once, over all processes."""
         return int(self.options.get("maxConnections", 2))
@@ -599,6 +604,11 @@ def _check_options(path: Path, identifier: str, options: Mapping[str, Any]) -> N
     for key, kind, words in expected:
         if key in options and not isinstance(options[key], kind):
             raise _problem(path, f"`{key}` debe ser {words}, no {options[key]!r}", identifier)
+    ignored = options.get("ignoredColumns", [])
+    if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
+        raise _problem(
+            path, f"`ignoredColumns` debe ser una lista de nombres, no {ignored!r}", identifier
+        )
     _check_numbers(path, identifier, options)
     _one_of(path, identifier, "revisions", options, allowed=REVISIONS, default="replace")
     _period(path, identifier, "statementTimeout", options.get("statementTimeout"))
