@@ -227,6 +227,11 @@ class Contract:
         return _SEVERITIES[self.options.get("monitorSeverity")]
 
     @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """Columns of the source that the city knows of and chose not to load."""
+        return tuple(self.options.get("ignoredColumns", ()))
+
+    @property
     def max_connections(self) -> int:
         """Most connections to the system at once, over all processes."""
         return int(self.options.get("maxConnections", 2))
@@ -660,6 +665,11 @@ def _check_options(path: Path, identifier: str, options: Mapping[str, Any]) -> N
     for key, kind, words in expected:
         if key in options and not isinstance(options[key], kind):
             raise _problem(path, f"`{key}` debe ser {words}, no {options[key]!r}", identifier)
+    ignored = options.get("ignoredColumns", [])
+    if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
+        raise _problem(
+            path, f"`ignoredColumns` debe ser una lista de nombres, no {ignored!r}", identifier
+        )
     _check_numbers(path, identifier, options)
     for key in ("freshnessSeverity", "monitorSeverity"):
         _severity(path, identifier, f"`{key}`", options.get(key))

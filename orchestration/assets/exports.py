@@ -14,7 +14,7 @@ from exports.definition import DatasetDefinition, load_definitions
 from exports.export import build_catalog, export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
-from exports.portal import Publisher
+from exports.portal import LocalPublisher, Publisher
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
 from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles

@@ -41,8 +41,9 @@ Ningún dato de esta carpeta es real. Personas, domicilios, documentos, cuentas,
 proyectos, montos y mediciones fueron generados por un programa con una semilla fija, al tamaño
 de la ciudad. Las cifras no describen a Luján de Cuyo y no deben citarse.
 
-Los datos traen defectos puestos a propósito. ground_truth.json los enumera: qué filas afecta
-cada uno y qué debe hacer el almacén: cuarentena, correccion, hallazgo o ninguno (se lee sin más).
+Los datos traen defectos puestos a propósito (salvo en la muestra limpia). ground_truth.json los
+enumera: qué filas afecta cada uno y qué debe hacer el almacén: cuarentena, correccion, hallazgo o
+ninguno (se lee sin más).
 
 aguas.sqlite       sistema de agua (en la ciudad: MySQL)
 citymis.sqlite     atención ciudadana (en la ciudad: SQL Server)

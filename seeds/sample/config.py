@@ -121,11 +121,15 @@ class SampleSize:
         return self.smart_meters * PERIOD_HOURS
 
     def planted(self, full_count: int) -> int:
-        """How many cases of a defect go into a sample of this size (at least one)."""
-        return max(1, round(full_count * self.defect_share))
+        """How many cases of a defect go into a sample of this size (at least one, unless clean)."""
+        return max(1, round(full_count * self.defect_share)) if self.defect_share else 0
 
     def reduced(self, factor: float) -> SampleSize:
         """The same city with rows and defects scaled by ``factor`` (for tests)."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}
         scaled = {name: max(10, round(values[name] * factor)) for name in SCALED}
         return replace(self, **scaled, defect_share=factor)
+
+    def clean(self) -> SampleSize:
+        """The same city without a single planted defect: every alarm on it would be a false one."""
+        return replace(self, defect_share=0.0)

@@ -40,6 +40,7 @@ MANUAL_KPIS = {
     "kpi_r37": (41.0, 1),
     "kpi_r38": (64.5, 1),
 }
+FREQUENCY_DAYS = {"mensual": 30, "trimestral": 91, "anual": 364}
 QUARTERS = tuple(dt.date(2024 + q // 4, q % 4 * 3 + 1, 1) for q in range(3, 10))
 SUBJECTS = (
     "Consumo de agua|mensual|sensible|critica",
@@ -147,23 +148,35 @@ def _inventory(rng: np.random.Generator, size: SampleSize, log: DefectLog) -> Sh
             "clasificacion": [s[2] for s in subject],
             "prioridad": [s[3] for s in subject],
             "ubicacion": pick(rng, ("Servidor municipal", "Planilla compartida", "Archivo"), count),
-            "ultima_actualizacion": dates(dt.date(2025, 7, 1), rng.integers(0, 364, count)),
+            "ultima_actualizacion": _updates(rng, size, [s[1] for s in subject]),
             "publicado": pick(rng, ("si", "no"), count, (2, 3)),
         },
     )
     raw_numbers = _plant_inventory(rng, table, log)
     middle = count // 2
-    log.add("planillas.inventario_datasets.fila_total", {"texto": "TOTAL"})
-    log.add("planillas.inventario_datasets.fila_en_blanco", {"despues_de_fila": middle + 1})
+    prefix = "planillas.inventario_datasets"
+    total, blank = log.wanted(f"{prefix}.fila_total"), log.wanted(f"{prefix}.fila_en_blanco")
+    if total:
+        log.add(f"{prefix}.fila_total", {"texto": "TOTAL"})
+    if blank:
+        log.add(f"{prefix}.fila_en_blanco", {"despues_de_fila": middle + 1})
     return Sheet(
         table,
         "Inventario",
         header_row=3,
         titles=("Inventario de conjuntos de datos (SINTÉTICO)", "Actualizado al 01/07/2026"),
-        blank_after=middle,
-        footer=("TOTAL", None, None, None, None, None, None, None, None, f"{count} conjuntos"),
+        blank_after=middle if blank else None,
+        footer=("TOTAL", *[None] * 8, f"{count} conjuntos") if total else (),
         raw_numbers=raw_numbers,
     )
+
+
+def _updates(rng: np.random.Generator, size: SampleSize, frequencies: list[str]) -> list[dt.date]:
+    """When each dataset was last updated: many late, none of them in the clean sample."""
+    days = rng.integers(0, 364, len(frequencies))
+    if not size.defect_share:
+        days = 363 - days % np.array([FREQUENCY_DAYS[name] for name in frequencies])
+    return dates(dt.date(2025, 7, 1), days)
 
 
 def _plant_inventory(
@@ -282,8 +295,10 @@ def _kpis(rng: np.random.Generator, log: DefectLog) -> Sheet:
             "correcto": original,
         }
         log.add(f"{prefix}.coma_decimal", key)
-    log.add(f"{prefix}.fila_total", {"texto": "TOTAL"})
-    return Sheet(table, "KPI", footer=("TOTAL", None, f"{len(codes)}"))
+    total = log.wanted(f"{prefix}.fila_total")
+    if total:
+        log.add(f"{prefix}.fila_total", {"texto": "TOTAL"})
+    return Sheet(table, "KPI", footer=("TOTAL", None, f"{len(codes)}") if total else ())
 
 
 def _quarter_end(first: dt.date) -> dt.date:

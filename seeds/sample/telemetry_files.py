@@ -104,19 +104,22 @@ def _write_csv(source: _Source, feed: Feed) -> int:
     rng = stream(source.seed, feed.dataset)
     edits = _csv_edits(rng, feed, source)
     names = pa.array(source.meters.ids[feed.first : feed.last] * 24)
+    stranger = "telemetria.lecturas_csv.medidor_desconocido"
+    strangers = source.log.wanted(stranger) > 0
     total = 0
     late: list[bytes] = []
     for day in range(PERIOD_DAYS):
         estimated = rng.random(feed.width * 24) < 0.0005
         lines = _csv_lines(feed, day, names, source.readings, estimated)
-        if day in STRANGER_DAYS:
+        if strangers and day in STRANGER_DAYS:
             lines += _stranger_csv_lines(day)
         lines, late = _apply(feed, day, lines + late, edits, source.readings)
         text = CSV_HEADER + b"\n".join(lines) + b"\n"
         (source.folder / feed.file_name(day)).write_bytes(text)
         total += len(lines)
-    key = {"medidor_id": "SINT-X-00001", "lecturas": 24 * len(STRANGER_DAYS)}
-    source.log.add("telemetria.lecturas_csv.medidor_desconocido", key)
+    if strangers:
+        key = {"medidor_id": "SINT-X-00001", "lecturas": 24 * len(STRANGER_DAYS)}
+        source.log.add(stranger, key)
     return total
 
 
@@ -164,17 +167,20 @@ def _write_lorawan(source: _Source, feed: Feed) -> int:
     rng = stream(source.seed, feed.dataset)
     edits = _lorawan_edits(rng, feed, source)
     delay = rng.integers(0, 60, feed.width).tolist()
+    stranger = "telemetria.lecturas_lorawan.medidor_desconocido"
+    strangers = source.log.wanted(stranger) > 0
     total = 0
     for day in range(PERIOD_DAYS):
         lines = _uplinks(rng, feed, day, source, delay)
-        if day in STRANGER_DAYS:
+        if strangers and day in STRANGER_DAYS:
             lines += [_stranger_uplink(line) for line in lines[:: feed.width]]
         lines, _ = _apply(feed, day, lines, edits, source.readings)
         text = b"\n".join(lines) + b"\n"
         (source.folder / feed.file_name(day)).write_bytes(text)
         total += text.count(b"\n")
-    key = {"medidor_id": "SINT-Y-00001", "lecturas": 24 * len(STRANGER_DAYS)}
-    source.log.add("telemetria.lecturas_lorawan.medidor_desconocido", key)
+    if strangers:
+        key = {"medidor_id": "SINT-Y-00001", "lecturas": 24 * len(STRANGER_DAYS)}
+        source.log.add(stranger, key)
     return total
 
 

@@ -141,7 +141,8 @@ def open_drift(
 
 def _new_columns(contract: Contract, found: Iterable[str]) -> list[Finding]:
     """Columns the contract does not name: it has no classification for them, so they stay out."""
-    expected = {column.source_name.strip().casefold() for column in contract.columns}
+    known = (*(column.source_name for column in contract.columns), *contract.ignored_columns)
+    expected = {name.strip().casefold() for name in known}
     return [
         Finding(
             NEW,

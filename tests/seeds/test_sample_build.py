@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -135,3 +136,16 @@ def test_the_command_line_hides_the_address_when_the_database_fails(
     url = "postgresql://ana:secreta@127.0.0.1:1/nada"
     assert main([str(tmp_path / "m"), "--mlc-url", url]) == 1
     assert "secreta" not in "".join(capsys.readouterr())
+
+
+def test_a_clean_sample_has_the_same_city_and_no_planted_defect(
+    tmp_path: Path, mlc_url: str
+) -> None:
+    clean = build(tmp_path / "limpia", mlc_url=mlc_url, size=SMALL.clean())
+    truth = json.loads((clean.directory / "ground_truth.json").read_text(encoding="utf-8"))
+    assert {defect["id"]: defect["cantidad"] for defect in truth["defectos"]} == {
+        defect.id: 0 for defect in CATALOGUE
+    }
+    assert set(truth["cuarentena_esperada"].values()) == {0}
+    assert clean.rows["telemetria.lecturas_csv"] == SMALL.csv_meters * 720
+    assert clean.rows["mlc.proyectos"] == SMALL.projects

@@ -45,7 +45,9 @@ class System:
             "drop table vieja",
         )
 
-    def contract(self, version: str = "1.0.0", columns: Sequence[str] = ()) -> Contract:
+    def contract(
+        self, version: str = "1.0.0", columns: Sequence[str] = (), **options: Any
+    ) -> Contract:
         found = make_contract(
             self.home,
             "mysql",
@@ -54,7 +56,7 @@ class System:
                 column("monto", "integer"),
                 *(column(name) for name in columns),
             ],
-            maxQuarantineShare=0.5,
+            **{"maxQuarantineShare": 0.5} | options,
         )
         text = found.path.read_text(encoding="utf-8").replace("1.0.0", version)
         found.path.write_text(text, encoding="utf-8")
@@ -118,6 +120,13 @@ def test_a_new_column_is_reported_until_the_contract_names_it_and_says_it_is_not
     system.load(system.contract(columns=["telefono"]))
 
     assert system.kinds(closed_too=True) == [("columna_nueva", "telefono", False)]
+
+
+def test_a_column_the_city_chose_not_to_load_is_no_news(system: System) -> None:
+    system.run("alter table tabla add column telefono text", "alter table tabla add column fax text")
+    report = system.load(system.contract(ignoredColumns=["Telefono"]))
+
+    assert report.drift == ["columna nueva en el origen: fax"]
 
 
 def test_a_missing_column_is_on_record_though_the_load_failed_until_it_is_back(

@@ -1,7 +1,9 @@
 {#-
     Contracts known to the last run, plus the entries of the inventory spreadsheet that no contract
     covers. Overdue: more days since the last update than the declared frequency times the tolerance.
-    Without a frequency or without an update nothing can be said: null.
+    Without a frequency or without an update nothing can be said: null. A load is stamped by the clock
+    of the machine: seen from a reference day in the past (a closed month, the sample), what was loaded
+    since then counts as loaded that day.
 -#}
 with
 cargas as (
@@ -52,7 +54,7 @@ reunidos as (
         planilla.publicado as publicado_segun_planilla,
         cargas.ultima_carga,
         coalesce(
-            {{ dia_mendoza('cargas.ultima_carga') }},
+            least({{ dia_mendoza('cargas.ultima_carga') }}, {{ fecha_referencia() }}),
             case when contratos.dataset is null then planilla.ultima_actualizacion end
         ) as ultima_actualizacion
     from (

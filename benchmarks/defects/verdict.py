@@ -1,0 +1,115 @@
+"""Whether a defect was caught as the catalogue says, and whether anything else cried out.
+
+Belongs here: comparing an entry with what was observed, and adding verdicts up. Does not belong
+here: running anything, or printing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.defects.catalogue import Defect
+from benchmarks.defects.signals import Signal
+
+TARGET = 0.98
+LEGITIMATE = Path(__file__).parent / "legitimos.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One defect after its run. `by` is the signal that caught it; `error` tells why none could.
+
+    `near` spoke of it with another severity or owner than the catalogue says.
+    """
+
+    defect: Defect
+    by: Signal | None
+    near: Signal | None
+    others: tuple[Signal, ...]
+    seconds: float
+    error: str = ""
+
+    @property
+    def caught(self) -> bool:
+        return self.by is not None
+
+    def as_row(self) -> dict[str, Any]:
+        """The line of the report."""
+        said = self.by or self.near
+        return {
+            "defect": self.defect.id,
+            "system": self.defect.system,
+            "dataset": self.defect.dataset,
+            "class": self.defect.kind,
+            "expected": self.defect.detects,
+            "caught": self.caught,
+            "by": said.label if said else None,
+            "severity": said.severity if said else None,
+            "owner": said.owner if said else None,
+            "others_red": [signal.label for signal in self.others],
+            "seconds": round(self.seconds, 1),
+            **({"error": self.error} if self.error else {}),
+        }
+
+
+def judge(defect: Defect, raised: Sequence[Signal], seconds: float) -> Verdict:
+    """Find the expected signal among those raised, and the alarms nobody expected."""
+    expected = [signal for signal in raised if signal.matches(defect.detects)]
+    right = [
+        signal
+        for signal in expected
+        if (signal.severity, signal.owner) == (defect.severity, defect.owner)
+    ]
+    others = tuple(
+        signal
+        for signal in raised
+        if signal.is_alarm
+        and signal not in expected
+        and not any(signal.matches(pattern) for pattern in defect.also)
+    )
+    near = expected[0] if expected else None
+    return Verdict(defect, right[0] if right else None, near, others, seconds)
+
+
+def not_injected(defect: Defect, error: Exception, seconds: float) -> Verdict:
+    """The verdict on a defect that could not be put in or whose run broke: not caught."""
+    return Verdict(defect, None, None, (), seconds, f"{type(error).__name__}: {error}")
+
+
+def load_legitimate(path: Path = LEGITIMATE) -> dict[str, str]:
+    """Conditions of the clean city that are true and no false alarm: pattern → why."""
+    entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+    return {str(entry["senal"]): str(entry["motivo"]) for entry in entries}
+
+
+def false_alarms(clean: Iterable[Signal], legitimate: Iterable[str]) -> list[Signal]:
+    """Alarms on the clean city that no known condition explains."""
+    known = list(legitimate)
+    return [s for s in clean if s.is_alarm and not any(s.matches(pattern) for pattern in known)]
+
+
+def totals(verdicts: Sequence[Verdict], alarms: Sequence[Signal]) -> dict[str, Any]:
+    """The last line of the report."""
+    caught = sum(verdict.caught for verdict in verdicts)
+    return {
+        "caught": caught,
+        "total": len(verdicts),
+        "share": round(caught / len(verdicts), 4) if verdicts else 0.0,
+        "false_alarms": len(alarms),
+        "others_red": sum(len(verdict.others) for verdict in verdicts),
+        "missed": [verdict.defect.id for verdict in verdicts if not verdict.caught],
+        "alarms_on_clean": [signal.label for signal in alarms],
+        "seconds": round(sum(verdict.seconds for verdict in verdicts), 1),
+    }
+
+
+def on_target(summary: dict[str, Any]) -> bool:
+    """Detection at or above the target, and not one alarm without a cause."""
+    return bool(
+        summary["share"] >= TARGET and not summary["false_alarms"] and not summary["others_red"]
+    )
