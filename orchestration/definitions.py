@@ -15,6 +15,8 @@ from orchestration.assets.raw import raw_assets
 from orchestration.automation import (
     daily_job,
     daily_schedule,
+    digest_job,
+    digest_schedule,
     feed_job,
     feed_sensor,
     findings_sensors,
@@ -30,8 +32,8 @@ _definitions, _ = load_definitions()
 defs = Definitions(
     assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
     asset_checks=mart_checks(load_suites().values()),
-    jobs=[daily_job, feed_job],
-    schedules=[daily_schedule],
+    jobs=[daily_job, feed_job, digest_job],
+    schedules=[daily_schedule, digest_schedule],
     sensors=[feed_sensor, *findings_sensors],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
