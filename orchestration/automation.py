@@ -3,8 +3,6 @@
 Belongs here: jobs, schedules and sensors. Does not belong here: what a run does (`assets/`).
 """
 
-from __future__ import annotations
-
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +13,8 @@ from dagster import (
     DagsterRunStatus,
     DefaultScheduleStatus,
     DefaultSensorStatus,
+    Failure,
+    OpExecutionContext,
     RunRequest,
     RunStatusSensorContext,
     RunStatusSensorDefinition,
@@ -23,7 +23,10 @@ from dagster import (
     SensorEvaluationContext,
     SkipReason,
     define_asset_job,
+    job,
+    op,
     run_status_sensor,
+    schedule,
     sensor,
 )
 
@@ -31,6 +34,7 @@ from exports.definition import DatasetDefinition
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, raw_key
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
+from orchestration.digest import is_configured
 from orchestration.settings import CITY_TIMEZONE
 from sources.errors import PipelineError
 
@@ -208,3 +212,43 @@ findings_sensors = [
     _findings_sensor(status)
     for status in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
 ]
+
+
+@op(pool="resumen_hallazgos", description="Escribe y envía el resumen semanal de cada área.")
+def send_weekly_digest(context: OpExecutionContext) -> None:
+    """One that fails stays written and goes with the next attempt."""
+    from orchestration.digest import send_digests, senders
+    from orchestration.warehouse.connection import locate
+
+    outcomes = send_digests(locate(), senders())
+    for outcome in outcomes:
+        context.log.info(f"{outcome.area}: {outcome.canal}: {outcome.estado}")
+    failed = [o for o in outcomes if o.estado == "fallido"]
+    if failed:
+        words = "\n".join(f"- {o.area}: {o.error}" for o in failed)
+        raise Failure(description=f"Resúmenes que no salieron:\n{words}", allow_retries=True)
+
+
+@job(name="resumen_semanal", description="Resumen de hallazgos, un mensaje por área.")
+def digest_job() -> None:
+    send_weekly_digest()
+
+
+# Monday, when the week's work is shared out. Without a channel it is off.
+@schedule(
+    name="resumen_lunes_07_30",
+    job=digest_job,
+    cron_schedule="30 7 * * 1",
+    execution_timezone=CITY_TIMEZONE.key,
+    default_status=(
+        DefaultScheduleStatus.RUNNING if is_configured() else DefaultScheduleStatus.STOPPED
+    ),
+    description="Los lunes a las 07:30 de Mendoza, cuando hay correo o webhook configurado.",
+)
+def digest_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
+    """One run a week."""
+    if not is_configured():
+        return SkipReason(
+            "Falta LUJAN_SMTP_URL o LUJAN_DIGEST_WEBHOOK_URL: no hay por dónde enviar."
+        )
+    return RunRequest(run_key=f"resumen-{context.scheduled_execution_time:%G-%V}")

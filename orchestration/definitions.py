@@ -16,6 +16,8 @@ from orchestration.assets.raw_controls import raw_checks
 from orchestration.automation import (
     daily_job,
     daily_schedule,
+    digest_job,
+    digest_schedule,
     feed_job,
     feed_sensor,
     findings_sensors,
@@ -35,8 +37,8 @@ _catalogue = configured_catalogue()
 defs = Definitions(
     assets=[*raw_assets(_catalogue), dbt_models(), *export_assets(_definitions)],
     asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
-    jobs=[daily_job, feed_job, publication_job],
-    schedules=[daily_schedule, *publication_schedules(_definitions)],
+    jobs=[daily_job, feed_job, publication_job, digest_job],
+    schedules=[daily_schedule, *publication_schedules(_definitions), digest_schedule],
     sensors=[feed_sensor, publication_sensor, *findings_sensors],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.

@@ -68,6 +68,15 @@ class Settings(BaseSettings):
         description="Where the local tree is served from, for the addresses in data.json.",
     )
     contact_email: str | None = Field(default=None, alias="LUJAN_CONTACT_EMAIL")
+    smtp_url: SecretStr | None = Field(
+        default=None, alias="LUJAN_SMTP_URL", description="Mail server of the weekly digest."
+    )
+    smtp_from: str = Field(default="", alias="LUJAN_SMTP_FROM")
+    digest_to: str = Field(
+        default="", alias="LUJAN_DIGEST_TO", description="Addresses by area; * is everybody else."
+    )
+    digest_webhook_url: SecretStr | None = Field(default=None, alias="LUJAN_DIGEST_WEBHOOK_URL")
+    digest_webhook_token: SecretStr | None = Field(default=None, alias="LUJAN_DIGEST_WEBHOOK_TOKEN")
     sample_scale: float = Field(
         default=1.0,
         alias="LUJAN_SAMPLE_SCALE",

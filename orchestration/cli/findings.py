@@ -42,6 +42,12 @@ _EVENTS = {
     "cerrado": "se cerró",
     "visto": "visto",
 }
+_OUTCOMES = {
+    "enviado": "enviado",
+    "sin_novedades": "sin novedades desde el anterior; no se envía",
+    "sin_destinatario": "no tiene destinatario en LUJAN_DIGEST_TO; no se envía",
+    "fallido": "no se pudo enviar; se vuelve a intentar en la próxima",
+}
 AreaOption = Annotated[str | None, typer.Option("--area", help="Secretaría, o parte de su nombre.")]
 DatasetOption = Annotated[
     str | None, typer.Option("--dataset", help="Conjunto o tabla, p. ej. mlc.proyectos.")
@@ -158,6 +164,52 @@ def close_by_hand(number: Number, by: By, note: Note) -> None:
         f"Hallazgo {number}: cerrado. Vuelve a abrirse si otra carga trae el mismo problema.",
         highlight=False,
     )
+
+
+@findings_app.command("digest")
+def digest(
+    area: AreaOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Muestra los resúmenes, sin enviar ni anotar nada.")
+    ] = False,
+) -> None:
+    """Envía a cada área el resumen de la semana: lo nuevo, lo que sigue y lo que se cerró.
+
+    Uno por área y semana: si ya se envió no se repite, y si falló se vuelve a intentar.
+    """
+    from orchestration.digest import preview, send_digests, senders
+    from orchestration.warehouse.connection import locate
+
+    channels = senders()
+    warehouse = locate()
+    if dry_run:
+        found = [
+            item
+            for item in preview(warehouse, channels)
+            if area is None or area.casefold() in item.area_nombre.casefold()
+        ]
+        for item in found:
+            console.print(Text(item.asunto, style="bold"))
+            console.print(Text(item.texto))
+            console.print()
+        console.print(
+            f"{_count(len(found), 'resumen', 'resúmenes')}; no se envió nada.", highlight=False
+        )
+        return
+    if area is not None:
+        raise typer.BadParameter("--area solo vale con --dry-run: se envía a todas las áreas.")
+    outcomes = send_digests(warehouse, channels)
+    for outcome in outcomes:
+        console.print(
+            Text(f"{outcome.area or NO_AREA} ({outcome.canal}): {_OUTCOMES[outcome.estado]}"),
+            overflow="fold",
+        )
+        if outcome.error:
+            _indented(outcome.error, 2, "red")
+    if not outcomes:
+        console.print("Nada que enviar: los resúmenes de esta semana ya salieron.")
+    if any(outcome.estado == "fallido" for outcome in outcomes):
+        raise typer.Exit(1)
 
 
 def day(moment: dt.datetime) -> str:

@@ -10,6 +10,7 @@ import pytest
 from dagster import (
     DagsterInstance,
     DagsterRunStatus,
+    DefaultScheduleStatus,
     RunRequest,
     SkipReason,
     build_run_status_sensor_context,
@@ -19,15 +20,17 @@ from dagster import (
     op,
 )
 
-from expectations.findings import find
+from expectations.findings import find, synchronise
 from expectations.results import CheckResult, record
 from exports.definition import FREQUENCIES, load_definitions
 from exports.export import approve
 from orchestration import automation
 from orchestration import settings as settings_module
 from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
+from orchestration.findings import project_facts
 from orchestration.publishing import Waiting, waiting
 from orchestration.warehouse.connection import Warehouse
+from tests.support.http import Reply, http_server
 
 
 @pytest.fixture
@@ -193,3 +196,51 @@ def test_a_run_that_ended_brings_findings_up_to_date(
         f"hallazgos_{s.value.lower()}"
         for s in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
     ]
+
+
+def at_half_past_seven() -> RunRequest | SkipReason:
+    context = build_schedule_context(scheduled_execution_time=dt.datetime(2026, 6, 1, 10, 30))
+    result = automation.digest_schedule(context)
+    assert isinstance(result, RunRequest | SkipReason)
+    return result
+
+
+def test_the_digest_is_off_until_there_is_a_way_to_send_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert automation.digest_schedule.default_status is DefaultScheduleStatus.STOPPED
+    assert automation.digest_schedule.cron_schedule == "30 7 * * 1"
+    assert isinstance(at_half_past_seven(), SkipReason)
+
+    monkeypatch.setenv("LUJAN_DIGEST_WEBHOOK_URL", "http://127.0.0.1:1/ruta-secreta")
+    monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
+    settings_module.settings.cache_clear()
+    asked = at_half_past_seven()
+    done = automation.digest_job.execute_in_process(raise_on_error=False)
+    settings_module.settings.cache_clear()
+
+    assert isinstance(asked, RunRequest) and asked.run_key == "resumen-2026-23"
+    assert done.success, "nothing is open: nothing is sent"
+
+
+def test_a_digest_that_does_not_leave_fails_its_run_in_words(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warehouse.connect() as connection:
+        red = CheckResult(
+            control="clave", motor="great_expectations", objeto="agua.dim_zona", regla="clave",
+            severidad="bloqueante", paso=False, explicacion="x", filas_fallidas=1,
+        )  # fmt: skip
+        record(connection, "c", [red])
+        synchronise(connection, "c", project_facts())
+    with http_server(lambda number, _: Reply(status=403)) as server:
+        monkeypatch.setenv("LUJAN_DIGEST_WEBHOOK_URL", f"{server.url}/ruta-secreta")
+        monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
+        settings_module.settings.cache_clear()
+        done = automation.digest_job.execute_in_process(raise_on_error=False)
+        settings_module.settings.cache_clear()
+
+    assert not done.success
+    [failure] = [e for e in done.all_events if e.is_step_failure]
+    words = str(failure.step_failure_data.error) + str(failure.step_failure_data.user_failure_data)
+    assert "Obras Públicas" in words and "código 403" in words and "ruta-secreta" not in words

@@ -16,6 +16,7 @@ from orchestration import settings as settings_module
 from orchestration.cli import findings, main
 from orchestration.warehouse.connection import Warehouse
 from sources.errors import PipelineError
+from tests.support.http import Reply, http_server
 
 Lujan = Callable[..., Result]
 LONG = "raw.un_sistema_de_nombre_largo__una_tabla_cuyo_nombre_no_entra_en_una_linea_de_ochenta"
@@ -112,3 +113,34 @@ def test_wrong_arguments_are_explained(lujan: Lujan, failures: None) -> None:
         assert "lujan findings list" in str(missing.exception)
     closing = lujan("findings", "close", "1", "--by", "Ana", "--note", "x")
     assert "se cierra solo" in str(closing.exception)
+
+
+def test_a_digest_is_shown_without_sending(lujan: Lujan, failures: None) -> None:
+    shown = lujan("findings", "digest", "--dry-run", "--area", "obras")
+
+    words = flat(shown)
+    assert shown.exit_code == 0
+    assert "Hallazgos de calidad · Obras Públicas" in words and "1 nuevo" in words
+    assert "1 resumen; no se envió nada." in words and "sin área" not in words
+
+
+def test_without_a_channel_it_says_what_to_set(lujan: Lujan, failures: None) -> None:
+    done = lujan("findings", "digest")
+    assert isinstance(done.exception, PipelineError)
+    assert "LUJAN_SMTP_URL" in str(done.exception)
+
+
+def test_digests_leave_once_and_a_failure_is_an_exit_code(
+    lujan: Lujan, failures: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with http_server(lambda number, _: Reply(status=403 if number == 1 else 200)) as server:
+        monkeypatch.setenv("LUJAN_DIGEST_WEBHOOK_URL", f"{server.url}/ruta-secreta")
+        settings_module.settings.cache_clear()
+        first, second, third = (lujan("findings", "digest") for _ in range(3))
+
+    assert (first.exit_code, second.exit_code, third.exit_code) == (1, 0, 0)
+    assert "código 403" in flat(first) and "enviado" in flat(first)
+    assert "ruta-secreta" not in first.output + second.output
+    assert flat(second) == "(sin área asignada) (webhook): enviado"
+    assert "ya salieron" in flat(third)
+    assert len(server.requests) == 3

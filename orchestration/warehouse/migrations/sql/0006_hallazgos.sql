@@ -66,7 +66,7 @@ create table meta.resumen_hallazgos (
     mensaje_id           text not null unique,
     contenido            jsonb not null,
     intentos             integer not null default 0,
-    error                text,                      -- of the last attempt, without secrets
+    error                text,                      -- or note of the last attempt, without secrets
     creado_en            timestamptz not null default now(),
     enviado_en           timestamptz,
     unique (area, canal, semana)
