@@ -14,6 +14,7 @@ import requests
 from ckanapi import RemoteCKAN
 
 from exports.ckan import CkanPublisher
+from exports.datastore import DirectDataStore
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset
 from exports.manifest import Manifest
@@ -134,6 +135,39 @@ def test_the_table_holds_the_rows_in_their_types_untouched(
     assert records[0]["actualizado_en"] == "2026-06-01T09:30:00.500"  # Mendoza
     assert records[1]["es_climatico"] is False
     assert records[2]["avance_pct"] is None
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_city_that_runs_its_portal_copies_into_its_database(
+    portal: CkanPortal, export: Any, connection: Connection, facts: CatalogFacts
+) -> None:
+    through_api = CkanPublisher(portal.url, portal.token, facts)
+    export(through_api)
+    stable = through_api.resource_id(NAME, "proyectos.csv")
+    before = table(portal, stable)
+
+    publisher = Spy(portal.url, portal.token, facts, direct=DirectDataStore(portal.datastore_url))
+    connection.execute("update proyectos.fct_proyecto set avance_pct = avance_pct / 2")
+    connection.commit()
+    assert export(publisher).estado == "publicada"
+    assert "datastore_upsert" not in publisher.writes
+    halved = [row["avance_pct"] and row["avance_pct"] / 2 for row in before]
+    assert [row["avance_pct"] for row in table(portal, stable)] == halved
+
+    # What the database made is CKAN's: the next one goes through the API again.
+    connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
+    connection.commit()
+    assert export(through_api).estado == "publicada"
+    assert len(table(portal, stable)) == 2
+
+    broken = DirectDataStore("postgresql://nadie:secreta@127.0.0.1:9/nada")
+    connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 2")
+    connection.commit()
+    with pytest.raises(PortalError, match="revise CKAN_DATASTORE_URL") as caught:
+        export(CkanPublisher(portal.url, portal.token, facts, direct=broken))
+    assert "secreta" not in str(caught.value)
+    assert len(table(portal, stable)) == 2
 
 
 @pytest.mark.ckan
