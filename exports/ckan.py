@@ -33,11 +33,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
+import psycopg
 import requests
 import tenacity
 from ckanapi import RemoteCKAN
@@ -119,7 +120,8 @@ class CkanPublisher:
 
     `url` is the portal's address as the public sees it, `token` an API token of a user who may
     edit the organisation. `attempts` bounds the tries of every step; the waits between them grow
-    up to `max_wait` seconds and respect `Retry-After`. All methods raise PortalError.
+    up to `max_wait` seconds and respect `Retry-After`. `direct` fills DataStore tables in their own
+    database, for a portal that the city runs itself. All methods raise PortalError.
     """
 
     def __init__(
@@ -131,6 +133,7 @@ class CkanPublisher:
         attempts: int = 6,
         max_wait: float = 60.0,
         timeout: tuple[float, float] = (10.0, 300.0),
+        direct: datastore.DirectDataStore | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -146,6 +149,7 @@ class CkanPublisher:
         self.url = url.rstrip("/")
         self._token = token
         self._facts = facts
+        self._direct = direct
         self._attempts, self._max_wait, self._timeout = attempts, max_wait, timeout
         session = requests.Session()
         session.hooks["response"].append(_raise_temporary)
@@ -231,9 +235,11 @@ class CkanPublisher:
         """
         name = version.dataset
         with self._explained(name):
-            self._retried(self._ensure_organization)
-            for theme in version.package.get("superTheme", ()):
-                self._retried(partial(self._ensure_group, theme))
+            compared = version.known(Compared)
+            if compared.is_new or set(compared.texts) & {"temas", "organización"}:
+                self._retried(self._ensure_organization)
+                for theme in version.package["superTheme"]:
+                    self._retried(partial(self._ensure_group, theme))
             files = self._file_ids(version)
             tables = self._table_ids(version)
             stored = self._retried(self._ensure_archive)
@@ -256,7 +262,11 @@ class CkanPublisher:
                     raise self._gone(name, [table.file])
                 self._retried(partial(self._ensure_table_resource, version, table, id_))
                 with self._mismatch(name, table):
-                    datastore.load(port, id_, table, rows / table.rows_file)
+                    if self._direct:
+                        port.create(id_, table)
+                        self._direct.copy(id_, table, rows / table.rows_file)
+                    else:
+                        datastore.load(port, id_, table, rows / table.rows_file)
                 sent.append(_table_name(table))
         return Uploaded(files=files, tables=tables, sent=tuple(sent))
 
@@ -337,14 +347,15 @@ class CkanPublisher:
         for item in kept:
             known = item.known(Uploaded)
             needed |= {*known.files.values(), *known.tables.values()}
-        pruned = []
         with self._explained(name):
             archive = self._retried(partial(self._find, "package_show", ARCHIVE))
-            for resource in (archive or {}).get("resources", ()):
-                if resource.get(_DATASET) == name and resource["id"] not in needed:
-                    self._retried(partial(self._remove, resource))
-                    pruned.append(_file_name(resource))
-        return Recorded(pruned=tuple(pruned))
+            old = [
+                item
+                for item in (archive or {}).get("resources", ())
+                if item.get(_DATASET) == name and item["id"] not in needed
+            ]
+            self._remove(old)
+        return Recorded(pruned=tuple(_file_name(item) for item in old))
 
     def look(self, dataset: str) -> Seen | None:
         """The dataset as anybody sees it; None when nobody does."""
@@ -576,39 +587,65 @@ class CkanPublisher:
     def _send_file(self, version: Version, folder: Path, resource: Mapping[str, Any]) -> None:
         file = str(resource["path"])
         id_ = self._file_ids(version)[file]
-        if self._find("resource_show", id_) is not None:
-            return  # an earlier try arrived although its answer did not
+        described = {
+            "id": id_,
+            "name": f"{version.dataset}: {file}",
+            "format": str(resource["format"]).upper(),
+            "hash": resource["hash"],
+            _DATASET: version.dataset,
+            _OURS: id_,
+        }
         with (folder / file).open("rb") as stream:
-            self._once(
-                "resource_create",
-                {
-                    "id": id_,
-                    "package_id": ARCHIVE,
-                    "name": f"{version.dataset}: {file}",
-                    _DATASET: version.dataset,
-                    "format": str(resource["format"]).upper(),
-                    "hash": resource["hash"],
-                    _OURS: id_,
-                },
-                lambda: self._find("resource_show", id_) is not None,
-                {"upload": (file, stream, resource["mediatype"])},
-            )
+            self._archive(described, (file, stream, str(resource["mediatype"])))
 
     def _ensure_table_resource(self, version: Version, table: Table, id_: str) -> None:
-        if self._find("resource_show", id_) is None:
-            self._once(
-                "resource_create",
-                {
-                    "id": id_,
-                    "package_id": ARCHIVE,
-                    "name": f"{version.dataset}: {table.file} (tabla)",
-                    _DATASET: version.dataset,
-                    "url": "_datastore_only_resource",
-                    "url_type": "datastore",
-                    _OURS: id_,
-                },
-                lambda: self._find("resource_show", id_) is not None,
-            )
+        self._archive(
+            {
+                "id": id_,
+                "name": f"{version.dataset}: {_table_name(table)}",
+                "url": "_datastore_only_resource",
+                "url_type": "datastore",
+                _DATASET: version.dataset,
+                _OURS: id_,
+            }
+        )
+
+    def _archive(
+        self, described: Metadata, upload: tuple[str, BinaryIO, str] | None = None
+    ) -> None:
+        """Add a resource to the archive, unless it is there.
+
+        Through `package_revise` and not `resource_create`: it refuses when somebody else, or this
+        same request delivered twice, came first. A second `resource_create` of the same id leaves
+        a gap in the positions, on which CKAN 2.12 fails from then on ("list index out of range").
+        """
+        found = self._call("package_show", {"id": ARCHIVE})
+        if any(item["id"] == described["id"] for item in found["resources"]):
+            return
+        if [item["position"] for item in found["resources"]] != [*range(len(found["resources"]))]:
+            places = [{"position": place} for place in range(len(found["resources"]))]
+            found = self._revise(found, {"update": {"resources": places}})["package"]
+        change = {"update__resources__extend": json.dumps([described])}
+        files = {"update__resources__-1__upload": upload} if upload else None
+        self._revise(found, change, files)
+
+    def _revise(
+        self,
+        current: Mapping[str, Any],
+        change: Mapping[str, Any],
+        files: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Change a dataset that is as we saw it; _ChangedMeanwhileError when it is not any more."""
+        match = {
+            "match__id": current["id"],
+            "match__metadata_modified": current["metadata_modified"],
+        }
+        try:
+            return self._call("package_revise", {**match, **change}, files)
+        except ValidationError as error:
+            if "match" not in error.error_dict:
+                raise
+            raise _ChangedMeanwhileError("se editó en el portal en ese momento") from error
 
     def _point(self, name: str, wanted: Metadata, base: Metadata | None) -> None:
         """Make the public dataset what it should be, in one call, unless it is already."""
@@ -625,22 +662,13 @@ class CkanPublisher:
             return
         # Somebody may save the dataset between our look and our call: then the portal refuses,
         # and the next try looks again.
-        match = {"id": current["id"], "metadata_modified": current["metadata_modified"]}
-        try:
-            self._call(
-                "package_revise",
-                {
-                    "match": match,
-                    "filter": ["-resources__*", "-extras__*", "-tags__*", "-groups__*"],
-                    "update": _in_ckan(merged),
-                },
-            )
-        except ValidationError as error:
-            if "match" not in error.error_dict:
-                raise
-            raise _ChangedMeanwhileError(
-                "el conjunto se editó en el portal en ese momento"
-            ) from error
+        self._revise(
+            current,
+            {
+                "filter": ["-resources__*", "-extras__*", "-tags__*", "-groups__*"],
+                "update": _in_ckan(merged),
+            },
+        )
 
     def _merged(
         self, current: Mapping[str, Any], wanted: Metadata, base: Metadata | None
@@ -678,11 +706,15 @@ class CkanPublisher:
     def _move_alias(self, alias: str, target: str | None) -> None:
         """Let the public id name the target's rows.
 
-        CKAN moves an alias in two calls. In between the id names nothing: a reader is told that it
-        does not exist, never other rows; the metadata name the table itself all the time.
+        Through the API CKAN moves an alias in two calls. In between the id names nothing: a reader
+        is told that it does not exist, never other rows; the metadata name the table itself all the
+        time. In the database it is one transaction.
         """
         owner = self._table_behind(alias)
         if owner == target:
+            return
+        if self._direct:
+            self._direct.name(alias, target)
             return
         if owner is not None:
             self._call("datastore_create", {"resource_id": owner, "aliases": [], "force": True})
@@ -698,12 +730,35 @@ class CkanPublisher:
         )
         return found["records"][0]["alias_of"] if found["records"] else None
 
-    def _remove(self, resource: Mapping[str, Any]) -> None:
-        with suppress(NotFound):
-            if resource.get("url_type") == "datastore":
-                self._call("datastore_delete", {"resource_id": resource["id"], "force": True})
-        with suppress(NotFound):
-            self._call("resource_delete", {"id": resource["id"]})
+    def _remove(self, resources: Sequence[Mapping[str, Any]]) -> None:
+        """Take resources out of the archive, their tables and the bytes on its disk included."""
+        if not resources:
+            return
+        port = _DataStorePort(self)
+        for item in resources:
+            if item.get("url_type") == "datastore":
+                port.drop(item["id"])
+        gone = {item["id"] for item in resources}
+        # First emptied: CKAN keeps for ever the file of a resource that is only deleted.
+        self._retried(partial(self._empty, gone))
+        self._retried(partial(self._take_out, gone))
+
+    def _empty(self, gone: set[str]) -> None:
+        archive = self._call("package_show", {"id": ARCHIVE})
+        emptied = {"clear_upload": True, "url_type": "", "url": "borrado"}
+        changes = [
+            emptied if item["id"] in gone and item.get("url_type") == "upload" else {}
+            for item in archive["resources"]
+        ]
+        if any(changes):
+            self._revise(archive, {"update": {"resources": changes}})
+
+    def _take_out(self, gone: set[str]) -> None:
+        archive = self._call("package_show", {"id": ARCHIVE})
+        left = [item for item in archive["resources"] if item["id"] not in gone]
+        if len(left) < len(archive["resources"]):
+            placed = [{**item, "position": place} for place, item in enumerate(left)]
+            self._revise(archive, {"filter": ["-resources__*"], "update": {"resources": placed}})
 
     # Looking from outside.
 
@@ -763,7 +818,7 @@ class CkanPublisher:
             return self._retried(read)
         except _DifferentBytesError as error:
             if remove is not None:
-                self._retried(partial(self._remove, {"id": remove}))
+                self._remove([{"id": remove}])
             raise self._differs(name, f"el archivo {resource['path']}", str(error)) from error
 
     # Transport.
@@ -873,6 +928,13 @@ class CkanPublisher:
                 dataset,
                 f"el portal {self.url} no pudo completar el pedido ({words})",
                 "vuelva a publicar más tarde: solo se envía lo que falta.",
+            ) from error
+        except psycopg.Error as error:
+            raise self._problem(
+                dataset,
+                f"no se pudo escribir en la base del DataStore ({type(error).__name__})",
+                "revise CKAN_DATASTORE_URL y esa base; sin ese dato se carga por la API del "
+                "portal. Lo publicado queda como está.",
             ) from error
         except requests.RequestException as error:
             raise self._problem(

@@ -63,6 +63,7 @@ from exports.publication import (
     draft,
     finish,
     roll_forward,
+    with_dates_of,
 )
 from exports.versions import Approved, Compared, Journal, Table, Version
 
@@ -470,6 +471,9 @@ def _release_version(
     moment = job.now or _clock(job.connection)
     package = _package(job, prepared, moment)
     content = content_hash(package, prepared.tables)
+    live = journal.live()
+    if live and live.content == content:
+        package = with_dates_of(package, live.package)
     if again:
         journal.accept_again(content)
     elif rejected := journal.rejection(content):

@@ -83,6 +83,17 @@ def content_hash(package: Mapping[str, Any], tables: Sequence[Table]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def with_dates_of(package: Mapping[str, Any], live: Mapping[str, Any]) -> dict[str, Any]:
+    """The package of equal content with the dates under which it was published."""
+    dates = {item["path"]: _dates(item) for item in live["resources"]}
+    resources = [{**item, **dates[item["path"]]} for item in package["resources"]]
+    return {**package, **_dates(live), "resources": resources}
+
+
+def _dates(described: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: described[key] for key in _DATES if key in described}
+
+
 def begin(
     portal: VersionedPortal,
     journal: Journal,
@@ -230,9 +241,19 @@ def _step(
         case "conmutada":
             return portal.verify(version, live)
         case "verificada":
-            return portal.prune(version, _kept(journal, version))
+            return _pruned(portal, journal, version)
         case _:
             raise ValueError(f"a version in state {version.state} is not ready to be published")
+
+
+def _pruned(portal: VersionedPortal, journal: Journal, version: Version) -> Recorded:
+    """Take older versions away. Of a withdrawal it is the very purpose, and must succeed."""
+    try:
+        return portal.prune(version, _kept(journal, version))
+    except PortalError as error:
+        if version.origin == "retiro":
+            raise
+        return Recorded(left=str(error))
 
 
 def _kept(journal: Journal, version: Version) -> list[Version]:
@@ -256,12 +277,13 @@ def _target(journal: Journal, to: int | None) -> tuple[Version, Version]:
             next_step="publíquelo con `lujan portal publish`.",
         )
     live, *earlier = recorded
-    for item in earlier:
+    # What was withdrawn does not come back this way.
+    for item in earlier if live.origin != "retiro" else ():
         wanted = item.id == to if to is not None else (
             item.content != live.content and item.rejection is None
         )  # fmt: skip
         if item.origin == "retiro":
-            break  # what was withdrawn does not come back this way
+            break
         if wanted:
             return live, item
     raise PortalError(

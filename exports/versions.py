@@ -158,10 +158,15 @@ class Verified(Facts):
 
 
 class Recorded(Facts):
-    """Finished; older versions than the ones kept are gone from the portal."""
+    """Finished; older versions than the ones kept are gone from the portal.
+
+    `left` says why some are not: they cost room there and nothing else, and the next version takes
+    them away.
+    """
 
     STATE: ClassVar[State] = "registrada"
     pruned: tuple[str, ...] = ()
+    left: str = ""
 
 
 F = TypeVar("F", bound=Facts)

@@ -304,7 +304,7 @@ def _process(command: list[str], log: Path) -> Iterator[int]:
         finally:
             process.terminate()
             try:
-                process.wait(timeout=20)
+                process.wait(timeout=3)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -67,6 +67,7 @@ def publisher(facts: CatalogFacts, notices: Mapping[str, str] | None = None) -> 
 def ckan(facts: CatalogFacts) -> CkanPublisher:
     """The city's portal. Raises PortalError when none is configured."""
     from exports.ckan import CkanPublisher
+    from exports.datastore import DirectDataStore
 
     config = settings()
     if not config.ckan_url:
@@ -75,7 +76,10 @@ def ckan(facts: CatalogFacts) -> CkanPublisher:
             next_step="ponga CKAN_URL y CKAN_TOKEN en el entorno o en .env.",
         )
     token = config.ckan_token.get_secret_value() if config.ckan_token else ""
-    return CkanPublisher(config.ckan_url, token, facts)
+    direct = None
+    if config.ckan_datastore_url:
+        direct = DirectDataStore(config.ckan_datastore_url.get_secret_value())
+    return CkanPublisher(config.ckan_url, token, facts, direct=direct)
 
 
 def find_definition(name: str) -> DatasetDefinition:

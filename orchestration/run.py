@@ -163,12 +163,20 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
 
 
 def _approve_sample(connection: Connection) -> None:
-    """The sample approves its own synthetic datasets, so that the whole way can be seen."""
+    """The sample approves its own synthetic datasets, so that the whole way can be seen.
+
+    Not those that somebody withdrew, or of which a column stopped being open: a person decides.
+    """
     from exports.definition import load_definitions
     from exports.export import approve
 
     definitions, _ = load_definitions()
+    annulled = {
+        row[0] for row in connection.execute("select conjunto from meta.aprobacion_anulada")
+    }
     for definition in definitions.values():
+        if definition.nombre in annulled:
+            continue
         approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")
 
 

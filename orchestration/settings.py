@@ -62,6 +62,11 @@ class Settings(BaseSettings):
     )
     ckan_url: str | None = Field(default=None, alias="CKAN_URL", description="The portal.")
     ckan_token: SecretStr | None = Field(default=None, alias="CKAN_TOKEN")
+    ckan_datastore_url: SecretStr | None = Field(
+        default=None,
+        alias="CKAN_DATASTORE_URL",
+        description="The DataStore's database, with CKAN's writing role; for a city's own portal.",
+    )
     portal_url: str | None = Field(
         default=None,
         alias="LUJAN_PORTAL_URL",

@@ -14,6 +14,7 @@ import requests
 from ckanapi import RemoteCKAN
 
 from exports.ckan import CkanPublisher
+from exports.datastore import DirectDataStore
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset
 from exports.manifest import Manifest
@@ -112,7 +113,8 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
     connection.commit()
     assert export(publisher).estado == "publicada"
-    assert publisher.writes.count("package_revise") == 1
+    # Two changed files and the new table go to the archive, one call switches.
+    assert publisher.writes.count("package_revise") == 4
     assert publisher.writes.count("datastore_upsert") == 1
     assert [item["id"] for item in shown(portal)["resources"]] == ids
     assert len(table(portal, publisher.resource_id(NAME, "proyectos.csv"))) == 2
@@ -137,6 +139,39 @@ def test_the_table_holds_the_rows_in_their_types_untouched(
 
 @pytest.mark.ckan
 @pytest.mark.slow
+def test_a_city_that_runs_its_portal_copies_into_its_database(
+    portal: CkanPortal, export: Any, connection: Connection, facts: CatalogFacts
+) -> None:
+    through_api = CkanPublisher(portal.url, portal.token, facts)
+    export(through_api)
+    stable = through_api.resource_id(NAME, "proyectos.csv")
+    before = table(portal, stable)
+
+    publisher = Spy(portal.url, portal.token, facts, direct=DirectDataStore(portal.datastore_url))
+    connection.execute("update proyectos.fct_proyecto set avance_pct = avance_pct / 2")
+    connection.commit()
+    assert export(publisher).estado == "publicada"
+    assert "datastore_upsert" not in publisher.writes
+    halved = [row["avance_pct"] and row["avance_pct"] / 2 for row in before]
+    assert [row["avance_pct"] for row in table(portal, stable)] == halved
+
+    # What the database made is CKAN's: the next one goes through the API again.
+    connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
+    connection.commit()
+    assert export(through_api).estado == "publicada"
+    assert len(table(portal, stable)) == 2
+
+    broken = DirectDataStore("postgresql://nadie:secreta@127.0.0.1:9/nada")
+    connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 2")
+    connection.commit()
+    with pytest.raises(PortalError, match="revise CKAN_DATASTORE_URL") as caught:
+        export(CkanPublisher(portal.url, portal.token, facts, direct=broken))
+    assert "secreta" not in str(caught.value)
+    assert len(table(portal, stable)) == 2
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
 def test_a_corrected_text_sends_no_data(
     portal: CkanPortal, export: Any, facts: CatalogFacts
 ) -> None:
@@ -144,7 +179,7 @@ def test_a_corrected_text_sends_no_data(
     export(publisher)
     publisher.writes.clear()
     assert export(publisher, descripcion="Una descripción corregida.").estado == "publicada"
-    assert not {"resource_create", "datastore_upsert"} & set(publisher.writes)
+    assert publisher.writes == ["datastore_create", "package_revise"]  # dictionary, texts
     assert "Una descripción corregida." in shown(portal)["notes"]
 
 
