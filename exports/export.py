@@ -37,6 +37,7 @@ from exports.files import (
     install,
     omitted_rows,
     remove_others,
+    rows_of,
     snapshot,
     write_bytes,
     write_dataset,
@@ -49,8 +50,10 @@ from exports.metadata import (
     catalog,
     data_package,
     dictionary_csv,
+    dictionary_markdown,
     dump,
     load_catalog_facts,
+    synthetic_notes,
     validate_catalog,
 )
 from exports.portal import Publisher
@@ -112,7 +115,7 @@ def export_dataset(
         try:
             try:
                 check_request(definition, manifest)
-                prepared = _prepare(connection, definition, manifest, staging, max_rows)
+                prepared = _prepare(connection, definition, manifest, staging, facts, max_rows)
             except ExportError as error:
                 _record(connection, definition, run_id, "retenida", reason=str(error), now=now)
                 return ExportResult(definition.nombre, "retenida", reason=str(error), error=error)
@@ -232,8 +235,7 @@ class _Prepared:
     @property
     def rows(self) -> int:
         """Rows of the dataset: each resource once, whatever its formats."""
-        by_resource = {item.resource: item.rows or 0 for item in self.files if item.resource}
-        return sum(by_resource.values())
+        return rows_of(self.files)
 
 
 def _prepare(
@@ -241,11 +243,14 @@ def _prepare(
     definition: DatasetDefinition,
     manifest: Manifest,
     staging: Path,
+    facts: CatalogFacts,
     max_rows: int,
 ) -> _Prepared:
     with snapshot(connection):
         check_rows(connection, definition, manifest)
-        files = write_dataset(connection, definition, manifest, staging, max_rows)
+        files = write_dataset(
+            connection, definition, manifest, staging, max_rows, notes=synthetic_notes(facts)
+        )
         ranges = [
             found
             for resource in definition.recursos
@@ -256,9 +261,13 @@ def _prepare(
             for resource in definition.recursos
         }
         build_id = _newest_build(connection, definition.marts)
-    content, rows = dictionary_csv(definition, manifest)
+    content, rows = dictionary_csv(definition, manifest, files)
     write_bytes(staging / definition.dictionary_name, content)
     files.append(describe(staging / definition.dictionary_name, rows=rows))
+    write_bytes(
+        staging / definition.dictionary_page_name, dictionary_markdown(definition, manifest)
+    )
+    files.append(describe(staging / definition.dictionary_page_name, rows=None))
     temporal = None
     if ranges:
         temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))
