@@ -72,6 +72,7 @@ INTERNAL_SCHEMAS = ("raw", "quarantine", "meta", "staging", "intermediate")
 
 _SLUG = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,59}$")
+_PART_NAME = re.compile(r"-parte-\d+$")
 _MART = re.compile(r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")
 
 
@@ -130,7 +131,7 @@ def check_email(value: str) -> str:
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 ColumnName = Annotated[str, AfterValidator(_column)]
-Format = Literal["csv", "json", "parquet"]
+Format = Literal["csv", "json", "jsonl", "parquet", "xlsx", "geojson"]
 Operator = Literal[
     "igual", "distinto", "mayor", "mayor_o_igual", "menor", "menor_o_igual", "en", "vacio",
     "no_vacio",
@@ -225,6 +226,18 @@ class Disclosure(_Document):
         return self
 
 
+class Coordinates(_Document):
+    """Which columns place a row on the map (WGS 84, degrees), and how exactly it may be told.
+
+    Four decimals are about ten metres: a public place, not a door. See `disclosure.py` for what may
+    have coordinates at all.
+    """
+
+    latitud: ColumnName
+    longitud: ColumnName
+    decimales: Annotated[int, Field(ge=0, le=6)] = 4
+
+
 class Resource(_Document):
     """One table of the dataset: rows of one mart, published as one file per format."""
 
@@ -237,6 +250,7 @@ class Resource(_Document):
     filtros: tuple[Filter, ...] = ()
     formatos: Annotated[tuple[Format, ...], Field(min_length=1)] = ("csv", "json")
     columna_fecha: ColumnName | None = None
+    coordenadas: Coordinates | None = None
     divulgacion: Disclosure | None = None
 
     @model_validator(mode="after")
@@ -248,6 +262,12 @@ class Resource(_Document):
             "orden": self.orden,
             "columna_fecha": (self.columna_fecha,) if self.columna_fecha else (),
         }
+        if self.coordenadas:
+            named["coordenadas"] = (self.coordenadas.latitud, self.coordenadas.longitud)
+        elif "geojson" in self.formatos:
+            raise ValueError("el formato geojson necesita `coordenadas`: {latitud, longitud}")
+        if _PART_NAME.search(self.nombre):
+            raise ValueError("el final '-parte-NN' queda para los archivos divididos")
         if self.divulgacion:
             named["divulgacion.columna_conteo"] = (self.divulgacion.columna_conteo,)
             named["divulgacion.medidas"] = self.divulgacion.medidas
@@ -305,6 +325,11 @@ class DatasetDefinition(_Document):
     def dictionary_name(self) -> str:
         """File name of the dataset's data dictionary."""
         return f"{self.nombre}-diccionario.csv"
+
+    @property
+    def dictionary_page_name(self) -> str:
+        """File name of the same dictionary, to be read by people."""
+        return f"{self.nombre}-diccionario.md"
 
 
 class LoadedDefinitions(NamedTuple):

@@ -40,6 +40,10 @@ _PERSONAL_FIELDS = (*_SENSITIVE_FIELDS, "ingreso", "educacion", "acceso_tecnolog
                     "alfabetizacion_digital", "edad", "grupo_edad", "rango_edad",
                     "tramo_edad", "nivel_educativo", "nivel_ingreso")  # fmt: skip
 
+_COORDINATE_NAMES = ("lat", "latitud", "lon", "lng", "longitud", "geom", "geometria", "wkt",
+                     "coordenada", "coordenadas")  # fmt: skip
+_LENGTH_UNITS = ("m", "km", "mm", "cm")
+
 
 def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
     """Refuse what the definition may not ask for, without looking at a row.
@@ -53,6 +57,7 @@ def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
             errors.extend(_individuals(definition, resource, mart))
             errors.extend(_guard_columns(definition, resource, mart))
             errors.extend(_personal_data(definition, resource, mart, columns))
+            errors.extend(_coordinates(definition, resource, mart, columns))
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -154,9 +159,7 @@ def _guard_columns(
 def _personal_data(
     definition: DatasetDefinition, resource: Resource, mart: Mart, columns: Sequence[MartColumn]
 ) -> list[DisclosureError]:
-    about_people = bool(mart.meta.get("contiene_personas")) or any(
-        _field_of(column) in _PERSONAL_FIELDS for column in columns
-    )
+    about_people = _about_people(mart, columns)
     rule = resource.divulgacion
     if rule is None:
         if not about_people:
@@ -186,6 +189,61 @@ def _personal_data(
             )
         ]
     return []
+
+
+def _coordinates(
+    definition: DatasetDefinition, resource: Resource, mart: Mart, columns: Sequence[MartColumn]
+) -> list[DisclosureError]:
+    """Places of people never leave, and no place leaves more exactly than was decided."""
+    placed = [column.name for column in columns if _is_coordinate(column)]
+    point = resource.coordenadas
+    if point is None and not placed:
+        return []
+    if point is None:
+        return [
+            _refused(
+                definition,
+                resource,
+                f"publica {', '.join(placed)} sin decir con qué exactitud, en `coordenadas` "
+                "(regla: coordenadas)",
+                "agregue `coordenadas: {latitud: …, longitud: …, decimales: 4}` si son lugares "
+                "públicos; si no, quite esas columnas.",
+            )
+        ]
+    about_people = _about_people(mart, columns) or resource.divulgacion is not None
+    if about_people:
+        return [
+            _refused(
+                definition,
+                resource,
+                "describe a personas o cuentas y tiene `coordenadas` (regla: coordenadas)",
+                "quite las coordenadas y publique por zona o distrito.",
+            )
+        ]
+    undeclared = sorted(set(placed) - {point.latitud, point.longitud})
+    if undeclared:
+        return [
+            _refused(
+                definition,
+                resource,
+                f"publica {', '.join(undeclared)} además de las de `coordenadas`, sin redondear "
+                "(regla: coordenadas)",
+                "quite esas columnas.",
+            )
+        ]
+    return []
+
+
+def _is_coordinate(column: MartColumn) -> bool:
+    """Whether a column says where something is; `longitud_m` is a length."""
+    first = column.name.partition("_")[0]
+    return first in _COORDINATE_NAMES and column.unit not in _LENGTH_UNITS
+
+
+def _about_people(mart: Mart, columns: Sequence[MartColumn]) -> bool:
+    return bool(mart.meta.get("contiene_personas")) or any(
+        _field_of(column) in _PERSONAL_FIELDS for column in columns
+    )
 
 
 def _field_of(column: MartColumn) -> str:

@@ -38,6 +38,7 @@ from exports.files import (
     install,
     omitted_rows,
     remove_others,
+    rows_of,
     snapshot,
     write_bytes,
     write_dataset,
@@ -50,8 +51,10 @@ from exports.metadata import (
     catalog,
     data_package,
     dictionary_csv,
+    dictionary_markdown,
     dump,
     load_catalog_facts,
+    synthetic_notes,
     validate_catalog,
 )
 from exports.portal import FolderPublisher, Publisher
@@ -301,17 +304,18 @@ class _Prepared:
     @property
     def rows(self) -> int:
         """Rows of the dataset: each resource once, whatever its formats."""
-        by_resource = {item.resource: item.rows or 0 for item in self.files if item.resource}
-        return sum(by_resource.values())
+        return rows_of(self.files)
 
 
 def _prepare(job: _Job, staging: Path, max_rows: int, *, tables: bool) -> _Prepared:
     """Write and check everything in one view of the warehouse: what was checked is what leaves."""
     connection, definition, manifest = job.connection, job.definition, job.manifest
     with snapshot(connection):
-        files = write_dataset(connection, definition, manifest, staging, max_rows)
-        loaded = _write_tables(job, staging / _ROWS_FOLDER, files) if tables else ()
         check_rows(connection, definition, manifest)
+        files = write_dataset(
+            connection, definition, manifest, staging, max_rows, notes=synthetic_notes(job.facts)
+        )
+        loaded = _write_tables(job, staging / _ROWS_FOLDER, files) if tables else ()
         ranges = [
             found
             for resource in definition.recursos
@@ -322,9 +326,13 @@ def _prepare(job: _Job, staging: Path, max_rows: int, *, tables: bool) -> _Prepa
             for resource in definition.recursos
         }
         build_id = _newest_build(connection, definition.marts)
-    content, rows = dictionary_csv(definition, manifest)
+    content, rows = dictionary_csv(definition, manifest, files)
     write_bytes(staging / definition.dictionary_name, content)
     files.append(describe(staging / definition.dictionary_name, rows=rows))
+    write_bytes(
+        staging / definition.dictionary_page_name, dictionary_markdown(definition, manifest)
+    )
+    files.append(describe(staging / definition.dictionary_page_name, rows=None))
     temporal = None
     if ranges:
         temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))

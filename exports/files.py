@@ -1,19 +1,25 @@
-"""Rows of a mart as files: CSV, JSON and Parquet, streamed and byte-identical for equal data.
+"""Rows of a mart as files, streamed from one view of the warehouse and put in place in one step.
 
-Belongs here: the query, the text form of every type, and writing and installing files. Does not
-belong here: which columns may leave (`manifest.py`, `disclosure.py`) or when (`export.py`).
+Belongs here: the query, the text form of every type, which files a resource becomes, and installing
+them. Does not belong here: how a kind of file is laid out (`formats.py`, `spreadsheet.py`), which
+columns may leave (`manifest.py`, `disclosure.py`) or when (`export.py`).
 
-Choices, all of them visible in `datapackage.json`:
+Choices, all of them visible in `datapackage.json` or in docs/publicar-un-conjunto.md:
 
 * CSV follows RFC 4180: UTF-8 without a byte-order mark, comma, CRLF at the end of every record,
   quotes only where needed, a header row, empty for null, '.' decimals, `true`/`false`.
 * Dates are ISO 8601; instants carry Mendoza's offset (`2026-06-01T03:00:00-03:00`).
 * Spreadsheets run a cell that starts with `=`, `+`, `-` or `@` as a formula. In CSV, text that
-  starts so (or with a tab or a line break) gets an apostrophe in front; numbers do not. JSON and
-  Parquet hold the text untouched.
-* JSON is one array with one object a line, so it can be read whole or line by line. NaN is null.
+  starts so (or with a tab or a line break) gets an apostrophe in front; numbers do not. Workbooks
+  mark it as text, and the other kinds of files hold it untouched.
+* JSON is one array with one object a line; JSON lines is the same without the array. NaN is null.
+* GeoJSON (RFC 7946) puts a point per row, WGS 84, rounded to the decimals the definition allows; a
+  row without coordinates has a null geometry. The two columns are not repeated as properties.
 * Rows are ordered by `orden` and then by every other column, text by code point, so that the
   order does not depend on the server's plan or language.
+* Above a million rows a resource becomes several files (`…-parte-01.csv`), above 50 MB its text
+  files are compressed (`.csv.gz`), as the national guide asks. A name changes only when the data
+  cross one of those lines.
 """
 
 from __future__ import annotations
@@ -21,36 +27,52 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any
 
 import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from exports.definition import DatasetDefinition, Disclosure, Filter, Resource
+from exports.definition import (
+    LICENCES,
+    DatasetDefinition,
+    Disclosure,
+    Filter,
+    Format,
+    Resource,
+)
 from exports.errors import ExportError
+from exports.formats import (
+    GEOJSON,
+    JSON_ARRAY,
+    JSON_LINES,
+    TIMEZONE,
+    compress,
+    csv_form,
+    in_parts,
+    sync,
+    write_parquet,
+    write_text,
+)
 from exports.manifest import Manifest, Mart, MartColumn
+from exports.spreadsheet import CELL_CHARACTERS, CellTooLongError, Readme, write_workbook
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+__all__ = ["TIMEZONE", "sync"]  # also part of what this module gives to its neighbours
 
 Connection = psycopg.Connection[Any]
 
-TIMEZONE = "America/Argentina/Mendoza"
-# The national guide asks to split above a million rows and to compress above 50 MB. Splitting by
-# row count would move rows between files and break their addresses: the definition splits by a
-# filter (a year, a zone) instead, and the error says so.
+# The national guide: files of up to a million rows, and compressed above 50 MB.
 MAX_ROWS = 1_000_000
+MAX_BYTES = 50 * 1_000_000
 _BATCH_ROWS = 10_000
-_WRITE_BYTES = 1 << 20
 _READ_BYTES = 1 << 20
+_TEXT_FORMATS = ("csv", "json", "jsonl", "geojson")
 # Control characters that JSON always escapes, so COPY never finds them in a value and passes the
 # JSON text through as it is.
 _COPY_JSON = sql.SQL("format csv, delimiter {delimiter}, quote {quote}").format(
@@ -63,7 +85,10 @@ _SIGNED_NUMBER = r"^[[:space:]]*[+-][0-9]+([.,][0-9]+)*[[:space:]]*$"
 
 @dataclass(frozen=True, slots=True)
 class ExportedFile:
-    """A finished file. `path` is relative to the dataset's folder; `rows` is null for metadata."""
+    """A finished file. `path` is relative to the dataset's folder; `rows` is null for metadata.
+
+    `part` is its number and how many there are, of a resource that is more than one file.
+    """
 
     path: str
     bytes: int
@@ -71,6 +96,12 @@ class ExportedFile:
     rows: int | None
     resource: str | None
     format: str
+    part: tuple[int, int] | None = None
+
+    @property
+    def compressed(self) -> bool:
+        """Whether the file is a gzip of its format."""
+        return self.path.endswith(".gz")
 
     def record(self, folder: str) -> dict[str, Any]:
         """The form kept in `meta.publicacion.archivos`, with the path from the export folder."""
@@ -109,29 +140,47 @@ def write_dataset(
     manifest: Manifest,
     folder: Path,
     max_rows: int = MAX_ROWS,
+    *,
+    max_bytes: int = MAX_BYTES,
+    notes: Sequence[str] = (),
 ) -> list[ExportedFile]:
     """Write every resource in every format into `folder`; call inside `snapshot`.
 
-    Raises ExportError when the mart is absent or has more than `max_rows` rows.
+    A resource of more than `max_rows` rows becomes several files, and text files of more than
+    `max_bytes` are compressed. `notes` are shown before the dataset's own warnings in workbooks.
+    Raises ExportError when the mart is absent or a value does not fit a format.
     """
     written: list[ExportedFile] = []
     for resource in definition.recursos:
         mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
-        for extension, name in zip(resource.formatos, resource.file_names, strict=True):
-            path = folder / name
+        readme = _readme(definition, resource, notes)
+        for extension in resource.formatos:
             try:
-                rows = _WRITERS[extension](connection, resource, mart, columns, path, max_rows)
+                if extension == "geojson":
+                    _check_coordinates(connection, definition, resource, mart)
+                with _writer(connection, resource, mart, columns, extension, readme) as parts:
+                    written += _write_parts(parts, resource, extension, folder, max_rows, max_bytes)
             except psycopg.errors.Error as error:
                 raise _database_problem(definition, resource, error) from error
-            except _TooManyRowsError as error:
+            except CellTooLongError as error:
                 raise ExportError(
-                    f"recurso {resource.nombre}: tiene más de {max_rows} filas.",
+                    f"recurso {resource.nombre}: un texto de {error.column} tiene {error.length} "
+                    f"caracteres y una celda de Excel admite {CELL_CHARACTERS}.",
                     dataset=definition.nombre,
                     owner=definition.secretaria,
-                    next_step="divídalo en dos o más recursos con `filtros` (por año, por zona).",
+                    next_step="quite `xlsx` de `formatos` o esa columna del recurso.",
                 ) from error
-            written.append(describe(path, rows=rows, resource=resource.nombre, kind=extension))
     return written
+
+
+def rows_of(files: Iterable[ExportedFile]) -> int:
+    """Rows of the dataset: each resource once, all its parts, whatever its formats."""
+    by_format: dict[tuple[str, str], int] = {}
+    for item in files:
+        if item.resource:
+            key = (item.resource, item.format)
+            by_format[key] = by_format.get(key, 0) + (item.rows or 0)
+    return sum({resource: rows for (resource, _), rows in by_format.items()}.values())
 
 
 def row_condition(resource: Resource) -> sql.Composable:
@@ -190,7 +239,12 @@ def date_range(
 
 
 def describe(
-    path: Path, *, rows: int | None, resource: str | None = None, kind: str | None = None
+    path: Path,
+    *,
+    rows: int | None,
+    resource: str | None = None,
+    kind: str | None = None,
+    part: tuple[int, int] | None = None,
 ) -> ExportedFile:
     """Size and hash of a finished file, read back from the disk."""
     digest, size = hashlib.sha256(), 0
@@ -199,7 +253,7 @@ def describe(
             digest.update(chunk)
             size += len(chunk)
     return ExportedFile(
-        path.name, size, digest.hexdigest(), rows, resource, kind or path.suffix.lstrip(".")
+        path.name, size, digest.hexdigest(), rows, resource, kind or path.suffix.lstrip("."), part
     )
 
 
@@ -238,12 +292,6 @@ def remove_others(folder: Path, keep: Iterable[str]) -> list[str]:
     return [path.name for path in gone]
 
 
-def sync(stream: BinaryIO) -> None:
-    """Bring what was written to the disk."""
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
 def sync_folder(folder: Path) -> None:
     """Bring a rename to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
@@ -253,100 +301,159 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-class _TooManyRowsError(Exception):
-    """The resource exceeds the limit of rows; turned into an ExportError by the caller."""
-
-
-def _write_csv(
+@contextmanager
+def _writer(
     connection: Connection,
     resource: Resource,
     mart: Mart,
     columns: Sequence[MartColumn],
-    path: Path,
+    extension: Format,
+    readme: Readme,
+) -> Iterator[_Parts]:
+    """The rows of the resource, and how to write one file of them."""
+    if extension in _TEXT_FORMATS:
+        if extension == "csv":
+            form, statement = csv_form(columns), _copy_csv(resource, mart, columns)
+        elif extension == "geojson":
+            form, statement = GEOJSON, _copy_geojson(resource, mart, columns)
+        else:
+            form = JSON_ARRAY if extension == "json" else JSON_LINES
+            statement = _copy_json(resource, mart, columns)
+        yield _Parts(_copied(connection, statement), lambda part, to: write_text(part, form, to))
+        return
+    query = _select(resource, mart, columns, [_typed_value(column) for column in columns])
+    with connection.cursor(name="export", row_factory=tuple_row) as cursor:
+        cursor.itersize = _BATCH_ROWS
+        cursor.execute(query)
+        if extension == "parquet":
+            yield _Parts(iter(cursor), lambda part, to: write_parquet(part, columns, to))
+        else:
+            yield _Parts(iter(cursor), lambda part, to: write_workbook(part, columns, readme, to))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Records of a resource, and the function that writes a run of them into one file."""
+
+    records: Iterator[Any]
+    write: Callable[[Iterator[Any], Path], int]
+
+
+def _write_parts(
+    parts: _Parts,
+    resource: Resource,
+    extension: Format,
+    folder: Path,
     max_rows: int,
-) -> int:
+    max_bytes: int,
+) -> list[ExportedFile]:
+    """All files of a resource in one format: one, or numbered ones above `max_rows`."""
+    paths: list[Path] = []
+    counts: list[int] = []
+    for number, part in enumerate(in_parts(parts.records, max_rows), 1):
+        path = folder / f"{resource.nombre}-parte-{number:02}.{extension}"
+        counts.append(parts.write(part, path))
+        paths.append(path)
+    if len(paths) == 1:
+        paths = [paths[0].rename(folder / f"{resource.nombre}.{extension}")]
+    if extension in _TEXT_FORMATS and any(path.stat().st_size > max_bytes for path in paths):
+        paths = [compress(path) for path in paths]
+    return [
+        describe(
+            path,
+            rows=rows,
+            resource=resource.nombre,
+            kind=extension,
+            part=(number, len(paths)) if len(paths) > 1 else None,
+        )
+        for number, (path, rows) in enumerate(zip(paths, counts, strict=True), 1)
+    ]
+
+
+def _readme(definition: DatasetDefinition, resource: Resource, notes: Sequence[str]) -> Readme:
+    contact = definition.contacto
+    facts = (
+        ("Conjunto", definition.titulo),
+        ("Descripción", " ".join(definition.descripcion.split())),
+        ("Recurso", " ".join((resource.descripcion or resource.titulo).split())),
+        ("Responsable", definition.secretaria),
+        ("Contacto", f"{contact.nombre} {contact.correo or ''}".strip()),
+        ("Fuentes", "; ".join(definition.fuentes)),
+        ("Licencia", " ".join(LICENCES[definition.licencia])),
+        ("Celdas vacías", "Significan que no hay dato o que no se muestra; no son ceros."),
+    )
+    warnings = (*notes, *(" ".join(item.split()) for item in definition.advertencias))
+    return Readme(f"{definition.titulo}: {resource.titulo}", facts, warnings)
+
+
+def _check_coordinates(
+    connection: Connection, definition: DatasetDefinition, resource: Resource, mart: Mart
+) -> None:
+    """ExportError when a coordinate is none: a map would show it in the sea, or fail."""
+    point = resource.coordenadas
+    if point is None:
+        return
+    query = sql.SQL(
+        "select count(*) filter (where ({lat} is null) <> ({lon} is null) "
+        "or {lat}::float8 not between -90 and 90 "
+        "or {lon}::float8 not between -180 and 180) from {}{}"
+    ).format(
+        source_table(mart), row_condition(resource), lat=_field(point.latitud),
+        lon=_field(point.longitud),
+    )  # fmt: skip
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        row: Any = cursor.execute(query).fetchone()
+    if row[0]:
+        raise ExportError(
+            f"recurso {resource.nombre}: {row[0]} filas tienen coordenadas incompletas o fuera de "
+            "rango.",
+            dataset=definition.nombre,
+            owner=definition.secretaria,
+            next_step="corríjalas en el mart, o deje vacías las dos columnas donde no se conocen.",
+        )
+
+
+def _copy_csv(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
     query = _select(resource, mart, columns, [_csv_value(column) for column in columns])
-    statement = sql.SQL("copy ({}) to stdout (format csv, header true)").format(query)
-    rows = -1  # the header comes as a record of its own
-    with path.open("wb", buffering=_WRITE_BYTES) as stream:
-        # The server sends one message a record, so the last byte of each is its line end and
-        # line breaks inside a quoted value stay as they are.
-        for record in _copied(connection, statement):
-            rows = _counted(rows, max_rows)
-            stream.write(record[:-1])
-            stream.write(b"\r\n")
-        sync(stream)
-    return rows
+    return sql.SQL("copy ({}) to stdout (format csv)").format(query)
 
 
-def _write_json(
-    connection: Connection,
-    resource: Resource,
-    mart: Mart,
-    columns: Sequence[MartColumn],
-    path: Path,
-    max_rows: int,
-) -> int:
+def _copy_json(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
     query = _select(resource, mart, columns, [_json_value(column) for column in columns])
-    statement = sql.SQL("copy (select row_to_json(r) from ({}) as r) to stdout ({})").format(
+    return sql.SQL("copy (select row_to_json(r) from ({}) as r) to stdout ({})").format(
         query, _COPY_JSON
     )
-    rows = 0
-    with path.open("wb", buffering=_WRITE_BYTES) as stream:
-        stream.write(b"[")
-        for record in _copied(connection, statement):
-            stream.write(b",\n" if rows else b"\n")
-            rows = _counted(rows, max_rows)
-            stream.write(record[:-1])
-        stream.write(b"\n]\n" if rows else b"]\n")
-        sync(stream)
-    return rows
 
 
-def _write_parquet(
-    connection: Connection,
-    resource: Resource,
-    mart: Mart,
-    columns: Sequence[MartColumn],
-    path: Path,
-    max_rows: int,
-) -> int:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    query = _select(resource, mart, columns, [_parquet_value(column) for column in columns])
-    schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
-    rows = 0
-    with (
-        connection.cursor(name="export", row_factory=tuple_row) as cursor,
-        path.open("wb") as stream,
-    ):
-        cursor.execute(query)
-        with pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-            while batch := cursor.fetchmany(_BATCH_ROWS):
-                rows = _counted(rows, max_rows, len(batch))
-                arrays = [
-                    pa.array([_in_utc(value) for value in values], field.type)
-                    for values, field in zip(zip(*batch, strict=True), schema, strict=True)
-                ]
-                writer.write_batch(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        sync(stream)
-    return rows
-
-
-_WRITERS = {"csv": _write_csv, "json": _write_json, "parquet": _write_parquet}
-
-
-def _counted(rows: int, max_rows: int, more: int = 1) -> int:
-    if rows + more > max_rows:
-        raise _TooManyRowsError
-    return rows + more
+def _copy_geojson(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
+    point = resource.coordenadas
+    if point is None:  # the definition does not allow it
+        raise ValueError(f"{resource.nombre} has no coordinates")
+    shown = [column for column in columns if column.name not in (point.latitud, point.longitud)]
+    geometry = sql.SQL(
+        "case when {0} is not null and {1} is not null then "
+        "json_build_object('type', 'Point', 'coordinates', json_build_array({0}, {1})) end"
+    ).format(_field(point.longitud), _field(point.latitud))
+    values = [
+        sql.SQL("{} as {}").format(_json_value(column), sql.Identifier(column.name))
+        for column in shown
+    ]
+    query = _ordered(
+        sql.SQL("{} as geometria, (select row_to_json(p) from (select {}) as p) as propiedades")
+        .format(geometry, sql.SQL(", ").join(values)),
+        resource, mart, columns,
+    )  # fmt: skip
+    return sql.SQL(
+        "copy (select json_build_object('type', 'Feature', 'geometry', geometria, 'properties', "
+        "coalesce(propiedades, '{{}}'::json)) from ({}) as r) to stdout ({})"
+    ).format(query, _COPY_JSON)
 
 
 def _copied(connection: Connection, statement: sql.Composed) -> Iterator[bytes]:
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        # One message a record, its line end last: line breaks inside a value stay as they are.
         for record in copy:
-            yield bytes(record)
+            yield bytes(record)[:-1]
 
 
 def _select(
@@ -356,13 +463,36 @@ def _select(
         sql.SQL("{} as {}").format(value, sql.Identifier(column.name))
         for value, column in zip(values, columns, strict=True)
     ]
+    return _ordered(sql.SQL(", ").join(named), resource, mart, columns)
+
+
+def _ordered(
+    shown: sql.Composable, resource: Resource, mart: Mart, columns: Sequence[MartColumn]
+) -> sql.Composed:
+    """`shown` of every row of the resource, in the one order in which it is published."""
     by_name = {column.name: column for column in columns}
     ordered = [by_name[name] for name in dict.fromkeys((*resource.orden, *by_name))]
     return sql.SQL("select {} from {}{} order by {}").format(
-        sql.SQL(", ").join(named),
-        source_table(mart),
+        shown,
+        _told_exactly_enough(resource, mart),
         row_condition(resource),
         sql.SQL(", ").join(_order(column) for column in ordered),
+    )
+
+
+def _told_exactly_enough(resource: Resource, mart: Mart) -> sql.Composable:
+    """The mart, with coordinates rounded before anything else sees them: no format can forget."""
+    point = resource.coordenadas
+    if point is None:
+        return source_table(mart)
+    columns: list[sql.Composable] = []
+    for name in mart.raw_columns:
+        column: sql.Composable = sql.Identifier("m", name)
+        if name in (point.latitud, point.longitud):
+            column = sql.SQL("round({}::numeric, {})").format(column, sql.Literal(point.decimales))
+        columns.append(sql.SQL("{} as {}").format(column, sql.Identifier(name)))
+    return sql.SQL("(select {} from {} as m) as t").format(
+        sql.SQL(", ").join(columns), sql.Identifier(mart.schema, mart.table)
     )
 
 
@@ -379,9 +509,9 @@ def _order(column: MartColumn) -> sql.Composable:
 def _csv_value(column: MartColumn) -> sql.Composable:
     field = _field(column.name)
     if column.kind == "string":
-        return sql.SQL(
-            "case when {0} ~ {1} and {0} !~ {2} then '''' || {0} else {0}::text end"
-        ).format(field, sql.Literal(_FORMULA), sql.Literal(_SIGNED_NUMBER))
+        return sql.SQL("case when {0} ~ {1} and {0} !~ {2} then '''' || {0} else {0} end").format(
+            sql.SQL("{}::text").format(field), sql.Literal(_FORMULA), sql.Literal(_SIGNED_NUMBER)
+        )
     if column.kind == "boolean":
         return sql.SQL("{}::text").format(field)
     if column.kind in ("datetime", "timestamp"):
@@ -399,37 +529,12 @@ def _json_value(column: MartColumn) -> sql.Composable:
     return field
 
 
-def _parquet_value(column: MartColumn) -> sql.Composable:
+def _typed_value(column: MartColumn) -> sql.Composable:
     if column.kind == "object":
         return sql.SQL("{}::text").format(_field(column.name))
     if column.pg_type == "uuid":
         return sql.SQL("{}::text").format(_field(column.name))
     return _json_value(column)
-
-
-def _in_utc(value: Any) -> Any:
-    """The same instant in UTC: with Pandera's engines imported, Arrow mistakes other zones."""
-    aware = isinstance(value, dt.datetime) and value.tzinfo is not None
-    return value.astimezone(dt.UTC) if aware else value
-
-
-def _arrow_type(column: MartColumn) -> pa.DataType:
-    import pyarrow as pa
-
-    if match := re.fullmatch(r"(?:numeric|decimal)\((\d+)(?:, ?(\d+))?\)", column.pg_type):
-        return pa.decimal128(int(match[1]), int(match[2] or 0))
-    by_kind: dict[str, pa.DataType] = {
-        "string": pa.string(),
-        "integer": pa.int64(),
-        "number": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-        "datetime": pa.timestamp("us", tz=TIMEZONE),
-        "timestamp": pa.timestamp("us"),
-        "time": pa.time64("us"),
-        "object": pa.string(),
-    }
-    return by_kind[column.kind]
 
 
 def _condition(item: Filter) -> sql.Composable:

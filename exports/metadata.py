@@ -16,7 +16,7 @@ import datetime as dt
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 from zoneinfo import ZoneInfo
@@ -58,10 +58,33 @@ _TABLE_TYPES: Mapping[Kind, tuple[str, str | None]] = {
     "time": ("time", None),
     "object": ("object", None),
 }
+_KIND_WORDS: Mapping[Kind, str] = {
+    "string": "texto",
+    "integer": "entero",
+    "number": "número",
+    "boolean": "sí o no",
+    "date": "fecha",
+    "datetime": "fecha y hora con zona",
+    "timestamp": "fecha y hora",
+    "time": "hora",
+    "object": "objeto JSON",
+}
 _MEDIA_TYPES = {
     "csv": "text/csv",
     "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "geojson": "application/geo+json",
     "parquet": "application/vnd.apache.parquet",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    "md": "text/markdown",
+}
+_GZIP = "application/gzip"
+_BINARY = ("parquet", "xlsx")
+_FORMAT_NAMES = {
+    "jsonl": "JSON Lines",
+    "geojson": "GeoJSON",
+    "parquet": "Parquet",
+    "md": "Markdown",
 }
 
 
@@ -146,7 +169,7 @@ def data_package(
     """
     changes = dict(modified or {})
     licence_title, licence_url = LICENCES[definition.licencia]
-    warnings = [*([SYNTHETIC_WARNING] if facts.sintetico else []), *definition.advertencias]
+    warnings = [*synthetic_notes(facts), *map(_paragraph, definition.advertencias)]
     resources = {resource.nombre: resource for resource in definition.recursos}
     package: dict[str, Any] = {
         "profile": "data-package",
@@ -186,30 +209,67 @@ def data_package(
     return package
 
 
-def dictionary_csv(definition: DatasetDefinition, manifest: Manifest) -> tuple[bytes, int]:
-    """The dataset's data dictionary as CSV, one row per published column, and its row count."""
+def synthetic_notes(facts: CatalogFacts) -> tuple[str, ...]:
+    """What goes before any other warning while the data are the sample's."""
+    return (SYNTHETIC_WARNING,) if facts.sintetico else ()
+
+
+def dictionary_csv(
+    definition: DatasetDefinition, manifest: Manifest, files: Sequence[ExportedFile] = ()
+) -> tuple[bytes, int]:
+    """The dataset's data dictionary as CSV, one row per published column, and its row count.
+
+    `files` are the data files as written; without them the names are those of a small resource.
+    """
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\r\n")
-    writer.writerow(
-        ["recurso", "archivo", "orden", "campo", "tipo", "unidad", "descripcion", "origen"]
-    )
-    rows = 0
+    writer.writerow([field["name"] for field in _DICTIONARY_FIELDS])
+    rows = list(_dictionary_rows(definition, manifest, files))
+    writer.writerows(rows)
+    return stream.getvalue().encode("utf-8"), len(rows)
+
+
+def dictionary_markdown(definition: DatasetDefinition, manifest: Manifest) -> bytes:
+    """The same dictionary to read: a table per resource, after what the dataset is."""
+    lines = [f"# {definition.titulo}: diccionario de datos", "", _paragraph(definition.descripcion)]
     for resource in definition.recursos:
+        about = _paragraph(f"Archivo: `{resource.nombre}`. {resource.descripcion or ''}")
+        lines += ["", f"## {resource.titulo}", "", about, ""]
+        lines += ["| columna | tipo | unidad | descripción |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| `{column.name}` | {_KIND_WORDS[column.kind]} | {_cell(column.unit or '')} "
+            f"| {_cell(column.description)} |"
+            for column in manifest.columns(resource)
+        ]
+    return ("\n".join(line.rstrip() for line in lines) + "\n").encode("utf-8")
+
+
+def _dictionary_rows(
+    definition: DatasetDefinition, manifest: Manifest, files: Sequence[ExportedFile]
+) -> Iterator[list[Any]]:
+    written = {item.resource: item.path for item in reversed(files)}
+    for resource in definition.recursos:
+        file = written.get(resource.nombre, resource.file_names[0])
         for order, column in enumerate(manifest.columns(resource), 1):
-            writer.writerow(
-                [
-                    resource.nombre,
-                    resource.file_names[0],
-                    order,
-                    column.name,
-                    _TABLE_TYPES[column.kind][0],
-                    column.unit or "",
-                    column.description,
-                    resource.mart,
-                ]
-            )
-            rows += 1
-    return stream.getvalue().encode("utf-8"), rows
+            yield [
+                resource.nombre,
+                file,
+                order,
+                column.name,
+                _TABLE_TYPES[column.kind][0],
+                column.unit or "",
+                column.description,
+                resource.mart,
+            ]
+
+
+def _paragraph(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    """Text inside a Markdown table."""
+    return _paragraph(text).replace("|", "\\|")
 
 
 def dump(document: Mapping[str, Any]) -> bytes:
@@ -263,9 +323,7 @@ def catalog(
         "version": facts.version_perfil,
         "identifier": facts.organizacion,
         "title": facts.titulo + (" (datos sintéticos de muestra)" if facts.sintetico else ""),
-        "description": " ".join(
-            [*([SYNTHETIC_WARNING] if facts.sintetico else []), *facts.descripcion.split()]
-        ),
+        "description": " ".join([*synthetic_notes(facts), *facts.descripcion.split()]),
         "publisher": {"name": facts.editor, "mbox": facts.correo},
         "superThemeTaxonomy": facts.taxonomia_supertemas,
         "themeTaxonomy": [
@@ -441,24 +499,30 @@ def _resource(
     described: dict[str, Any] = {
         "name": item.path.replace(".", "-"),
         "path": item.path,
-        "title": f"{resource.titulo} ({item.format.upper()})"
-        if resource
-        else "Diccionario de datos",
+        "title": _file_title(item, resource),
         "description": " ".join((resource.descripcion or resource.titulo).split())
         if resource
         else "Tipo, unidad y descripción de cada columna de este conjunto.",
         "format": item.format,
-        "mediatype": _MEDIA_TYPES[item.format],
+        "mediatype": _GZIP if item.compressed else _MEDIA_TYPES[item.format],
         "encoding": "utf-8",
         "bytes": item.bytes,
         "hash": f"sha256:{item.sha256}",
         "rowCount": item.rows,
     }
-    if item.format == "parquet":
+    if item.format in _BINARY:
         del described["encoding"]
+    if item.rows is None:
+        del described["rowCount"]
+    if item.compressed:
+        described["compression"] = "gz"
+    if item.part:
+        described["part"], described["parts"] = item.part
     if item.format == "csv":
         described["profile"] = "tabular-data-resource"
         described["dialect"] = {"delimiter": ",", "lineTerminator": "\r\n", "header": True}
+    if item.format == "xlsx":
+        described["dialect"] = {"excel": {"sheet": "Datos"}}
     if resource:
         described["schema"] = {
             "fields": [_table_field(column) for column in manifest.columns(resource)],
@@ -476,6 +540,16 @@ def _resource(
     if modified:
         described["modified"] = _instant(modified)
     return described
+
+
+def _file_title(item: ExportedFile, resource: Resource | None) -> str:
+    """Title of the resource, then what tells its files apart."""
+    words = _FORMAT_NAMES.get(item.format, item.format.upper())
+    if item.part:
+        words += ", parte {} de {}".format(*item.part)
+    if item.compressed:
+        words += ", comprimido"
+    return f"{resource.titulo if resource else 'Diccionario de datos'} ({words})"
 
 
 def _protection(rule: Disclosure) -> str:

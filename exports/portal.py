@@ -258,11 +258,16 @@ def _resource_section(resource: Mapping[str, Any]) -> str:
         f'<section id="{_text(resource["name"])}">\n<h2>{_text(resource["title"])}</h2>\n'
         f"<p>{_text(resource['description'])}</p>\n"
         f'<p><a href="{_text(resource["path"])}">Descargar {_text(resource["path"])}</a> '
-        f"({resource['rowCount']} filas, {resource['bytes']} bytes)</p>\n"
+        f"({_size(resource)})</p>\n"
         f"<details><summary>Columnas</summary><table>\n"
         f"<tr><th>Columna</th><th>Tipo</th><th>Descripción</th></tr>\n{fields}\n</table></details>\n"
         "</section>"
     )
+
+
+def _size(resource: Mapping[str, Any]) -> str:
+    rows = f"{resource['rowCount']} filas, " if "rowCount" in resource else ""
+    return f"{rows}{resource['bytes']} bytes"
 
 
 def _first_sentence(text: str) -> str:

@@ -63,7 +63,7 @@ def test_a_wrong_field_is_named(
         ({"columnas": ["Proyecto"]}, "no es un nombre de columna publicable"),
         ({"columnas": ["a", "a"]}, "`columnas` repite: a"),
         ({"orden": ["responsable"]}, "`orden` nombra columnas que no están en `columnas`"),
-        ({"formatos": ["xls"]}, "'xls' no es uno de 'csv', 'json' o 'parquet'"),
+        ({"formatos": ["xls"]}, "'xls' no es uno de 'csv', 'json', "),
         ({"nombre": "Mis Proyectos"}, "use minúsculas sin acentos"),
         ({"filtros": [{"columna": "avance_pct", "operador": "mayor"}]}, "necesita `valor`"),
         ({"filtros": [{"columna": "avance_pct", "operador": "en", "valor": 1}]}, "una lista"),

@@ -101,6 +101,7 @@ def test_the_first_publication_waits_for_an_approval(exporter: Exporter) -> None
     assert sorted(path.name for path in (exporter.folder / NAME).iterdir()) == [
         "datapackage.json",
         "proyectos-municipales-diccionario.csv",
+        "proyectos-municipales-diccionario.md",
         "proyectos.csv",
         "proyectos.json",
     ]
@@ -324,6 +325,7 @@ def test_the_catalogue_holds_what_is_approved_and_exported(
     assert dataset["temporal"] == "2026-01-31/2026-02-01"
     assert [item["fileName"] for item in dataset["distribution"]] == [
         "proyectos.csv", "proyectos.json", "proyectos-municipales-diccionario.csv",
+        "proyectos-municipales-diccionario.md",
     ]  # fmt: skip
     assert not build(NAME).changed
     assert build().document["dataset"] == []

@@ -208,16 +208,6 @@ def test_a_snapshot_inside_a_transaction_is_refused(connection: Connection) -> N
         pass
 
 
-def test_too_many_rows_ask_for_a_filter(
-    connection: Connection, define: Define, manifest: Manifest, folder: Path
-) -> None:
-    with (
-        pytest.raises(ExportError, match=r"más de 2 filas.*filtros"),
-        files.snapshot(connection),
-    ):
-        files.write_dataset(connection, define(), manifest, folder, max_rows=2)
-
-
 def test_a_mart_that_was_not_built_is_named(
     connection: Connection, define: Define, manifest: Manifest, folder: Path
 ) -> None:

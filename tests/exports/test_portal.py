@@ -77,6 +77,7 @@ def test_the_tree_is_complete_and_sent_once(
         "proyectos-municipales/datapackage.json",
         "proyectos-municipales/index.html",
         "proyectos-municipales/proyectos-municipales-diccionario.csv",
+        "proyectos-municipales/proyectos-municipales-diccionario.md",
         "proyectos-municipales/proyectos.csv",
         "proyectos-municipales/proyectos.json",
     ]
