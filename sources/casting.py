@@ -26,7 +26,7 @@ import datetime as dt
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -173,6 +173,8 @@ def number_style(options: Mapping[str, Any]) -> NumberStyle:
 def cast_column(contract: Contract, column: Column, array: Array, style: NumberStyle) -> _Casted:
     """One column in its type; see the module's docstring for what is accepted."""
     array = _plain(array)
+    if column.implied_decimals:
+        return _with_point(contract, column, array, style)
     kind, target = column.pg_type, column.arrow_type
     if pa.types.is_null(array.type):
         return _Casted(pc.cast(array, target))
@@ -301,6 +303,27 @@ def _to_exact_number(column: Column, array: Array, style: NumberStyle) -> _Caste
             texts, convert, not_a_number, why, failures, promising=_fitting(target)
         )
     return _with_failure(result, too_long, RULE_RANGE, why)
+
+
+def _with_point(contract: Contract, column: Column, array: Array, style: NumberStyle) -> _Casted:
+    """Whole numbers whose last digits stand behind a decimal point that is not written.
+
+    A number that does write a point is not guessed at: its row is rejected.
+    """
+    digits = column.implied_decimals
+    texts = _empty_to_null(_as_strings(array))
+    whole = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?\d+$"), True)
+    kept = pc.if_else(whole, texts, _NO_TEXT)
+    sign = pc.if_else(pc.starts_with(kept, "-"), "-", "")
+    padded = pc.utf8_lpad(pc.utf8_ltrim(kept, "+-"), digits + 1, "0")
+    pointed = pc.binary_join_element_wise(
+        sign,
+        pc.replace_substring_regex(padded, rf"(\d{{{digits}}})$", r".\1"),
+        "",
+    )
+    casted = cast_column(contract, replace(column, implied_decimals=0), pointed, NumberStyle())
+    why = f"no es un número entero, y sus últimas {digits} cifras son decimales sin punto"
+    return _with_failure(casted, _mask(pc.invert(whole)), RULE_TYPE, why)
 
 
 def _fitting(target: Any) -> str:

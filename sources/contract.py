@@ -35,6 +35,7 @@ from open_data_contract_standard.model import (
 from pydantic import ValidationError
 
 from sources.errors import ContractError
+from sources.layouts import COLUMN_LAYOUT, check_layout
 from sources.table_rules import TableRule, is_row_rule, reference_rule, table_rule, unique_rule
 
 _Value = TypeVar("_Value")
@@ -74,7 +75,7 @@ DIMENSIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 DATABASE_TYPES = ("postgresql", "mysql", "sqlserver")
-FILE_FORMATS = ("csv", "jsonl", "parquet", "xlsx")
+FILE_FORMATS = ("csv", "jsonl", "parquet", "xlsx", "fixed")
 # PostgreSQL names end at 63 bytes; two are kept for the double underscore of raw names.
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,59}$")
 _NUMERIC = re.compile(r"^numeric\((\d+),(\d+)\)$")
@@ -147,6 +148,12 @@ class Column:
     rules: tuple[Rule, ...]
     # What a value against the protocol costs its row; None = what the protocol says for the field.
     protocol_severity: Severity | None = None
+    # Digits behind a decimal point that the source does not write: 000123456 is 123.456 with three.
+    implied_decimals: int = 0
+    # Where the value stands in a record, for readers (`sources/layouts.py` gives them their types).
+    layout: Mapping[str, Any] = field(
+        default_factory=lambda: MappingProxyType({}), hash=False, repr=False
+    )
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -380,7 +387,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
             path, f"`landingTable` no es un nombre válido: {landing_table!r}", identifier
         )
     people = _people(document)
-    return Contract(
+    contract = Contract(
         id=identifier,
         system=system,
         dataset=dataset,
@@ -421,6 +428,8 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
         document=document,
         table_rules=_table_rules(path, identifier, table, columns),
     )
+    check_layout(contract)
+    return contract
 
 
 def _table_rules(
@@ -534,7 +543,28 @@ def _column(path: Path, identifier: str, prop: SchemaProperty, *, sole_key: bool
         protocol_field=protocol_field,
         rules=tuple(_rules(path, identifier, name, prop, options)),
         protocol_severity=severity,
+        implied_decimals=_implied_decimals(path, identifier, name, pg_type, custom),
+        layout=MappingProxyType({key: custom[key] for key in COLUMN_LAYOUT if key in custom}),
     )
+
+
+def _implied_decimals(
+    path: Path, identifier: str, name: str, pg_type: str, custom: Mapping[str, Any]
+) -> int:
+    """Digits behind a point that is not written; a numeric must be able to hold them."""
+    value = custom.get("impliedDecimals", 0)
+    match = _NUMERIC.match(pg_type)
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int) or match is None:
+        raise _problem(
+            path,
+            f"{name}: `impliedDecimals` es un entero y vale solo para numeric(p,s)",
+            identifier,
+        )
+    if not 0 < value <= int(match[2]):
+        raise _problem(path, f"{name}: `impliedDecimals` {value} no cabe en {pg_type}", identifier)
+    return int(value)
 
 
 def _rules(

@@ -101,3 +101,28 @@ episodios as (
         >= 3600 * coalesce(min(horas_minimas), {{ umbral_agua(regla, 'horas') }}::integer)
 )
 {%- endmacro %}
+
+
+{#-
+    A volume in whole litres, whatever unit the meter counts in; null for a unit nobody declared.
+    Exact by definition: US gallon 3.785411784 L, cubic foot 28.316846592 L (NIST Handbook 44,
+    appendix C). The two units of the city's own feeds come first: most rows stop there.
+-#}
+{% macro en_litros(valor, unidad) -%}
+    case
+        when {{ unidad }} = 'm3' then ({{ valor }} * 1000)::bigint
+        when {{ unidad }} = 'L' then {{ valor }}::bigint
+        else
+            case lower(btrim({{ unidad }}))
+                when 'l' then {{ valor }}
+                when 'm3' then {{ valor }} * 1000
+                when 'm³' then {{ valor }} * 1000
+                when 'cm' then {{ valor }} * 1000
+                when 'gal' then {{ valor }} * 3.785411784
+                when 'kgal' then {{ valor }} * 3785.411784
+                when 'ft3' then {{ valor }} * 28.316846592
+                when 'cf' then {{ valor }} * 28.316846592
+                when 'ccf' then {{ valor }} * 2831.6846592
+            end::bigint
+    end
+{%- endmacro %}

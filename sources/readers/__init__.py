@@ -89,6 +89,10 @@ def open_file(
             from sources.readers.parquet import ParquetReader
 
             return ParquetReader(contract, file, batch_rows=batch_rows)
+        case "fixed":
+            from sources.readers.fixed import FixedReader
+
+            return FixedReader(contract, file, batch_rows=batch_rows)
         case "xlsx":
             from sources.readers.spreadsheet import SpreadsheetReader
 

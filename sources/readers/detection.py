@@ -43,7 +43,10 @@ def detect(path: Path, contract: Contract) -> list[str]:
     kinds, and where the contract says `detectEncoding: false`. Never raises for the content; the
     reader's own error tells about a file that cannot be read.
     """
-    if contract.kind not in ("csv", "jsonl") or contract.options.get("detectEncoding") is False:
+    if (
+        contract.kind not in ("csv", "jsonl", "fixed")
+        or contract.options.get("detectEncoding") is False
+    ):
         return []
     encoding = declared_encoding(contract)
     try:

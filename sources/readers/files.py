@@ -35,7 +35,13 @@ from sources.readers.base import (
 from sources.urls import SourceUrl
 
 # How the names of each kind of file end; what is behind it may be a compression's ending.
-_PATTERNS = {"csv": "*.csv*", "jsonl": "*.jsonl*", "parquet": "*.parquet*", "xlsx": "*.[xo][ld]s*"}
+_PATTERNS = {
+    "csv": "*.csv*",
+    "jsonl": "*.jsonl*",
+    "parquet": "*.parquet*",
+    "xlsx": "*.[xo][ld]s*",
+    "fixed": "*.txt*",
+}
 # Names that programs give to what they have not finished, and what spreadsheets leave while open.
 _UNFINISHED = re.compile(r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$", re.IGNORECASE)
 _COPY_BYTES = 8 << 20

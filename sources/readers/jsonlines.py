@@ -7,7 +7,8 @@ would stand in a text or for a long whole number, the slower exact decoder is us
 
 Options of the contract: `encoding`; `jsonForm` (`lines`, or `array`: the file is one list, read
 element by element in bounded memory; as such a list cannot be mended, a file with a broken or cut
-one is refused as a whole).
+one is refused as a whole). A document with a list of measurements becomes one row per element
+(`sources/layouts.py`); rows are then numbered as if each element were a line.
 """
 
 from __future__ import annotations
@@ -16,17 +17,21 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
 from itertools import chain, islice
 from typing import IO, Any, Self
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import orjson
 import pyarrow as pa
 
+from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Contract
 from sources.errors import ContractError, SourceDataError
+from sources.layouts import ELEMENT, Unrolling, unrolling
 from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
@@ -37,6 +42,7 @@ from sources.readers.base import (
     RejectedRow,
     build_batch,
     column_from_values,
+    in_utc,
     missing_columns,
     problem,
     source_columns,
@@ -73,13 +79,10 @@ class JsonLinesReader(ClosingReader):
         self._batch_rows = batch_rows
         self._encoding = declared_encoding(contract)
         self._is_array = json_form(contract) == "array"
-        self._paths = {c.name: parse_path(c.source_name) for c in source_columns(contract)}
-        self._decode = json_decoder(contract)
-        self._seen: set[str] = set()
+        self._rows = JsonRows(contract, file.name)
         self._columns: dict[str, None] = {}
         self._first_lines: list[bytes] = []
         self._all: Iterator[bytes] = iter(())
-        self._exact = exact_decoder()
         self._text: io.BufferedReader | None = None
         self._recoded: Utf8Stream | None = None
 
@@ -102,11 +105,9 @@ class JsonLinesReader(ClosingReader):
             self._close()
             raise self._unreadable("está vacío")
         self._check_form(self._first_lines[0])
-        wanted = {column.source_name for column in self._contract.columns}
+        assert self._recoded is not None
         for line in self._first_lines:
-            document = self._document(line)
-            if isinstance(document, dict):
-                self._columns.update(dict.fromkeys(leaf_paths(document, wanted)))
+            self._columns.update(dict.fromkeys(self._rows.paths(line, marked=self._recoded.marked)))
         return self
 
     def columns(self) -> tuple[str, ...]:
@@ -123,10 +124,11 @@ class JsonLinesReader(ClosingReader):
         """Raises DriftError when a required path is in none of the file's many lines."""
         lines = chain(self._first_lines, self._all)
         number = good = 0
+        assert self._recoded is not None, "the reader is not open"
         try:
             while block := list(islice(lines, self._batch_rows)):
-                batch = self._batch(block, number + 1)
-                number += len(block)
+                batch = self._rows.batch(block, number + 1, marked=self._recoded.marked)
+                number += batch.read
                 good += batch.data.num_rows
                 yield batch
         except (OSError, EOFError) as error:
@@ -148,74 +150,12 @@ class JsonLinesReader(ClosingReader):
             if not line.isspace():
                 yield line
 
-    def _batch(self, lines: list[bytes], first: int) -> RawBatch:
-        values: dict[str, list[Any]] = {name: [] for name in self._paths}
-        columns = [(values[name].append, path) for name, path in self._paths.items()]
-        rows: list[int] = []
-        taken: list[bytes] = []
-        rejected: list[RejectedRow] = []
-        for number, line in enumerate(lines, start=first):
-            document = self._document(line)
-            if not isinstance(document, dict):
-                rejected.append(self._refused(line, number))
-                continue
-            rows.append(number)
-            taken.append(line)
-            for append, path in columns:
-                append(value_at(document, path))
-        self._restore_digits(values, taken)
-        arrays = {name: column_from_values(found) for name, found in values.items()}
-        self._seen.update(name for name, array in arrays.items() if array.null_count < len(array))
-        return build_batch(
-            self._contract,
-            arrays,
-            np.array(rows, np.int64),
-            file=self._file.name,
-            rejected=rejected,
-        )
-
-    def _restore_digits(self, values: dict[str, list[Any]], lines: list[bytes]) -> None:
-        """Put the number as it was written where the fast decoder's double may be another one."""
-        decoded: dict[int, Any] = {}
-        for name, path in self._paths.items():
-            kind = self._contract.column(name).pg_type
-            if kind == "double precision":
-                continue
-            column = values[name]
-            if float not in set(map(type, column)):
-                continue
-            limit = 0.0 if kind in ("text", "jsonb") else _BEYOND_INTEGERS
-            for at, value in enumerate(column):
-                if type(value) is float and abs(value) >= limit:
-                    if at not in decoded:
-                        decoded[at] = self._exact(lines[at])
-                    column[at] = value_at(decoded[at], path)
-
-    def _document(self, line: bytes) -> Any:
-        """The line decoded; None when it is no JSON or holds bytes that are no text."""
-        assert self._recoded is not None, "the reader is not open"
-        if self._recoded.marked and _MARKED.search(line.decode("utf-8")):
-            return None
-        try:
-            return self._decode(line)
-        except (ValueError, RecursionError):
-            return None
-
-    def _refused(self, line: bytes, number: int) -> RejectedRow:
-        text = line.decode("utf-8")
-        rule, reason = RULE_MALFORMED, "la línea no es un objeto JSON"
-        if _MARKED.search(text):
-            rule, reason = RULE_ENCODING, f"la línea tiene bytes que no son {self._encoding}"
-        elif not text.endswith("\n"):
-            reason = "la línea está cortada: el archivo termina en medio de ella"
-        return RejectedRow(number, rule, None, reason, {WHOLE_LINE: unmark(text.rstrip("\r\n"))})
-
     def _check_paths(self, good: int) -> None:
         """Few lines may lack anything; a whole file without a required path is another format."""
         missing = [
             column.source_name
             for column in source_columns(self._contract)
-            if column.required and column.name not in self._seen
+            if column.required and column.name not in self._rows.seen
         ]
         if missing and good >= _SAMPLE_LINES:
             raise missing_columns(
@@ -243,6 +183,211 @@ class JsonLinesReader(ClosingReader):
         if self._text is not None:
             self._text.close()
         self._text = self._recoded = None
+
+
+class JsonRows:
+    """Documents taken apart into rows: lines of a file, or messages.
+
+    `seen` are the columns that had a value in some row so far.
+    """
+
+    def __init__(self, contract: Contract, origin: str | None) -> None:
+        """`origin` is the file's name, for batches."""
+        self._contract = contract
+        self._origin = origin
+        self._unrolled = unrolling(contract)
+        self._names = tuple(column.name for column in source_columns(contract))
+        elements = self._unrolled.elements if self._unrolled else {}
+        self._paths = {
+            c.name: parse_path(c.source_name)
+            for c in source_columns(contract)
+            if c.name not in elements
+        }
+        self._unroller = _Unroller(contract, self._unrolled) if self._unrolled else None
+        self._decode = json_decoder(contract)
+        self._exact = exact_decoder()
+        self.seen: set[str] = set()
+
+    def paths(self, line: bytes, *, marked: bool = False) -> list[str]:
+        """The paths of a document, as a contract names them; none when it is no document."""
+        document = self._document(line, marked=marked)
+        if not isinstance(document, dict):
+            return []
+        wanted = {column.source_name for column in self._contract.columns}
+        found = list(leaf_paths(document, wanted))
+        if self._unrolled is None:
+            return found
+        place = self._unrolled.list_path
+        return [
+            f"{place}{ELEMENT}{path.removeprefix(place).removeprefix('[0]')}"
+            if path == place or path.startswith(f"{place}[0]")
+            else path
+            for path in found
+        ]
+
+    def batch(self, lines: Sequence[bytes], first: int, *, marked: bool = False) -> RawBatch:
+        """The rows of these documents, numbered from `first`; what is no document is set aside.
+
+        `marked`: some bytes of the stream were no text, and were marked by `encoding.py`.
+        """
+        values: dict[str, list[Any]] = {name: [] for name in self._names}
+        columns = [(values[name].append, path) for name, path in self._paths.items()]
+        rows: list[int] = []
+        taken: list[bytes] = []
+        rejected: list[RejectedRow] = []
+        number = first
+        for line in lines:
+            document = self._document(line, marked=marked)
+            if not isinstance(document, dict):
+                rejected.append(self._refused(line, number))
+                number += 1
+                continue
+            if self._unroller is None:
+                for append, path in columns:
+                    append(value_at(document, path))
+                count = 1
+            else:
+                count = self._unroller.unroll(document, self._paths, values)
+                if count == 0:
+                    rejected.append(self._without_list(line, number))
+                    number += 1
+                    continue
+            rows.extend(range(number, number + count))
+            taken.extend([line] * count)
+            number += count
+        self._restore_digits(values, taken)
+        arrays = {name: column_from_values(found) for name, found in values.items()}
+        self.seen.update(name for name, array in arrays.items() if array.null_count < len(array))
+        return build_batch(
+            self._contract,
+            arrays,
+            np.array(rows, np.int64),
+            file=self._origin,
+            rejected=rejected,
+        )
+
+    def _restore_digits(self, values: dict[str, list[Any]], lines: list[bytes]) -> None:
+        """Put the number as it was written where the fast decoder's double may be another one."""
+        decoded: dict[int, Any] = {}
+        summed = self._unrolled.sums if self._unrolled else {}
+        for name, path in self._paths.items():
+            if name in summed:
+                continue
+            kind = self._contract.column(name).pg_type
+            if kind == "double precision":
+                continue
+            column = values[name]
+            if float not in set(map(type, column)):
+                continue
+            limit = 0.0 if kind in ("text", "jsonb") else _BEYOND_INTEGERS
+            for at, value in enumerate(column):
+                if type(value) is float and abs(value) >= limit:
+                    if at not in decoded:
+                        decoded[at] = self._exact(lines[at])
+                    column[at] = value_at(decoded[at], path)
+
+    def _document(self, line: bytes, *, marked: bool) -> Any:
+        """The line decoded; None when it is no JSON or holds bytes that are no text."""
+        if marked and _MARKED.search(line.decode("utf-8")):
+            return None
+        try:
+            return self._decode(line)
+        except (ValueError, RecursionError):
+            return None
+
+    def _refused(self, line: bytes, number: int) -> RejectedRow:
+        text = line.decode("utf-8")
+        rule, reason = RULE_MALFORMED, "la línea no es un objeto JSON"
+        if _MARKED.search(text):
+            rule, reason = (
+                RULE_ENCODING,
+                f"la línea tiene bytes que no son {declared_encoding(self._contract)}",
+            )
+        elif not text.endswith("\n"):
+            reason = "la línea está cortada: el archivo termina en medio de ella"
+        return RejectedRow(number, rule, None, reason, {WHOLE_LINE: unmark(text.rstrip("\r\n"))})
+
+    def _without_list(self, line: bytes, number: int) -> RejectedRow:
+        assert self._unrolled is not None
+        reason = f"el documento no trae ningún elemento en {self._unrolled.list_path}"
+        text = line.decode("utf-8").rstrip("\r\n")
+        return RejectedRow(number, RULE_MALFORMED, None, reason, {WHOLE_LINE: unmark(text)})
+
+
+class _Unroller:
+    """One document with a list of measurements as its rows."""
+
+    def __init__(self, contract: Contract, layout: Unrolling) -> None:
+        self._layout = layout
+        self._list = parse_path(layout.list_path)
+        self._elements = {name: parse_path(path) for name, path in layout.elements.items()}
+        self._sums = {name: parse_path(path) for name, path in layout.sums.items()}
+        self._zones = {
+            name: ZoneInfo(contract.column(name).timezone or DEFAULT_TIMEZONE)
+            for name in layout.steps
+        }
+
+    def unroll(
+        self,
+        document: dict[str, Any],
+        paths: Mapping[str, tuple[str | int, ...]],
+        values: dict[str, list[Any]],
+    ) -> int:
+        """Append the document's rows to `values`; how many they are."""
+        found = value_at(document, self._list)
+        elements = found if isinstance(found, list) else []
+        base = {name: value_at(document, path) for name, path in paths.items()}
+        if self._layout.with_base and isinstance(found, list):
+            for name, value in base.items():
+                values[name].append(value)
+            for name in self._elements:
+                values[name].append(None)
+        for name, path in self._elements.items():
+            values[name].extend(value_at(element, path) for element in elements)
+        for name, value in base.items():
+            if name in self._layout.steps:
+                values[name].extend(self._times(name, value, len(elements)))
+            elif name in self._sums:
+                values[name].extend(self._registers(name, value, elements))
+            else:
+                values[name].extend([value] * len(elements))
+        return len(elements) + (1 if self._layout.with_base and isinstance(found, list) else 0)
+
+    def _times(self, name: str, base: Any, count: int) -> list[Any]:
+        """Times of the elements; the base itself where it is no time, for the cast to refuse."""
+        try:
+            moment = datetime.fromisoformat(base)
+        except (TypeError, ValueError):
+            return [base] * count
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=self._zones[name])
+        try:
+            (start,) = in_utc([moment])
+            step = self._layout.steps[name]
+            return [(start + step * turn).isoformat() for turn in range(1, count + 1)]
+        except OverflowError:
+            return [base] * count
+
+    def _registers(self, name: str, base: Any, elements: list[Any]) -> list[str | None]:
+        """The base plus the elements so far; unknown from the first unknown element on."""
+        total = _exact_number(base)
+        registers: list[str | None] = []
+        for element in elements:
+            part = _exact_number(value_at(element, self._sums[name]))
+            total = None if total is None or part is None else total + part
+            registers.append(None if total is None else f"{total:f}")
+        return registers
+
+
+def _exact_number(value: Any) -> Decimal | None:
+    """A number as it was written; None for anything else."""
+    if value is None or isinstance(value, bool):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def json_form(contract: Contract) -> str:

@@ -28,7 +28,10 @@ _LOGICAL = {
 
 
 def column(name: str, pg_type: str = "text", **settings: Any) -> dict[str, Any]:
-    """A property of a contract. `source`, `format`, `timezone`, `constant` and `key` are short."""
+    """A property of a contract. `source`, `format`, `timezone`, `constant` and `key` are short.
+
+    `custom` holds further custom properties.
+    """
     found: dict[str, Any] = {
         "name": name,
         "physicalName": settings.get("source", name),
@@ -44,8 +47,10 @@ def column(name: str, pg_type: str = "text", **settings: Any) -> dict[str, Any]:
         found["logicalTypeOptions"]["format"] = settings["format"]
     if "timezone" in settings:
         found["logicalTypeOptions"]["defaultTimezone"] = settings["timezone"]
-    if "constant" in settings:
-        found["customProperties"] = [{"property": "constant", "value": settings["constant"]}]
+    custom = {"constant": settings["constant"]} if "constant" in settings else {}
+    custom |= settings.get("custom", {})
+    if custom:
+        found["customProperties"] = [{"property": k, "value": v} for k, v in custom.items()]
     return found
 
 
@@ -60,7 +65,7 @@ def make_contract(
 ) -> Contract:
     """A contract `prueba.tabla` for a kind of source, read from a file as all contracts are."""
     place: dict[str, Any] = {"server": "prueba", **(server or {})}
-    if kind in ("csv", "jsonl", "parquet", "xlsx"):
+    if kind in ("csv", "jsonl", "parquet", "xlsx", "fixed"):
         place |= {"type": "local", "path": "carpeta", "format": kind}
     else:
         place |= {"type": kind}

@@ -20,8 +20,8 @@ from sources.contract import CLASSIFICATIONS, CONTRACTS_DIR, Catalogue, Contract
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "contratos.md"
-EXAMPLES_DIR = ROOT / "docs" / "ejemplos" / "daiad"
-DOCUMENTS = sorted([*CONTRACTS_DIR.rglob("*.yaml"), *EXAMPLES_DIR.glob("*.yaml")])
+EXAMPLES_DIR = ROOT / "docs" / "ejemplos"
+DOCUMENTS = sorted([*CONTRACTS_DIR.rglob("*.yaml"), *EXAMPLES_DIR.rglob("*.yaml")])
 CITY = sorted(CONTRACTS_DIR.rglob("*.yaml"))
 
 DATASETS = {
@@ -276,6 +276,7 @@ def test_both_feeds_land_in_one_table_of_readings(catalogue: Catalogue) -> None:
         "lectura",
         "unidad",
         "consumo_intervalo",
+        "unidad_intervalo",
         "estimada",
         "bateria_v",
         "rssi_dbm",

@@ -269,3 +269,85 @@ def test_lines_in_another_encoding_are_reported_and_read_as_declared(contract: C
         (note,) = notes_of(reader)
     assert note == "f.jsonl: el contrato declara la codificación utf-8 y el archivo parece latin-1"
     assert {row.rule for batch in batches for row in batch.rejected} == {"codificacion_invalida"}
+
+
+UNROLLED = [
+    column("medidor", source="dev"),
+    column("hora", "timestamptz", source="t0", custom={"step": "PT1H"}),
+    column("registro", "numeric(14,3)", source="v0", custom={"adds": "d[].l"}),
+    column("litros", "numeric(14,3)", source="d[].l"),
+    column("alarma", source="d[].a"),
+]
+
+
+def unrolled(tmp_path: Path, *documents: Any, base: bool = False) -> tuple[list[Any], list[Any]]:
+    contract = make_contract(tmp_path, "jsonl", UNROLLED, unrollBase=base)
+    return cast_all(contract, read(contract, "\n".join(json.dumps(d) for d in documents)))
+
+
+def test_a_list_of_measurements_becomes_a_row_each(tmp_path: Path) -> None:
+    document = {"dev": "A", "t0": "2026-01-01T22:00:00Z", "v0": 10.5}
+    good, rejected = unrolled(
+        tmp_path,
+        document | {"d": [{"l": 0.1, "a": "x"}, {"l": 2}, {"l": None}, {"l": 1}]},
+        document | {"d": []},
+        document | {"dev": "B", "d": [{"l": 1}]},
+    )
+
+    found = [(row["medidor"], row["hora"].hour, *list(row.values())[2:]) for row in good]
+    assert found == [
+        ("A", 23, Decimal("10.6"), Decimal("0.1"), "x"),
+        ("A", 0, Decimal("12.6"), Decimal(2), None),
+        ("A", 1, None, None, None),
+        # What the register is after an unknown hour is unknown.
+        ("A", 2, None, Decimal(1), None),
+        ("B", 23, Decimal("11.5"), Decimal(1), None),
+    ]  # fmt: skip
+    assert [(row.row_number, row.reason) for row in rejected] == [
+        (5, "el documento no trae ningún elemento en d")
+    ]
+
+
+def test_the_base_of_a_list_is_a_row_of_its_own_where_the_contract_says_so(tmp_path: Path) -> None:
+    document = {"dev": "A", "t0": "2026-01-01T22:00:00-03:00", "v0": 10}
+
+    good, _ = unrolled(tmp_path, document | {"d": [{"l": 5}]}, document | {"d": []}, base=True)
+
+    assert [(row["hora"].hour, row["registro"], row["litros"]) for row in good] == [
+        (1, Decimal(10), None), (2, Decimal(15), Decimal(5)), (1, Decimal(10), None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", ["ayer", None, 5])
+def test_a_base_without_a_usable_time_gives_rows_without_one(tmp_path: Path, moment: Any) -> None:
+    good, rejected = unrolled(tmp_path, {"dev": "A", "t0": moment, "v0": 1, "d": [{"l": 1}] * 2})
+
+    assert {row["hora"] for row in good} <= {None}
+    assert len(good) + len(rejected) == 2
+
+
+def test_paths_of_elements_are_told_under_the_contract_s_names(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "jsonl", UNROLLED)
+    path = contract.path.parent / "f.jsonl"
+    path.write_text('{"dev": "A", "d": [{"l": 1, "nuevo": 2}], "t0": null}\n')
+
+    with open_file(contract, feed_file(path)) as reader:
+        assert reader.columns() == ("dev", "d[].l", "d[].nuevo", "t0")
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ([column("a", source="x[]"), column("b", source="y[]")], "más de una lista"),
+        ([column("a", "timestamptz", custom={"step": "PT1H"})], "necesita una columna con"),
+        ([column("a", source="x[]"), column("b", custom={"step": "PT1H"})], "timestamptz"),
+        ([column("a", "timestamptz", custom={"step": "1 hora"})], "p. ej. PT1H"),
+        ([column("a", source="x[].y[]")], "debe nombrar una lista"),
+        ([column("a", custom={"position": "1-2"})], "no vale para jsonl"),
+    ],
+)
+def test_a_list_that_cannot_be_unrolled_is_refused_with_the_contract(
+    tmp_path: Path, columns: list[Any], words: str
+) -> None:
+    with pytest.raises(ContractError, match=words):
+        make_contract(tmp_path, "jsonl", columns)

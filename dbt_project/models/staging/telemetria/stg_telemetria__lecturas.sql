@@ -10,6 +10,7 @@ origen as (
         lectura,
         unidad,
         consumo_intervalo,
+        unidad_intervalo,
         estimada,
         bateria_v,
         rssi_dbm,
@@ -23,12 +24,10 @@ limpio as (
         btrim(medidor_id) as medidor_id,
         medidor_id as medidor_id_original,
         fecha_hora,
-        case when unidad in ('L', 'l') then lectura::bigint else (lectura * 1000)::bigint end as lectura_l,
+        {{ en_litros('lectura', 'unidad') }} as lectura_l,
         lectura as lectura_original,
         unidad as unidad_original,
-        case
-            when unidad in ('L', 'l') then consumo_intervalo::bigint else (consumo_intervalo * 1000)::bigint
-        end as consumo_intervalo_l,
+        {{ en_litros('consumo_intervalo', 'coalesce(unidad_intervalo, unidad)') }} as consumo_intervalo_l,
         consumo_intervalo as consumo_intervalo_original,
         coalesce(estimada, false) as estimada,
         (bateria_v * 1000)::integer as bateria_mv,

@@ -1,0 +1,249 @@
+"""Files of fixed records: one record per line, each value a range of characters.
+
+Belongs here: records of several types, values of an earlier record carried to those below it, and
+the count in a file's last record. Does not belong here: types; every value leaves as the text it
+was, without the blanks that fill up its range (`sources/casting.py` sets the point of implied
+decimals). A range of blanks is no value.
+
+Options of the contract: see `sources/layouts.py` and `docs/contratos.md`. Positions count
+characters of the decoded text. Rows are numbered by line, so numbers of rows have gaps where
+records of other types stand. Compressed files are known by their ending.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+
+from sources.contract import Contract
+from sources.errors import SourceDataError
+from sources.layouts import Span, fixed_layout
+from sources.readers.arrow import Array, pc
+from sources.readers.base import (
+    RULE_ENCODING,
+    RULE_MALFORMED,
+    WHOLE_LINE,
+    ClosingReader,
+    FeedFile,
+    RawBatch,
+    RejectedRow,
+    build_batch,
+    unreadable,
+)
+from sources.readers.detection import detect
+from sources.readers.encoding import (
+    MARKED_PATTERN,
+    Utf8Stream,
+    declared_encoding,
+    open_text,
+    unmark,
+)
+
+_LONGEST_LINE = 1 << 20
+_END_OF_FILE = b"\x1a"
+_NO_TEXT = pa.scalar(None, pa.string())
+
+
+class FixedReader(ClosingReader):
+    """One file of fixed records."""
+
+    def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
+        self.description = str(file.path)
+        self._contract = contract
+        self._file = file
+        self._batch_rows = batch_rows
+        self._layout = fixed_layout(contract)
+        self._encoding = declared_encoding(contract)
+        self._shortest = self._shortest_line()
+        self._carried: dict[str, str | None] = dict.fromkeys(self._layout.parents)
+        self._records = 0
+        self._announced: int | None = None
+        self._ended = False
+        self._text: io.BufferedReader | None = None
+        self._recoded: Utf8Stream | None = None
+
+    def __enter__(self) -> Self:
+        """Open the file. Raises SourceDataError when it is empty or cannot be read."""
+        try:
+            self._text, self._recoded = open_text(self._file.path, self._encoding)
+            if not self._text.peek(1):
+                raise unreadable(self._contract, self._file.name, "está vacío")
+        except (OSError, EOFError, LookupError) as error:
+            self._close()
+            raise self._unreadable(error) from error
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def columns(self) -> tuple[str, ...]:
+        """The contract's own: a record has no names that could tell of others."""
+        return tuple(
+            column.source_name for column in self._contract.columns if column.constant is None
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """Where the file looks like something else than its contract declares."""
+        return tuple(detect(self._file.path, self._contract))
+
+    def source_count(self) -> int | None:
+        return None
+
+    def batches(self) -> Iterator[RawBatch]:
+        """Raises SourceDataError when the file breaks off before what it announces."""
+        lines = self._lines()
+        try:
+            while block := list(islice(lines, self._batch_rows)):
+                yield self._batch(block)
+        except (OSError, EOFError) as error:
+            raise self._unreadable(error) from error
+        self._check_trailer()
+
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        """Lines that hold something, without their ends, with their number in the file."""
+        assert self._text is not None, "the reader is not open"
+        number = 0
+        while line := self._text.readline(_LONGEST_LINE):
+            number += 1
+            if len(line) == _LONGEST_LINE:
+                raise self._unreadable("una línea tiene más de 1 MB")
+            line = line.rstrip(b"\r\n" + _END_OF_FILE)
+            if number > self._layout.skipped_lines and line.strip():
+                yield number, line.decode("utf-8")
+
+    def _batch(self, block: list[tuple[int, str]]) -> RawBatch:
+        assert self._recoded is not None, "the reader is not open"
+        numbers = np.array([number for number, _ in block], np.int64)
+        texts: Array = pa.array([text for _, text in block], pa.string())
+        types = self._types(texts)
+        bad: dict[int, RejectedRow] = {}
+        if self._recoded.marked:
+            marked = pc.match_substring_regex(texts, MARKED_PATTERN)
+            for at in _places(marked):
+                bad[at] = _rejected(block[at], RULE_ENCODING, self._wrong_bytes)
+        for at in _places(self._unknown(types)):
+            bad.setdefault(at, _rejected(block[at], RULE_MALFORMED, self._unknown_type(types, at)))
+        is_data = self._is_data(types, len(block))
+        short = pc.and_(is_data, pc.less(pc.utf8_length(texts), self._shortest))
+        for at in _places(short):
+            bad.setdefault(at, _rejected(block[at], RULE_MALFORMED, self._too_short(block[at][1])))
+        self._count(types, is_data, block)
+        columns = self._columns(texts, types)
+        kept = pa.array([at not in bad for at in range(len(block))]) if bad else None
+        good = is_data if kept is None else pc.and_(is_data, kept)
+        return build_batch(
+            self._contract,
+            {name: array.filter(good) for name, array in columns.items()},
+            numbers[good.to_numpy(zero_copy_only=False)],
+            file=self._file.name,
+            rejected=[bad[at] for at in sorted(bad)],
+            skipped=len(block) - len(bad) - int(pc.sum(good).as_py() or 0),
+        )
+
+    def _types(self, texts: Array) -> Array | None:
+        span = self._layout.type_span
+        return None if span is None else _slice(texts, span)
+
+    def _is_data(self, types: Array | None, count: int) -> Array:
+        if types is None:
+            return pa.array(np.ones(count, bool))
+        return pc.equal(types, self._layout.data_type)
+
+    def _unknown(self, types: Array | None) -> Array:
+        if types is None:
+            return pa.array([], pa.bool_())
+        known = [self._layout.data_type, *self._layout.known_types]
+        return pc.invert(pc.is_in(types, value_set=pa.array(known, pa.string())))
+
+    def _columns(self, texts: Array, types: Array | None) -> Mapping[str, Array]:
+        """Every column for every line; those of an earlier record are carried down to it."""
+        columns: dict[str, Array] = {}
+        for name, span in self._layout.spans.items():
+            values = _slice(texts, span)
+            parent = self._layout.parents.get(name)
+            if parent is not None:
+                assert types is not None, "parents need record types"
+                own = pc.if_else(pc.equal(types, parent), values, _NO_TEXT)
+                carried = pa.array([self._carried[name]], pa.string())
+                values = pc.fill_null_forward(pa.concat_arrays([carried, own])).slice(1)
+                self._carried[name] = values[-1].as_py()
+            columns[name] = pc.if_else(pc.equal(values, ""), _NO_TEXT, values)
+        return columns
+
+    def _count(self, types: Array | None, is_data: Array, block: list[tuple[int, str]]) -> None:
+        """Count data records, and take the number that the last record announces."""
+        self._records += int(pc.sum(is_data).as_py() or 0)
+        span = self._layout.count_span
+        if types is None or self._layout.trailer is None:
+            return
+        for at in _places(pc.equal(types, self._layout.trailer)):
+            self._ended = True
+            if span is None:
+                continue
+            written = block[at][1][span.start : span.stop].strip()
+            if not written.isdecimal():
+                raise self._unreadable(f"su registro final anuncia {written!r} registros")
+            self._announced = int(written)
+
+    def _check_trailer(self) -> None:
+        if self._layout.trailer is None:
+            return
+        if not self._ended:
+            raise self._unreadable(
+                f"está cortado: falta su registro final ({self._layout.trailer})"
+            )
+        if self._announced is not None and self._announced != self._records:
+            raise self._unreadable(
+                f"su registro final anuncia {self._announced} lecturas y trae {self._records}"
+            )
+
+    def _shortest_line(self) -> int:
+        """Characters a data record must have: the declared length, or up to its last required."""
+        if self._layout.length is not None:
+            return self._layout.length
+        needed = (
+            span.stop
+            for name, span in self._layout.spans.items()
+            if self._contract.column(name).required and name not in self._layout.parents
+        )
+        return max(needed, default=1)
+
+    def _too_short(self, text: str) -> str:
+        return f"el registro tiene {len(text)} caracteres y se esperaban {self._shortest}"
+
+    @property
+    def _wrong_bytes(self) -> str:
+        return f"la línea tiene bytes que no son {self._encoding}"
+
+    def _unknown_type(self, types: Array | None, at: int) -> str:
+        found = "" if types is None else types[at].as_py()
+        return f"tipo de registro desconocido: {found!r}"
+
+    def _unreadable(self, why: object) -> SourceDataError:
+        if isinstance(why, LookupError):
+            why = f"la codificación {self._encoding!r} no existe"
+        return unreadable(self._contract, self._file.name, why)
+
+    def _close(self) -> None:
+        if self._text is not None:
+            self._text.close()
+        self._text = self._recoded = None
+
+
+def _slice(texts: Array, span: Span) -> Array:
+    """The characters of a span without the blanks that fill it up."""
+    return pc.utf8_trim_whitespace(pc.utf8_slice_codeunits(texts, span.start, span.stop))
+
+
+def _places(mask: Array) -> list[int]:
+    return [int(at) for at in np.flatnonzero(mask.to_numpy(zero_copy_only=False))]
+
+
+def _rejected(line: tuple[int, str], rule: str, reason: str) -> RejectedRow:
+    number, text = line
+    return RejectedRow(number, rule, None, reason, {WHOLE_LINE: unmark(text)})
