@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestration.cli.gate import gate_app
+from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
 
@@ -37,6 +38,7 @@ app.add_typer(sample_app, name="sample")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(gate_app, name="gate")
+app.add_typer(quality_app, name="quality")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.
 console = Console(file=sys.stdout)
