@@ -7,7 +7,7 @@ monitor says nothing (`paso` None): unknown is not good.
 A value is held against the median of comparable days, in units of the median absolute deviation
 (Iglewicz and Hoaglin, "How to Detect and Handle Outliers", 1993): one broken day in the history
 moves neither. Comparable are, in this order and as far as there are enough of them: the same
-weekday in the same season of several years; the same weekday; all days. How often a clean history
+weekday in the same season of several years; the same weekday; the latest. How often a clean history
 raises an alarm is measured by `python -m benchmarks.monitors`.
 
 Distributions are compared by the Jensen-Shannon distance (Lin, "Divergence Measures Based on the
@@ -35,15 +35,16 @@ SHORTEST = 12  # fewer comparable values say nothing
 PER_WEEKDAY = 8  # of one weekday: eight weeks
 SEASON_DAYS = 30
 YEARS_FOR_SEASON = 2
+_DAYS_OF_A_WEEKLY_RHYTHM = 4
 LATEST = 60  # of a level (a table loaded whole, shares, distributions): what it was lately
 _LONGEST = 800
 _PROFILES_OF_COLUMNS = 60
 # Deviations from the median that are no surprise: the wider the less is known (see `limit`).
-_CUT = 4.0
-_SMALL_SAMPLE = 12.0
+_CUT = 3.5
+_SMALL_SAMPLE = 8.0
 _NORMAL = 1.4826  # makes the median absolute deviation comparable with a standard deviation
-# What is never a surprise, however steady the history: 10 % of volume, 2 points of arcsine of a
-# share, 0.1 of Jensen-Shannon distance.
+# No deviation counts as smaller than this, however steady the history: 5 % of volume, 0.02 of the
+# arcsine of a share, 0.025 of Jensen-Shannon distance (of which less than 0.1 is never an alarm).
 _FLOOR_VOLUME, _FLOOR_SHARE, _FLOOR_DISTANCE = 0.05, 0.02, 0.025
 _LEAST_DISTANCE = 0.1
 _WORST_SHOWN = 5
@@ -115,10 +116,17 @@ def comparable(history: Sequence[Point], day: dt.date) -> tuple[list[float], str
     years = {point.day.year for point in season}
     if len(season) >= PER_WEEKDAY and len(years) >= YEARS_FOR_SEASON:
         return [p.value for p in season], "el mismo día de la semana en la misma época"
-    if len(weekday) >= PER_WEEKDAY:
+    if len(weekday) >= PER_WEEKDAY or _comes_daily(history):
+        # Fewer than enough of a feed that comes daily: all days would take a Sunday for a fault.
         latest = weekday[-2 * PER_WEEKDAY :]
         return [p.value for p in latest], "el mismo día de la semana"
-    return [p.value for p in history], "todos los días"
+    return [p.value for p in history[-LATEST:]], "las últimas veces"
+
+
+def _comes_daily(history: Sequence[Point]) -> bool:
+    """Whether something usually comes several times a week."""
+    gaps = [(b.day - a.day).days for a, b in itertools.pairwise(history)]
+    return bool(gaps) and statistics.median(gaps) < _DAYS_OF_A_WEEKLY_RHYTHM
 
 
 def judge(
@@ -139,7 +147,7 @@ def judge_volume(profiles: Sequence[Profile], now: Profile) -> Judgement:
     """Rows of `now` against those before, in logarithms: growth is a factor.
 
     A table loaded whole is a level and is held against the latest; what arrives has weekdays and
-    seasons. Never narrower than 5 % per deviation, nor than the noise of counting (1/√n).
+    seasons. A deviation is at least 5 %, and the noise of counting (1/√n; half of it for a level).
     """
     history = [Point(profile.day, math.log1p(profile.rows)) for profile in profiles]
     if now.scope == "tabla":
@@ -147,7 +155,8 @@ def judge_volume(profiles: Sequence[Profile], now: Profile) -> Judgement:
     else:
         values, basis = comparable(history, now.day)
     middle = statistics.median(values) if values else 0.0
-    floor = max(_FLOOR_VOLUME, 1 / math.sqrt(math.exp(middle)))
+    noise = (0.5 if now.scope == "tabla" else 1.0) / math.sqrt(math.exp(middle))
+    floor = max(_FLOOR_VOLUME, noise)
     return judge(values, math.log1p(now.rows), floor=floor, basis=basis)
 
 

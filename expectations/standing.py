@@ -40,12 +40,13 @@ def in_force(
     results: Sequence[CheckResult],
     new_checkers: Callable[[], Sequence[RowChecker]],
     *,
-    rows_held: int,
+    rows_held: Callable[[], int],
     removed: bool,
 ) -> list[CheckResult]:
     """`results` of a load's rows as verdicts on all rows; call after the load has committed.
 
-    `rows_held` is what the raw table holds now, `removed` whether rows left it in this load.
+    `rows_held` counts what the raw table holds now, `removed` says whether rows left it in this
+    load.
     """
     if contract.load_mode == "full":
         return list(results)
@@ -53,6 +54,7 @@ def in_force(
     if not before:
         return list(results)
     waiting = _waiting(connection, contract)
+    held_now = rows_held()
     only_added = contract.load_mode in ("files", "append") and not removed
     open_rules = {
         result.control
@@ -60,7 +62,7 @@ def in_force(
         if result.severidad == "advertencia" and before.get(result.control, (0, 0, ()))[1]
     }
     reread: dict[str, CheckResult] = {}
-    if open_rules and not only_added and rows_held <= MOST_REREAD:
+    if open_rules and not only_added and held_now <= MOST_REREAD:
         reread = _read_again(connection, contract, new_checkers)
     standing = []
     for result in results:
@@ -70,7 +72,7 @@ def in_force(
         evaluated, failed, sample = before.get(result.control, (0, 0, ()))
         if result.severidad == "bloqueante":
             held = waiting.get((result.columna or "", result.regla), 0)
-            standing.append(_now(result, rows_held, max(held, result.filas_fallidas)))
+            standing.append(_now(result, held_now, max(held, result.filas_fallidas)))
         elif only_added:
             standing.append(
                 _now(
@@ -81,7 +83,7 @@ def in_force(
                 )
             )
         elif result.control not in open_rules:
-            standing.append(_now(result, rows_held, result.filas_fallidas))
+            standing.append(_now(result, held_now, result.filas_fallidas))
         elif result.control in reread:
             again = reread[result.control]
             standing.append(
@@ -89,7 +91,7 @@ def in_force(
             )
         else:
             bound = _now(
-                result, rows_held, failed + result.filas_fallidas, (*sample, *result.muestra)
+                result, held_now, failed + result.filas_fallidas, (*sample, *result.muestra)
             )
             standing.append(replace(bound, explicacion=f"{bound.explicacion} {_AT_MOST}"))
     return standing

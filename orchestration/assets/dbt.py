@@ -19,6 +19,7 @@ from dagster import (
     AssetCheckResult,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetObservation,
     AssetsDefinition,
     AssetSpec,
     Output,
@@ -39,7 +40,13 @@ from orchestration.assets.naming import (
 )
 from orchestration.build_plan import dbt_test_results, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
-from orchestration.dbt_project import MANIFEST, dbt_executable, relations
+from orchestration.dbt_project import (
+    MANIFEST,
+    dbt_executable,
+    manifest,
+    relation_of,
+    relations,
+)
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
@@ -163,10 +170,34 @@ def _run(
             failed = record_builds(connection, context.run_id, results, newest_load)
             record(connection, context.run_id, dbt_test_results(results))
             withhold(connection, context.run_id, failed)
+        for relation, state, message in _not_built(results):
+            # A model that failed gives no asset and no check of its own: its page says why.
+            context.log_event(
+                AssetObservation(
+                    relation_key(*relation.split(".", 1)),
+                    description=f"No se construyó ({state}).",
+                    metadata={"estado": state, "causa": message},
+                )
+            )
         # Before the exports, which publish the scores made of them.
         update_findings(warehouse, context.run_id)
     finally:
         _keep_artifacts(invocation.target_path)
+
+
+def _not_built(run_results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Relation, state and cause of every model that failed or was left out."""
+    nodes = manifest()["nodes"]
+    return [
+        (
+            relation_of(nodes[result["unique_id"]]),
+            str(result["status"]),
+            str(result.get("message") or "falló algo de lo que depende")[:2000],
+        )
+        for result in run_results["results"]
+        if result["status"] in ("error", "skipped")
+        and nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
+    ]
 
 
 def _with_row_count(

@@ -166,7 +166,7 @@ def load_raw_table(
                     contract,
                     found,
                     partial(checkers_for, contract),
-                    rows_held=count_rows(connection, "raw", contract.landing_table),
+                    rows_held=partial(count_rows, connection, "raw", contract.landing_table),
                     removed=report.deleted > 0,
                 )
         if report.state != "sin_configurar":

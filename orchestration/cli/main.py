@@ -20,6 +20,7 @@ from rich.table import Table
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
 from orchestration.cli.portal import portal_app
+from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
 
@@ -41,6 +42,7 @@ app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(portal_app, name="portal")
 app.add_typer(findings_app, name="findings")
 app.add_typer(gate_app, name="gate")
+app.add_typer(quality_app, name="quality")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.
 console = Console(file=sys.stdout)

@@ -25,10 +25,12 @@ def make_contract(tmp_path: Path) -> MakeContract:
         columns: Sequence[dict[str, Any]],
         *,
         identifier: str = "citymis.prueba",
+        quality: Sequence[dict[str, Any]] = (),
+        frequency: tuple[int, str] | None = None,
         **custom: Any,
     ) -> Contract:
         system, dataset = identifier.split(".")
-        document = {
+        document: dict[str, Any] = {
             "apiVersion": "v3.0.2",
             "kind": "DataContract",
             "id": identifier,
@@ -45,6 +47,10 @@ def make_contract(tmp_path: Path) -> MakeContract:
                 {"property": name, "value": value} for name, value in custom.items()
             ],
         }
+        document["schema"][0]["quality"] = list(quality)
+        if frequency is not None:
+            value, unit = frequency
+            document["slaProperties"] = [{"property": "frequency", "value": value, "unit": unit}]
         path = tmp_path / f"{identifier}.yaml"
         path.write_text(yaml.safe_dump(document, allow_unicode=True), encoding="utf-8")
         return load_contract(path)
@@ -91,3 +97,42 @@ def connection(warehouse_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A connection to an empty, migrated warehouse."""
     with psycopg.connect(warehouse_url, autocommit=True) as opened:
         yield opened
+
+
+Land = Callable[..., int]
+
+
+@pytest.fixture
+def land(connection: psycopg.Connection[Any]) -> Land:
+    """Put rows of plain values in a contract's raw table as one load would; the load's number."""
+    from psycopg import sql
+
+    from orchestration.catalogue_sync import _store
+    from sources.raw_table import ensure_raw_table
+
+    def put(
+        contract: Contract, rows: Sequence[Sequence[Any]], *, days_ago: float = 0, run: str = "r"
+    ) -> int:
+        _store(connection, contract, True)
+        ensure_raw_table(connection, contract)
+        loaded = connection.execute(
+            "insert into meta.carga (corrida_id, dataset, estado, modo, contrato_version, "
+            "contrato_sha256, inicio, fin, filas_leidas, filas_cargadas) "
+            "values (%s, %s, 'cargada', 'full', '1', 'x', now(), "
+            "now() - make_interval(secs => %s), %s, %s) returning carga_id",
+            [run, contract.id, days_ago * 86400, len(rows), len(rows)],
+        ).fetchone()
+        assert loaded is not None
+        names = [*(column.name for column in contract.columns), "_load_id"]
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                sql.SQL("insert into {} ({}) values ({})").format(
+                    sql.Identifier("raw", contract.landing_table),
+                    sql.SQL(", ").join(map(sql.Identifier, names)),
+                    sql.SQL(", ").join(sql.Placeholder() * len(names)),
+                ),
+                [[*row, loaded[0]] for row in rows],
+            )
+        return int(loaded[0])
+
+    return put

@@ -1,0 +1,52 @@
+"""A dataset is overdue when its last update is older than its contract promises."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+
+from expectations.freshness import TOLERANCE, check
+from orchestration.settings import DBT_PROJECT_DIR
+
+COLUMNS = [{"name": "id", "physicalType": "integer", "primaryKey": True}]
+
+
+@pytest.mark.parametrize(("days", "passed"), [(0, True), (8.3, True), (8.5, False)])
+def test_late_beyond_the_tolerance(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any], days: float, passed: bool
+) -> None:
+    contract = make_contract(COLUMNS, frequency=(1, "w"), freshnessSeverity="error")
+    land(contract, [(1,)], days_ago=days)
+
+    found = check(connection, contract)
+
+    assert found.paso is passed
+    assert (found.severidad, found.dimension) == ("bloqueante", "actualidad")
+    assert "cada 7 días" in found.explicacion
+
+
+def test_nothing_is_known_without_a_promise_or_a_load(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    promised = make_contract(COLUMNS, frequency=(1, "d"))
+    assert check(connection, promised).paso is None
+    land(promised, [(1,)])
+    assert check(connection, promised).paso is True
+    assert check(connection, make_contract(COLUMNS)).paso is None
+
+
+def test_a_read_without_news_updates_a_table(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    table = make_contract(COLUMNS, frequency=(1, "d"))
+    land(table, [(1,)], days_ago=9)
+    land(table, [])
+    assert check(connection, table).paso is True
+
+
+def test_the_tolerance_is_the_one_of_the_kpi() -> None:
+    project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
+    assert project["vars"]["tolerancia_frecuencia"] == TOLERANCE
