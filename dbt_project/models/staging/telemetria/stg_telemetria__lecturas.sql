@@ -20,7 +20,7 @@ origen as (
 
 limpio as (
     select
-        btrim(medidor_id) as medidor_id,
+        {{ 'medidor_id' if 'R-TEXTO-02' in reglas_apagadas() else 'btrim(medidor_id) as medidor_id' }},
         medidor_id as medidor_id_original,
         fecha_hora,
         case when unidad in ('L', 'l') then lectura::bigint else (lectura * 1000)::bigint end as lectura_l,
