@@ -1,11 +1,12 @@
-"""What follows the checks of every run: findings brought up to date, scores kept.
+"""What follows the checks of every run: findings brought up to date, scores and corrections kept.
 
 Belongs here: the step that every run takes after its checks. Does not belong here: the work itself
-(`expectations/findings/`, `expectations/scores.py`), or the commands (`cli/`).
+(`expectations/`), or the commands (`cli/`).
 """
 
 from __future__ import annotations
 
+from expectations.corrections import record_corrections
 from expectations.findings import Change, Project, synchronise
 from expectations.scores import record_scores
 from orchestration.dbt_project import data_test_names, relations
@@ -27,11 +28,12 @@ def project_facts() -> Project:
 
 
 def update_findings(warehouse: Warehouse, run_id: str) -> Change:
-    """Open, refresh and close findings by what the run found, and keep the scores it measured.
+    """Update findings by what the run found; keep what it measured and corrected.
 
     Raises what psycopg raises.
     """
     with warehouse.connect() as connection:
         change = synchronise(connection, run_id, project_facts())
         record_scores(connection, CITY_TIMEZONE.key)
+        record_corrections(connection)
     return change

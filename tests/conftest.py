@@ -25,7 +25,9 @@ def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Tests must not reach a city's systems through somebody's environment or `.env`."""
     patch = pytest.MonkeyPatch()
     for name in list(os.environ):
-        if name.startswith(("SOURCE_", "LUJAN_SMTP_", "LUJAN_DIGEST_")) or name in ("WAREHOUSE_URL", "CKAN_URL", "CKAN_TOKEN"):
+        if name.startswith(("SOURCE_", "LUJAN_SMTP_", "LUJAN_DIGEST_")) or name in (
+            "WAREHOUSE_URL", "CKAN_URL", "CKAN_TOKEN"
+        ):  # fmt: skip
             patch.delenv(name)
     empty = tmp_path_factory.mktemp("env") / "none.env"
     patch.setitem(settings_module.Settings.model_config, "env_file", empty)

@@ -37,7 +37,7 @@
 {#- Rules of corrections that leave a finding, per kind of field of campos_corregibles(). -#}
 {% macro reglas_de_campo() -%}
     {{ return({
-        'codigo': ['R-CODIGO-02'], 'protocolo': ['R-PROTOCOLO-02'], 'genero': ['R-GENERO-02'],
+        'codigo': ['R-CODIGO-02'], 'si_no': ['R-CODIGO-02'], 'protocolo': ['R-PROTOCOLO-02'], 'genero': ['R-GENERO-02'],
         'distrito': ['R-DISTRITO-02'], 'fecha': ['R-FECHA-02'], 'numero': ['R-NUMERO-02'], 'rango': ['R-RANGO-01'],
         'documento': ['R-DOCUMENTO-02'], 'coordenada': ['R-COORD-01', 'R-COORD-02']
     }) }}

@@ -121,6 +121,27 @@ def drift(
 
 
 @app.command()
+def corrections(
+    dataset: Annotated[
+        str | None, typer.Argument(help="Solo este conjunto, p. ej. mlc.proyectos.")
+    ] = None,
+    month: Annotated[
+        str | None, typer.Option("--month", help="Mes, aaaa-mm; por defecto, el actual.")
+    ] = None,
+    rules: Annotated[
+        bool, typer.Option("--rules", help="Muestra las reglas y cómo se vuelve atrás.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Un documento JSON, para otros programas.")
+    ] = False,
+) -> None:
+    """Muestra qué corrigió cada regla de limpieza en las filas que llegaron en un mes."""
+    from orchestration.cli.corrections import show_corrections
+
+    show_corrections(console, dataset, month, as_json=as_json, list_rules=rules)
+
+
+@app.command()
 def score(
     dataset: Annotated[
         str | None,

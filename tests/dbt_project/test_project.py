@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 import yaml
 
 from expectations.results import DIMENSIONS
@@ -85,11 +87,9 @@ def _calls_of_findings() -> dict[str, set[str]]:
 
 
 def test_the_score_knows_which_rules_look_at_which_table() -> None:
-    text = (DBT_PROJECT_DIR / "macros" / "puntaje.sql").read_text(encoding="utf-8")
-    body = text.split("macro reglas_de_hallazgo()")[1].split("return(")[1].split(") }}")[0]
-    listed = {table: set(rules) for table, rules in ast.literal_eval(body.strip()).items()}
+    listed = _dictionary("reglas_de_hallazgo", "puntaje.sql")
 
-    assert listed == _calls_of_findings()
+    assert {table: set(rules) for table, rules in listed.items()} == _calls_of_findings()
 
 
 def test_weights_of_the_score_add_up_and_are_those_of_the_six_dimensions() -> None:
@@ -100,3 +100,64 @@ def test_weights_of_the_score_add_up_and_are_those_of_the_six_dimensions() -> No
     assert set(rows) == set(DIMENSIONS)
     assert sum(float(row["peso"]) for row in rows.values()) == float(total["peso"]) == 100
     assert any(row["obligatoria"] == "true" for row in rows.values())
+
+
+def _dictionary(macro: str, file: str) -> dict[str, Any]:
+    """What a macro that only returns a dictionary holds."""
+    text = (DBT_PROJECT_DIR / "macros" / file).read_text(encoding="utf-8")
+    body = text.split(f"macro {macro}()")[1].split("return(")[1].split(") }}")[0]
+    loaded: dict[str, Any] = ast.literal_eval(body.strip())
+    return loaded
+
+
+def _seed_rules() -> dict[str, dict[str, str]]:
+    with (REFERENCE_DIR / "reglas_limpieza.csv").open(encoding="utf-8") as file:
+        return {row["regla_id"]: row for row in csv.DictReader(file)}
+
+
+def test_every_rule_of_the_project_is_on_the_list_and_every_listed_rule_is_used() -> None:
+    used = set()
+    for folder in ("models", "macros"):
+        for path in (DBT_PROJECT_DIR / folder).rglob("*.sql"):
+            used |= set(re.findall(r"R-[A-Z]+(?:-[A-Z]+)*-\d\d", path.read_text(encoding="utf-8")))
+
+    # Why a project is at risk is no rule about its data.
+    assert {rule for rule in used if not rule.startswith("R-RIESGO-")} == set(_seed_rules())
+
+
+def test_what_staging_corrects_is_what_the_list_calls_a_correction() -> None:
+    kinds = _dictionary("reglas_por_tipo", "correcciones.sql")
+    fields = _dictionary("campos_corregibles", "correcciones.sql")
+    seed = _seed_rules()
+
+    in_use = {kind for sheet in fields.values() for kind in sheet["campos"].values()}
+    applied = {rule for kind in in_use for rule in kinds[kind]}
+
+    assert in_use == set(kinds), "no kind of field is left over"
+    assert applied == {rule for rule, row in seed.items() if row["tipo"] == "correccion"}
+    macro = (DBT_PROJECT_DIR / "macros" / "correcciones.sql").read_text(encoding="utf-8")
+    body = macro.split("macro regla_de_correccion(")[1].split("{%- endmacro %}")[0]
+    assert set(re.findall(r"R-[A-Z]+-\d\d", body)) == applied
+
+
+def test_every_corrected_field_keeps_its_original_and_can_be_switched_back() -> None:
+    for model, sheet in _dictionary("campos_corregibles", "correcciones.sql").items():
+        (path,) = (DBT_PROJECT_DIR / "models" / "staging").rglob(f"{model}.sql")
+        text = path.read_text(encoding="utf-8").rpartition("\nselect\n")[2]
+        for field in sheet["campos"]:
+            assert f"{{{{ corregido('{model}', '{field}') }}}}," in text, (model, field)
+            assert f"    {field}_original,\n" in text, (model, field)
+
+
+@pytest.mark.parametrize("rule", ["R-FECHA-02", "R-CLAVE-01", "R-INVENTADA-01"])
+def test_a_rule_that_cannot_be_switched_off_is_refused_by_name(rule: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [dbt_executable(), "parse", "--project-dir", str(DBT_PROJECT_DIR),
+         "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(tmp_path / "target"),
+         "--log-path", str(tmp_path), "--no-use-colors",
+         "--vars", f"{{reglas_apagadas: [{rule}]}}"],
+        cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode != 0
+    assert f"reglas_apagadas: {rule} no se puede apagar" in done.stdout

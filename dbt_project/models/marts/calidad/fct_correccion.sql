@@ -14,6 +14,7 @@ valores as (
     select
         dataset,
         clave,
+        carga_id,
         columna,
         case when not sensible then antes end as valor_original,
         case when not sensible then despues end as valor_corregido,
@@ -49,6 +50,7 @@ consumos as (
     select
         coalesce(cargas.dataset, 'telemetria.lecturas')::text as dataset,
         horas.medidor_id || '|' || {{ hora_de_clave('horas.hora') }} as clave,
+        horas.carga_id,
         cambios.columna,
         cambios.valor_original,
         cambios.valor_corregido,
@@ -79,6 +81,7 @@ reunidos as (
     select
         dataset,
         clave,
+        carga_id,
         columna,
         valor_original,
         valor_corregido,
@@ -90,6 +93,7 @@ reunidos as (
     select
         dataset,
         clave,
+        carga_id,
         columna,
         valor_original,
         valor_corregido,
@@ -106,5 +110,6 @@ select
     valor_original,
     valor_corregido,
     queda_sin_dato,
-    regla_id
+    regla_id,
+    carga_id
 from reunidos

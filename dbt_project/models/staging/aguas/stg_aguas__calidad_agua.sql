@@ -42,17 +42,17 @@ limpio as (
 
 select
     muestra_id,
-    punto,
+    {{ corregido('stg_aguas__calidad_agua', 'punto') }},
     punto_original,
     zona_id,
     fecha_hora,
-    parametro,
+    {{ corregido('stg_aguas__calidad_agua', 'parametro') }},
     parametro_original,
-    valor,
+    {{ corregido('stg_aguas__calidad_agua', 'valor') }},
     valor_original,
-    unidad,
+    {{ corregido('stg_aguas__calidad_agua', 'unidad') }},
     unidad_original,
-    laboratorio,
+    {{ corregido('stg_aguas__calidad_agua', 'laboratorio') }},
     laboratorio_original,
     _load_id,
     {{ correcciones('stg_aguas__calidad_agua') }} as correcciones

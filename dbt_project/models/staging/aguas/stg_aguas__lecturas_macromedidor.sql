@@ -23,7 +23,7 @@ limpio as (
 select
     macromedidor_id,
     fecha,
-    volumen_m3,
+    {{ corregido('stg_aguas__lecturas_macromedidor', 'volumen_m3') }},
     volumen_m3_original,
     actualizado_en,
     _load_id,

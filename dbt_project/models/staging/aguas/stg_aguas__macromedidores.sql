@@ -31,14 +31,14 @@ limpio as (
 
 select
     macromedidor_id,
-    nombre,
+    {{ corregido('stg_aguas__macromedidores', 'nombre') }},
     nombre_original,
-    tipo,
+    {{ corregido('stg_aguas__macromedidores', 'tipo') }},
     tipo_original,
     zona_id,
-    latitud,
+    {{ corregido('stg_aguas__macromedidores', 'latitud') }},
     latitud_original,
-    longitud,
+    {{ corregido('stg_aguas__macromedidores', 'longitud') }},
     longitud_original,
     caudal_max_m3h,
     _load_id,

@@ -49,18 +49,18 @@ limpio as (
 
 select
     elemento_id,
-    tipo,
+    {{ corregido('stg_aguas__red_infraestructura', 'tipo') }},
     tipo_original,
-    nombre,
+    {{ corregido('stg_aguas__red_infraestructura', 'nombre') }},
     nombre_original,
     zona_id,
-    material,
+    {{ corregido('stg_aguas__red_infraestructura', 'material') }},
     material_original,
     diametro_mm,
     longitud_m,
-    anio_instalacion,
+    {{ corregido('stg_aguas__red_infraestructura', 'anio_instalacion') }},
     anio_instalacion_original,
-    estado,
+    {{ corregido('stg_aguas__red_infraestructura', 'estado') }},
     estado_original,
     _load_id,
     {{ correcciones('stg_aguas__red_infraestructura') }} as correcciones

@@ -29,11 +29,11 @@ limpio as (
 
 select
     zona_id,
-    nombre,
+    {{ corregido('stg_aguas__zonas', 'nombre') }},
     nombre_original,
-    cuenca,
+    {{ corregido('stg_aguas__zonas', 'cuenca') }},
     cuenca_original,
-    distrito,
+    {{ corregido('stg_aguas__zonas', 'distrito') }},
     distrito_original,
     _load_id,
     {{ correcciones('stg_aguas__zonas') }} as correcciones

@@ -29,12 +29,12 @@ limpio as (
 
 select
     tramite_id,
-    tipo,
+    {{ corregido('stg_citymis__tramites', 'tipo') }},
     tipo_original,
     secretaria_id,
     fecha_inicio,
     fecha_resolucion,
-    estado,
+    {{ corregido('stg_citymis__tramites', 'estado') }},
     estado_original,
     es_pedido_de_datos,
     _load_id,

@@ -23,9 +23,9 @@ limpio as (
 
 select
     eje_id,
-    nombre,
+    {{ corregido('stg_mlc__ejes', 'nombre') }},
     nombre_original,
-    descripcion,
+    {{ corregido('stg_mlc__ejes', 'descripcion') }},
     descripcion_original,
     orden,
     _load_id,

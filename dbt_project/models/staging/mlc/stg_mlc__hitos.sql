@@ -28,11 +28,11 @@ limpio as (
 select
     hito_id,
     proyecto_id,
-    nombre,
+    {{ corregido('stg_mlc__hitos', 'nombre') }},
     nombre_original,
     fecha_prevista,
     fecha_cumplido,
-    estado,
+    {{ corregido('stg_mlc__hitos', 'estado') }},
     estado_original,
     _load_id,
     {{ correcciones('stg_mlc__hitos') }} as correcciones

@@ -29,7 +29,7 @@ select
     indicador_id,
     periodo,
     valor,
-    fuente,
+    {{ corregido('stg_mlc__mediciones', 'fuente') }},
     fuente_original,
     registrado_en,
     _load_id,

@@ -28,7 +28,7 @@ select
     meta_id,
     indicador_id,
     proyecto_id,
-    descripcion,
+    {{ corregido('stg_mlc__metas', 'descripcion') }},
     descripcion_original,
     valor_objetivo,
     fecha_limite,

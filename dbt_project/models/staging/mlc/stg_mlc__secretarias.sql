@@ -29,11 +29,11 @@ limpio as (
 
 select
     secretaria_id,
-    nombre,
+    {{ corregido('stg_mlc__secretarias', 'nombre') }},
     nombre_original,
-    sigla,
+    {{ corregido('stg_mlc__secretarias', 'sigla') }},
     sigla_original,
-    responsable,
+    {{ corregido('stg_mlc__secretarias', 'responsable') }},
     responsable_original,
     activa,
     actualizado_en,

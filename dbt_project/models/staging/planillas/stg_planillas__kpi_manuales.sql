@@ -15,6 +15,7 @@ origen as (
 limpio as (
     select
         btrim(kpi_codigo) as kpi_codigo,
+        kpi_codigo as kpi_codigo_original,
         periodo,
         {{ numero_de_texto('valor') }} as valor,
         valor as valor_original,
@@ -29,13 +30,14 @@ limpio as (
 )
 
 select
-    kpi_codigo,
+    {{ corregido('stg_planillas__kpi_manuales', 'kpi_codigo') }},
+    kpi_codigo_original,
     periodo,
-    valor,
+    {{ corregido('stg_planillas__kpi_manuales', 'valor') }},
     valor_original,
-    fuente,
+    {{ corregido('stg_planillas__kpi_manuales', 'fuente') }},
     fuente_original,
-    cargado_por,
+    {{ corregido('stg_planillas__kpi_manuales', 'cargado_por') }},
     cargado_por_original,
     fecha_carga,
     _load_id,

@@ -21,7 +21,7 @@ origen as (
 
 limpio as (
     select
-        btrim(medidor_id) as medidor_id,
+        {{ 'medidor_id' if 'R-TEXTO-02' in reglas_apagadas() else 'btrim(medidor_id) as medidor_id' }},
         medidor_id as medidor_id_original,
         fecha_hora,
         {{ en_litros('lectura', 'unidad') }} as lectura_l,
