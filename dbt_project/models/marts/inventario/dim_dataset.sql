@@ -53,10 +53,12 @@ reunidos as (
         contratos.configurado,
         planilla.publicado as publicado_segun_planilla,
         cargas.ultima_carga,
-        coalesce(
-            least({{ dia_mendoza('cargas.ultima_carga') }}, {{ fecha_referencia() }}),
-            case when contratos.dataset is null then planilla.ultima_actualizacion end
-        ) as ultima_actualizacion
+        case
+            when contratos.dataset is null then planilla.ultima_actualizacion
+            -- `least` passes over a null: without a load there is no update.
+            when cargas.ultima_carga is not null
+                then least({{ dia_mendoza('cargas.ultima_carga') }}, {{ fecha_referencia() }})
+        end as ultima_actualizacion
     from (
         select
             dataset,
