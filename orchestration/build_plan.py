@@ -29,12 +29,15 @@ class BuildPlan:
     """What to select: everything, some selectors, or nothing at all.
 
     `reason` is for people; `newest_load` is the newest load the build will have seen.
+    `from_scratch`: incremental models are built whole, because their text changed or their last
+    build broke off, which may have been the one that was to bring a change into their old rows.
     """
 
     everything: bool
     selectors: tuple[str, ...]
     reason: str
     newest_load: int
+    from_scratch: bool = False
 
     @property
     def nothing(self) -> bool:
@@ -57,7 +60,7 @@ def plan_build(
     missing = [name for name in relations() if name not in built]
     if missing or any(sha != fingerprint for _, sha, _ in built.values()):
         why = "primera construcción" if not built else "cambió el proyecto dbt"
-        return BuildPlan(True, (), why, newest)
+        return BuildPlan(True, (), why, newest, from_scratch=True)
     selectors = [f"{unique_id}+" for unique_id in _changed_sources(connection, built)]
     selectors += [
         f"{_selector(name)}+" for name, (state, _, _) in sorted(built.items()) if state != "ok"
@@ -67,7 +70,11 @@ def plan_build(
         selectors.append(f"{_selector(_MEASUREMENTS)}+")
     selectors += [_selector(mart) for mart in sorted(exports_behind)]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
-    return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest)
+    broken = any(
+        state != "ok" and relations()[name]["config"].get("materialized") == "incremental"
+        for name, (state, _, _) in built.items()
+    )
+    return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest, from_scratch=broken)
 
 
 def newest_changes(connection: Connection) -> dict[str, int]:

@@ -13,6 +13,12 @@ horas as (
     from {{ ref('fct_consumo_horario') }}
 ),
 
+futuras as (
+    select coalesce(sum(lecturas_descartadas), 0) as lecturas
+    from {{ ref('fct_decision_lectura') }}
+    where regla_id = 'R-AGUA-12'
+),
+
 niveles as (
     select
         'dia' as nivel,
@@ -33,10 +39,11 @@ niveles as (
 select
     'lecturas' as nivel,
     crudas.lecturas as esperado,
-    horas.lecturas as obtenido
+    horas.lecturas + futuras.lecturas as obtenido
 from crudas
 cross join horas
-where crudas.lecturas <> horas.lecturas
+cross join futuras
+where crudas.lecturas <> horas.lecturas + futuras.lecturas
 union all
 select
     niveles.nivel,

@@ -132,13 +132,17 @@ def dbt_models() -> AssetsDefinition:
                 context.log.info(f"Nada que construir: {plan.reason}.")
                 observer().finished("dbt", "dbt", "sin_cambios")
                 return
-            yield from _run(context, dbt, chosen, plan.newest_load)
+            yield from _run(context, dbt, chosen, plan.newest_load, plan.from_scratch)
 
     return build
 
 
 def _run(
-    context: AssetExecutionContext, dbt: DbtCliResource, selectors: Sequence[str], newest_load: int
+    context: AssetExecutionContext,
+    dbt: DbtCliResource,
+    selectors: Sequence[str],
+    newest_load: int,
+    from_scratch: bool,
 ) -> Iterator[Any]:
     watch = observer()
     warehouse = locate()
@@ -149,6 +153,8 @@ def _run(
     arguments = ["build"]
     if selectors:
         arguments += ["--select", " ".join(selectors)]
+    if from_scratch:
+        arguments.append("--full-refresh")
     invocation = dbt.cli(arguments, context=context, raise_on_error=False)
     watch.started("dbt", "dbt")
     try:

@@ -22,10 +22,10 @@ padron as (
 con_lecturas as (
     select
         medidor_id,
-        min(dia) as primer_dia,
+        min(primer_dia) as primer_dia,
         max(ultima_lectura) as ultima_lectura,
         sum(lecturas_descartadas) as lecturas_descartadas
-    from {{ ref('fct_consumo_diario') }}
+    from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 )
 

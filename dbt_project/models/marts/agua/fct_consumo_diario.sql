@@ -1,44 +1,116 @@
+{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
+{% if not execute -%}
+    {%- do ref('int_agua__cambios_lecturas') -%}
+    {%- do source('meta', 'avance_modelo') -%}
+{%- endif %}
 {{ config(
+    materialized='incremental',
+    incremental_strategy='por_dia',
+    on_schema_change='fail',
+    meta={'columna': 'dia'},
     pre_hook=memoria_de_trabajo('256MB'),
+    post_hook='{{ anotar_avance() }}',
     indexes=[{'columns': ['medidor_id', 'dia'], 'unique': true}]
 ) }}
 
+{#-
+    A day adds the hours that were read and its part of the gaps (fct_consumo_estimado), which is shown
+    apart in litros_en_huecos. A day without a single reading inside a gap has only estimated litres.
+-#}
+-- The text of the incremental build is put together from macros.
+-- noqa: disable=LT01,LT02,LT05,RF01
 with
-horas as (
+{% if is_incremental() -%}
+{{ dias_afectados(this, ref('fct_consumo_horario')) }},
+{%- endif %}
+
+leidas as (
+    select
+        consumo.medidor_id,
+        {{ dia_mendoza('consumo.hora') }} as dia,
+        case when (consumo.regla_id is distinct from 'R-AGUA-09') then consumo.consumo_litros end as litros_medidos,
+        consumo.consumo_litros,
+        consumo.estimado,
+        consumo.ultima_lectura,
+        consumo.lecturas_descartadas,
+        consumo.lecturas_en_conflicto,
+        consumo.bateria_mv,
+        consumo.carga_id,
+        case
+            when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.segundos > 0
+                then consumo.consumo_litros * 3600.0::double precision / consumo.segundos
+        end as caudal_lh,
+        case when consumo.regla_id is null and consumo.lecturas = 1 then consumo.segundos - 3600 end as desvio_s
+    from {{ ref('fct_consumo_horario') }} as consumo
+    {%- if is_incremental() %}
+    inner join dias_afectados
+        on
+            consumo.medidor_id = dias_afectados.medidor_id
+            and consumo.hora >= {{ inicio_dia('dias_afectados.dia') }}
+            and consumo.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {%- endif %}
+),
+
+por_dia as (
     select
         medidor_id,
-        {{ dia_mendoza('hora') }} as dia,
-        consumo_litros,
-        regla_id,
-        estimado,
-        ultima_lectura,
-        lecturas_descartadas,
-        lecturas_en_conflicto,
-        bateria_mv,
-        carga_id,
-        case
-            when (regla_id is distinct from 'R-AGUA-09') and not estimado and segundos > 0
-                then consumo_litros * 3600.0::double precision / segundos
-        end as caudal_lh
-    from {{ ref('fct_consumo_horario') }}
+        dia,
+        sum(litros_medidos) as litros_medidos,
+        count(consumo_litros)::smallint as horas_con_lectura,
+        count(*) filter (where consumo_litros > 0)::smallint as horas_sin_cero,
+        count(*) filter (where estimado)::smallint as horas_estimadas,
+        count(caudal_lh)::smallint as horas_medidas,
+        min(caudal_lh)::numeric(12, 1) as caudal_minimo_lh,
+        max(caudal_lh)::numeric(12, 1) as caudal_maximo_lh,
+        sum(desvio_s)::integer as desvio_reloj_s,
+        sum(lecturas_descartadas)::integer as lecturas_descartadas,
+        sum(lecturas_en_conflicto)::integer as lecturas_en_conflicto,
+        min(bateria_mv)::integer as bateria_minima_mv,
+        max(ultima_lectura) as ultima_lectura,
+        max(carga_id) as carga_id
+    from leidas
+    group by medidor_id, dia
+),
+
+repartidas as (
+    select
+        estimado.medidor_id,
+        {{ dia_mendoza('estimado.hora') }} as dia,
+        sum(estimado.consumo_litros) as litros_en_huecos,
+        count(*)::smallint as horas_en_huecos,
+        max(estimado.carga_id) as carga_id
+    from {{ ref('fct_consumo_estimado') }} as estimado
+    {%- if is_incremental() %}
+    inner join dias_afectados
+        on
+            estimado.medidor_id = dias_afectados.medidor_id
+            and estimado.hora >= {{ inicio_dia('dias_afectados.dia') }}
+            and estimado.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {%- endif %}
+    group by estimado.medidor_id, {{ dia_mendoza('estimado.hora') }}
 )
 
 select
-    medidor_id,
-    dia,
-    sum(consumo_litros) as litros,
-    coalesce(sum(consumo_litros) filter (where regla_id = 'R-AGUA-09'), 0) as litros_en_huecos,
-    count(consumo_litros)::smallint as horas_con_lectura,
-    count(*) filter (where consumo_litros > 0)::smallint as horas_sin_cero,
-    count(*) filter (where estimado)::smallint as horas_estimadas,
-    count(caudal_lh)::smallint as horas_medidas,
-    min(caudal_lh)::numeric(12, 1) as caudal_minimo_lh,
-    max(caudal_lh)::numeric(12, 1) as caudal_maximo_lh,
-    sum(lecturas_descartadas)::integer as lecturas_descartadas,
-    sum(lecturas_en_conflicto)::integer as lecturas_en_conflicto,
-    min(bateria_mv)::integer as bateria_minima_mv,
-    max(ultima_lectura) as ultima_lectura,
-    max(carga_id) as carga_id
-from horas
-group by medidor_id, dia
+    coalesce(por_dia.medidor_id, repartidas.medidor_id) as medidor_id,
+    coalesce(por_dia.dia, repartidas.dia) as dia,
+    case
+        when por_dia.litros_medidos is not null or repartidas.litros_en_huecos is not null
+            then coalesce(por_dia.litros_medidos, 0) + coalesce(repartidas.litros_en_huecos, 0)
+    end as litros,
+    coalesce(repartidas.litros_en_huecos, 0) as litros_en_huecos,
+    coalesce(repartidas.horas_en_huecos, 0)::smallint as horas_en_huecos,
+    coalesce(por_dia.horas_con_lectura, 0)::smallint as horas_con_lectura,
+    coalesce(por_dia.horas_sin_cero, 0)::smallint as horas_sin_cero,
+    coalesce(por_dia.horas_estimadas, 0)::smallint as horas_estimadas,
+    coalesce(por_dia.horas_medidas, 0)::smallint as horas_medidas,
+    por_dia.caudal_minimo_lh,
+    por_dia.caudal_maximo_lh,
+    por_dia.desvio_reloj_s,
+    coalesce(por_dia.lecturas_descartadas, 0)::integer as lecturas_descartadas,
+    coalesce(por_dia.lecturas_en_conflicto, 0)::integer as lecturas_en_conflicto,
+    por_dia.bateria_minima_mv,
+    por_dia.ultima_lectura,
+    greatest(por_dia.carga_id, repartidas.carga_id) as carga_id
+from por_dia
+full outer join repartidas on por_dia.medidor_id = repartidas.medidor_id and por_dia.dia = repartidas.dia
 order by medidor_id, dia

@@ -1,15 +1,13 @@
 {#- Grouped from meters and not from accounts: meters without an account still belong to a zone. -#}
 with
-dias as (
+meses as (
     select
-        diario.medidor_id,
-        medidores.cuenta_id,
-        medidores.zona_id,
-        date_trunc('month', diario.dia)::date as mes,
-        diario.litros,
-        diario.horas_con_lectura
-    from {{ ref('fct_consumo_diario') }} as diario
-    left join {{ ref('int_agua__medidores') }} as medidores on diario.medidor_id = medidores.medidor_id
+        zona_id,
+        cuenta_id,
+        mes,
+        litros,
+        dias_con_lectura
+    from {{ ref('fct_consumo_mensual_medidor') }}
 ),
 
 por_cuenta as (
@@ -18,8 +16,8 @@ por_cuenta as (
         mes,
         cuenta_id,
         coalesce(sum(litros), 0) as litros,
-        count(*) filter (where horas_con_lectura > 0) as dias_medidos
-    from dias
+        coalesce(sum(dias_con_lectura), 0) as dias_medidos
+    from meses
     group by zona_id, mes, cuenta_id
 )
 

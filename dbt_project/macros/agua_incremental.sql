@@ -1,0 +1,198 @@
+{#-
+    What a load changes in the water models: which meter-days, and which readings have to be read again.
+
+    int_agua__cambios_lecturas lists the meter-days whose readings changed, in numbered batches. A model
+    that follows it recomputes those days and their neighbours, replaces exactly them (strategy `por_dia`)
+    and notes the batch it got to in meta.avance_modelo, in the transaction that writes its rows.
+
+    Neighbours: a reading is judged by the two readings before it and the one after it, and the volume of
+    a gap is spread over the days between its ends. So a changed day reaches back to the day of the second
+    reading hour before it and forward to that of the second one after it, however far away they are.
+    They are looked up in fct_consumo_horario by meter and hour (its key), never in raw: raw is read only
+    between the first and the last hour that is needed.
+-#}
+
+{#- Start of a day of Mendoza. -#}
+{% macro inicio_dia(dia) -%}
+    (({{ dia }})::timestamp at time zone '{{ var("zona_horaria") }}')
+{%- endmacro %}
+
+
+{#- Condition on batches of changes that `modelo` has not incorporated yet. -#}
+{% macro lote_pendiente(modelo) -%}
+    cambios.lote > coalesce((
+        select avance.ultimo_lote
+        from {{ source('meta', 'avance_modelo') }} as avance
+        where avance.modelo = '{{ modelo.schema }}.{{ modelo.identifier }}'
+    ), 0)
+{%- endmacro %}
+
+
+{#- Earliest or latest hour of a meter on one side of a moment: two steps give the second neighbour. -#}
+{% macro hora_vecina(historia, medidor, momento, hacia) -%}
+    (
+        select {{ 'max' if hacia == 'atras' else 'min' }}(vecinas.hora)
+        from {{ historia }} as vecinas
+        where vecinas.medidor_id = {{ medidor }} and vecinas.hora {{ '<' if hacia == 'atras' else '>=' }} {{ momento }}
+    )
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `dias_afectados` (medidor_id, dia): what `modelo` has to recompute.
+    dias_despues: SQL integer, for models in which a day weighs on later ones.
+-#}
+{% macro dias_afectados(modelo, historia, dias_despues='0') -%}
+cambiados as (
+    select distinct
+        cambios.medidor_id,
+        cambios.dia
+    from {{ ref('int_agua__cambios_lecturas') }} as cambios
+    where cambios.tipo = 'dia' and {{ lote_pendiente(modelo) }}
+),
+
+primeros_vecinos as (
+    select
+        cambiados.medidor_id,
+        cambiados.dia,
+        {{ hora_vecina(historia, 'cambiados.medidor_id', inicio_dia('cambiados.dia'), 'atras') }} as anterior,
+        {{ hora_vecina(historia, 'cambiados.medidor_id', inicio_dia('cambiados.dia + 1'), 'adelante') }} as siguiente
+    from cambiados
+),
+
+alcances as (
+    select
+        medidor_id,
+        coalesce(
+            {{ dia_mendoza(hora_vecina(historia, 'primeros_vecinos.medidor_id', 'primeros_vecinos.anterior', 'atras')) }},
+            {{ dia_mendoza('anterior') }},
+            dia
+        ) as desde,
+        coalesce(
+            {{ dia_mendoza(hora_vecina(
+                historia, 'primeros_vecinos.medidor_id', "primeros_vecinos.siguiente + interval '1 hour'", 'adelante'
+            )) }},
+            {{ dia_mendoza('siguiente') }},
+            dia
+        ) + {{ dias_despues }} as hasta
+    from primeros_vecinos
+),
+
+dias_afectados as (
+    select distinct
+        alcances.medidor_id,
+        dias.dia::date as dia
+    from alcances
+    cross join lateral generate_series(alcances.desde::timestamp, alcances.hasta::timestamp, interval '1 day') as dias (dia)
+)
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `ventanas`: runs of affected days, and the wider stretch in which the neighbours of
+    their readings lie. `ventana` tells the runs of one meter apart.
+-#}
+{% macro ventanas_de_lectura(historia) -%}
+numerados_por_dia as (
+    select
+        medidor_id,
+        dia,
+        dia - (row_number() over (partition by medidor_id order by dia))::integer as isla
+    from dias_afectados
+),
+
+islas as (
+    select
+        medidor_id,
+        min(dia) as ventana,
+        {{ inicio_dia('min(dia)') }} as desde,
+        {{ inicio_dia('max(dia) + 1') }} as hasta
+    from numerados_por_dia
+    group by medidor_id, isla
+),
+
+islas_con_vecina as (
+    select
+        medidor_id,
+        ventana,
+        desde,
+        hasta,
+        {{ hora_vecina(historia, 'islas.medidor_id', 'islas.desde', 'atras') }} as anterior,
+        {{ hora_vecina(historia, 'islas.medidor_id', 'islas.hasta', 'adelante') }} as siguiente
+    from islas
+),
+
+ventanas as (
+    select
+        medidor_id,
+        ventana,
+        desde,
+        hasta,
+        coalesce(
+            {{ hora_vecina(historia, 'islas_con_vecina.medidor_id', 'islas_con_vecina.anterior', 'atras') }},
+            anterior,
+            desde
+        ) as leer_desde,
+        coalesce(siguiente + interval '1 hour', hasta) as leer_hasta
+    from islas_con_vecina
+)
+{%- endmacro %}
+
+
+{#-
+    Strategy `por_dia`: takes the affected meter-days out of the target and puts the new rows in, so that
+    days that lost all their readings go away too. meta.columna is 'hora', 'dia' or 'mes'.
+-#}
+{% macro get_incremental_por_dia_sql(arg_dict) -%}
+    {%- set destino = arg_dict['target_relation'] -%}
+    {%- set columnas = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set meta = config.get('meta') -%}
+    {%- set historia = destino if meta['columna'] == 'hora' and meta['es_historia'] else ref('fct_consumo_horario') -%}
+    set local enable_nestloop to default;
+    with
+    {{ dias_afectados(this, historia, dias_despues=dias_despues(meta['regla_dias_despues'])) }}
+    delete from {{ destino }} as viejas
+    using dias_afectados
+    where
+        viejas.medidor_id = dias_afectados.medidor_id
+        {%- if meta['columna'] == 'hora' %}
+        and viejas.hora >= {{ inicio_dia('dias_afectados.dia') }}
+        and viejas.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+        {%- elif meta['columna'] == 'mes' %}
+        and viejas.mes = date_trunc('month', dias_afectados.dia::timestamp)::date
+        {%- else %}
+        and viejas.dia = dias_afectados.dia
+        {%- endif %};
+    insert into {{ destino }} ({{ columnas }})
+    select {{ columnas }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{#- Days that a day weighs on: parameter dias_de_historia of a rule; none without a rule. -#}
+{% macro dias_despues(regla=none) -%}
+    {{ umbral_agua(regla, 'dias_de_historia') ~ '::integer' if regla else '0' }}
+{%- endmacro %}
+
+
+{#- Pre-hook: the planner guesses few windows and would read raw once for each of them. -#}
+{% macro sin_bucles_anidados() -%}
+    {%- if is_incremental() -%} set local enable_nestloop = off {%- else -%} select 1 {%- endif -%}
+{%- endmacro %}
+
+
+{#- Post-hook: the newest batch that this model now contains. -#}
+{% macro anotar_avance() -%}
+    insert into {{ source('meta', 'avance_modelo') }} as avance (modelo, ultimo_lote)
+    select '{{ this.schema }}.{{ this.identifier }}', coalesce(max(lote), 0)
+    from {{ ref('int_agua__cambios_lecturas') }}
+    on conflict (modelo) do update set ultimo_lote = excluded.ultimo_lote, actualizado_en = now()
+{%- endmacro %}
+
+
+{#- Pre-hook of the list of changes: days that every model has incorporated are of no more use. -#}
+{% macro podar_cambios() -%}
+    {%- if is_incremental() -%}
+    delete from {{ this }}
+    where tipo = 'dia' and lote <= (select min(ultimo_lote) from {{ source('meta', 'avance_modelo') }})
+    {%- else -%} select 1 {%- endif -%}
+{%- endmacro %}

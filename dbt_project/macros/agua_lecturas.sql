@@ -1,0 +1,269 @@
+{#- Readings side by side with their neighbours, and what the rules make of each of them. -#}
+
+{% macro columnas_de_lectura() -%}
+    medidor_id,
+    hora,
+    fecha_hora,
+    lectura_l,
+    consumo_intervalo_l,
+    estimada,
+    bateria_mv,
+    _load_id,
+    modulo_litros,
+    multiplicador,
+    maximo_lh,
+    fecha_instalacion,
+    descartadas,
+    en_conflicto,
+    fecha_hora_1,
+    lectura_1,
+    estimada_1,
+    fecha_hora_2,
+    lectura_2,
+    lectura_siguiente
+{%- endmacro %}
+
+
+{#-
+    A reading is in the future (R-AGUA-12) when it is dated later than the load that brought it, plus a
+    tolerance. The load's own clock and not today's: what was set aside once stays so in every rebuild.
+    The sample is dated by its reference day.
+-#}
+{% macro limite_de_futuro(fin_de_carga) -%}
+    {%- set dia = var('fecha_referencia') or env_var('DBT_FECHA_REFERENCIA', '') -%}
+    {%- set reloj = "greatest(" ~ fin_de_carga ~ ", timestamptz '" ~ dia ~ "' + interval '1 day')" if dia else fin_de_carga -%}
+    ({{ reloj }} + make_interval(hours => {{ umbral_agua('R-AGUA-12', 'tolerancia_h') }}::integer))
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `lecturas_con_vecinas`: one row per meter and moment. With `ventanas` (a CTE of that
+    name: medidor_id, ventana, leer_desde, leer_hasta) only the readings of those stretches, each stretch
+    by itself.
+
+    Of several readings of one meter and moment the measured one wins over the estimated one, then the
+    lowest register: the choice depends on values only, never on the order in which files arrived.
+    Readings dated in the future are left out before neighbours are looked at.
+-#}
+{% macro lecturas_con_vecinas(ventanas=false) -%}
+{%- set tramo = 'medidor_id, ventana' if ventanas else 'medidor_id' -%}
+medidores as (
+    select
+        medidor_id,
+        modulo_litros,
+        multiplicador,
+        maximo_lh,
+        fecha_instalacion
+    from {{ ref('int_agua__medidores') }}
+),
+
+limites_de_fecha as (
+    select
+        cargas.carga_id,
+        {{ limite_de_futuro('cargas.fin') }} as hasta
+    from {{ source('meta', 'carga') }} as cargas
+),
+
+lecturas as (
+    select
+        crudas.medidor_id,
+        {%- if ventanas %}
+        ventanas.ventana,
+        {%- endif %}
+        date_bin('1 hour', crudas.fecha_hora, timestamptz '2000-01-01 00:00:00+00') as hora,
+        crudas.fecha_hora,
+        crudas.lectura_l,
+        crudas.consumo_intervalo_l,
+        crudas.estimada,
+        crudas.bateria_mv,
+        crudas._load_id,
+        medidores.modulo_litros,
+        medidores.fecha_instalacion,
+        coalesce(medidores.multiplicador, 1) as multiplicador,
+        coalesce(
+            medidores.maximo_lh, {{ umbral_agua('R-AGUA-06', 'maximo_lh') }}::double precision
+        ) as maximo_lh
+    from {{ ref('stg_telemetria__lecturas') }} as crudas
+    {%- if ventanas %}
+    inner join ventanas
+        on
+            crudas.medidor_id = ventanas.medidor_id
+            and crudas.fecha_hora >= ventanas.leer_desde
+            and crudas.fecha_hora < ventanas.leer_hasta
+    {%- endif %}
+    left join medidores on crudas.medidor_id = medidores.medidor_id
+    left join limites_de_fecha on crudas._load_id = limites_de_fecha.carga_id
+    where
+        crudas.medidor_id is not null
+        and crudas.fecha_hora is not null
+        and crudas.lectura_l is not null
+        and crudas.fecha_hora <= coalesce(limites_de_fecha.hasta, 'infinity')
+        {%- if ventanas %}
+        and crudas.fecha_hora >= (select min(leer_desde) from ventanas)
+        and crudas.fecha_hora < (select max(leer_hasta) from ventanas)
+        {%- endif %}
+),
+
+numeradas as (
+    select
+        *,
+        row_number() over mismo_momento as orden,
+        (count(*) over mismo_momento)::integer - 1 as descartadas,
+        last_value(lectura_l) over mismo_momento as ultima_copia_l
+    from lecturas
+    window
+        mismo_momento as (
+            partition by {{ tramo }}, hora, fecha_hora
+            order by estimada, lectura_l, _load_id
+            rows between unbounded preceding and unbounded following
+        )
+),
+
+lecturas_con_vecinas as (
+    select
+        medidor_id,
+        {%- if ventanas %}
+        ventana,
+        {%- endif %}
+        hora,
+        fecha_hora,
+        lectura_l,
+        consumo_intervalo_l,
+        estimada,
+        bateria_mv,
+        _load_id,
+        modulo_litros,
+        multiplicador,
+        maximo_lh,
+        fecha_instalacion,
+        descartadas,
+        ultima_copia_l <> lectura_l as en_conflicto,
+        lag(fecha_hora) over vecinas as fecha_hora_1,
+        lag(lectura_l) over vecinas as lectura_1,
+        lag(estimada) over vecinas as estimada_1,
+        lag(fecha_hora, 2) over vecinas as fecha_hora_2,
+        lag(lectura_l, 2) over vecinas as lectura_2,
+        lead(lectura_l) over vecinas as lectura_siguiente
+    from numeradas
+    where orden = 1
+    window vecinas as (partition by {{ tramo }} order by hora, fecha_hora)
+)
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `consumos`: the readings of `origen` (columns of columnas_de_lectura) with their volume
+    and the rule behind it. The volume between two readings belongs to the hour of the second.
+    Rules, in the order in which they are tried (thresholds in reglas_agua):
+      R-AGUA-01 first reading                      → unknown
+      R-AGUA-08 the previous reading was isolated  → difference with the one before it
+      R-AGUA-04, 06, 07 this reading is isolated   → unknown (its successor recovers the volume)
+      R-AGUA-20 meter exchanged in between         → unknown
+      R-AGUA-05 register rollover, when plausible  → difference + 10^dials m3
+      R-AGUA-04 negative difference                → unknown
+      R-AGUA-06 more than the connection can pass  → unknown
+      R-AGUA-09 longer than the admitted interval  → volume kept, its hour is not known
+    Nearly every reading is in order with its neighbours and moderate: that case is asked first.
+    A reading is isolated when it does not fit between its neighbours and they do fit each other.
+    Readings are whole litres and sums are of int4: PostgreSQL adds those four times faster than numeric.
+-#}
+{% macro lecturas_validadas(origen) -%}
+diferencias as (
+    select
+        medidor_id,
+        hora,
+        fecha_hora,
+        consumo_intervalo_l,
+        bateria_mv,
+        _load_id,
+        modulo_litros,
+        multiplicador,
+        maximo_lh,
+        descartadas,
+        en_conflicto,
+        estimada or coalesce(estimada_1, false) as estimado,
+        lectura_l,
+        lectura_1,
+        fecha_hora_1,
+        lectura_1 is null as es_primera,
+        fecha_instalacion between {{ dia_mendoza('fecha_hora_1') }} and {{ dia_mendoza('fecha_hora') }} as es_recambio,
+        lectura_2 <= lectura_1 and lectura_1 <= lectura_l and lectura_l <= lectura_siguiente as es_monotona,
+        lectura_l >= lectura_2 and (lectura_1 < lectura_2 or lectura_1 > lectura_l) as anterior_aislada,
+        lectura_siguiente >= lectura_1
+        and (lectura_l < lectura_1 or lectura_l > lectura_siguiente) as aislada,
+        (lectura_l - lectura_1) * multiplicador as diferencia_l,
+        (lectura_l - lectura_2) * multiplicador as diferencia_2_l,
+        date_part('epoch', fecha_hora - fecha_hora_1)::integer as segundos_1,
+        date_part('epoch', fecha_hora - fecha_hora_2)::integer as segundos_2
+    from {{ origen }}
+),
+
+-- What the connection can pass between two readings; less than an hour counts as one, since meters
+-- send in bursts. The second bound keeps every volume an int4.
+maximos as (
+    select
+        *,
+        least(maximo_lh * greatest(segundos_1, 3600) / 3600, 1e9::double precision) as maximo_l,
+        least(maximo_lh * greatest(segundos_2, 3600) / 3600, 1e9::double precision) as maximo_2_l
+    from diferencias
+),
+
+validadas as (
+    select
+        *,
+        case
+            when
+                es_monotona
+                and segundos_1 <= (3600 * {{ umbral_agua('R-AGUA-09', 'intervalo_maximo_h') }})::integer
+                and diferencia_l <= maximo_l
+                then null
+            when es_primera then 'R-AGUA-01'
+            when anterior_aislada
+                then
+                    case
+                        when diferencia_2_l <= maximo_2_l then 'R-AGUA-08'
+                        else 'R-AGUA-06'
+                    end
+            when aislada
+                then
+                    case
+                        when diferencia_l < 0 then 'R-AGUA-04'
+                        when diferencia_l > maximo_l then 'R-AGUA-06'
+                        else 'R-AGUA-07'
+                    end
+            when es_recambio and (diferencia_l < 0 or diferencia_l > maximo_l) then 'R-AGUA-20'
+            when diferencia_l < 0
+                then
+                    case
+                        when
+                            (diferencia_l + modulo_litros * multiplicador) between 0 and maximo_l
+                            then 'R-AGUA-05'
+                        else 'R-AGUA-04'
+                    end
+            when diferencia_l > maximo_l then 'R-AGUA-06'
+            when segundos_1 > (3600 * {{ umbral_agua(
+                'R-AGUA-09',
+                'intervalo_maximo_h'
+            ) }})::integer then 'R-AGUA-09'
+        end as regla_id
+    from maximos
+),
+
+-- The simple form of CASE: its argument is a long expression and is evaluated once per row.
+consumos as (
+    select
+        *,
+        case coalesce(regla_id, 'R-AGUA-09')
+            when 'R-AGUA-09' then diferencia_l::integer
+            when 'R-AGUA-05'
+                then (diferencia_l + modulo_litros * multiplicador)::integer
+            when 'R-AGUA-08' then diferencia_2_l::integer
+        end as consumo_l,
+        case coalesce(regla_id, 'R-AGUA-09')
+            when 'R-AGUA-09' then segundos_1
+            when 'R-AGUA-05' then segundos_1
+            when 'R-AGUA-08' then segundos_2
+        end as segundos
+    from validadas
+)
+{%- endmacro %}

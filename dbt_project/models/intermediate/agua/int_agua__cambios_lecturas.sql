@@ -1,0 +1,186 @@
+{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
+{% if not execute -%}
+    {%- do ref('stg_telemetria__lecturas') -%}
+    {%- do source('meta', 'avance_modelo') -%}
+    {%- do source('meta', 'archivo') -%}
+    {%- do source('raw', '_historial') -%}
+{%- endif %}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='append',
+    full_refresh=false,
+    pre_hook='{{ podar_cambios() }}'
+) }}
+
+{#-
+    Append-only list of what changed in the readings, in numbered batches (`lote`):
+      tipo 'carga'    a load that has been looked at
+      tipo 'medidor'  the values of a meter that its consumption depends on, as last seen
+      tipo 'dia'      a meter-day whose readings changed: brought, removed or revised by a load, or of a
+                      meter whose values changed
+    Loads are remembered one by one and not by the highest number: numbers are given before commits, so a
+    lower one may appear later. The first batch lists no days: there is nothing built to be corrected.
+    It is never rebuilt, or a model that failed would lose what it still has to incorporate.
+-#}
+-- The text of the incremental build is put together from macros.
+-- noqa: disable=LT01,LT02,LT05,RF01
+with
+nuevas as (
+    select cargas.carga_id
+    from {{ source('meta', 'carga') }} as cargas
+    inner join {{ source('meta', 'contrato') }} as contratos on cargas.dataset = contratos.dataset
+    where
+        contratos.tabla_raw = 'raw.telemetria__lecturas'
+        and cargas.estado = 'cargada'
+        {%- if is_incremental() %}
+        and not exists (
+            select 1
+            from {{ this }} as vistas
+            where vistas.tipo = 'carga' and vistas.carga_id = cargas.carga_id
+        )
+        {%- endif %}
+),
+
+huellas as (
+    select
+        medidor_id,
+        concat_ws('|', modulo_litros, multiplicador, maximo_lh, fecha_instalacion) as huella
+    from {{ ref('int_agua__medidores') }}
+),
+
+{% if is_incremental() -%}
+vistos as (
+    select distinct on (medidor_id)
+        medidor_id,
+        huella
+    from {{ this }}
+    where tipo = 'medidor'
+    order by medidor_id asc, lote desc
+),
+{%- endif %}
+
+medidores_nuevos as (
+    select
+        {%- if is_incremental() %}
+        coalesce(huellas.medidor_id, vistos.medidor_id) as medidor_id,
+        coalesce(huellas.huella, '') as huella
+        {%- else %}
+        huellas.medidor_id,
+        huellas.huella
+        {%- endif %}
+    from huellas
+    {%- if is_incremental() %}
+    full outer join vistos on huellas.medidor_id = vistos.medidor_id
+    where coalesce(vistos.huella, '') <> coalesce(huellas.huella, '')
+    {%- endif %}
+),
+
+{% if is_incremental() -%}
+-- Where the rows of the new loads lie; a load that says nothing of it has raw looked through.
+rango as (
+    select
+        min(coalesce(archivos.desde::timestamptz, '-infinity')) as desde,
+        max(coalesce(archivos.hasta::timestamptz, 'infinity')) as hasta
+    from nuevas
+    left join {{ source('meta', 'archivo') }} as archivos
+        on nuevas.carga_id = archivos.carga_id and archivos.rango_columna = 'fecha_hora'
+),
+
+llegadas as (
+    select
+        lecturas._load_id as carga_id,
+        lecturas.medidor_id,
+        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+    from {{ ref('stg_telemetria__lecturas') }} as lecturas
+    where
+        lecturas._load_id in (select nuevas.carga_id from nuevas)
+        and lecturas.fecha_hora >= (select rango.desde from rango)
+        and lecturas.fecha_hora <= (select rango.hasta from rango)
+),
+
+-- Rows that the new loads took out of raw or replaced, as they were.
+retiradas as (
+    select
+        historial.carga_id,
+        btrim(historial.fila ->> 'medidor_id') as medidor_id,
+        {{ dia_mendoza("(historial.fila ->> 'fecha_hora')::timestamptz") }} as dia
+    from {{ source('raw', '_historial') }} as historial
+    inner join nuevas on historial.carga_id = nuevas.carga_id
+),
+
+de_medidores as (
+    select
+        null::bigint as carga_id,
+        lecturas.medidor_id,
+        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+    from {{ ref('stg_telemetria__lecturas') }} as lecturas
+    where
+        lecturas.medidor_id in (select medidores_nuevos.medidor_id from medidores_nuevos)
+        and exists (select 1 from medidores_nuevos)
+),
+
+dias as (
+    select
+        max(carga_id) as carga_id,
+        medidor_id,
+        dia
+    from (
+        select
+            carga_id,
+            medidor_id,
+            dia
+        from llegadas
+        union all
+        select
+            carga_id,
+            medidor_id,
+            dia
+        from retiradas
+        union all
+        select
+            carga_id,
+            medidor_id,
+            dia
+        from de_medidores
+    ) as todas
+    where medidor_id is not null and dia is not null
+    group by medidor_id, dia
+),
+{%- endif %}
+
+reunidos as (
+    select
+        'carga'::text as tipo,
+        carga_id,
+        null::text as medidor_id,
+        null::date as dia,
+        null::text as huella
+    from nuevas
+    union all
+    select
+        'medidor',
+        null,
+        medidor_id,
+        null,
+        huella
+    from medidores_nuevos
+    {%- if is_incremental() %}
+    union all
+    select
+        'dia',
+        carga_id,
+        medidor_id,
+        dia,
+        null
+    from dias
+    {%- endif %}
+)
+
+select
+    {% if is_incremental() -%} coalesce((select max(lote) from {{ this }}), 0) + 1 {%- else -%} 1::bigint {%- endif %} as lote,
+    tipo,
+    carga_id,
+    medidor_id,
+    dia,
+    huella
+from reunidos

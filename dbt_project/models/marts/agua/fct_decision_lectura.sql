@@ -1,0 +1,139 @@
+{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
+{% if not execute -%}
+    {%- do ref('int_agua__cambios_lecturas') -%}
+    {%- do source('meta', 'avance_modelo') -%}
+{%- endif %}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='por_dia',
+    on_schema_change='fail',
+    meta={'columna': 'dia'},
+    pre_hook=[memoria_de_trabajo('256MB'), 'set local enable_nestloop = off'],
+    post_hook='{{ anotar_avance() }}',
+    indexes=[{'columns': ['medidor_id', 'fecha_hora', 'regla_id'], 'unique': true}]
+) }}
+
+{#-
+    Every reading about which a rule decided something, with what it said untouched. Days with such a
+    reading are known from fct_consumo_horario, so only those are read again. First readings of a
+    meter (R-AGUA-01) decide nothing.
+-#}
+-- The text of the incremental build is put together from macros.
+-- noqa: disable=LT01,LT02,LT05,RF01
+with
+{% if is_incremental() -%}
+{{ dias_afectados(this, ref('fct_consumo_horario')) | replace('dias_afectados as', 'dias_por_revisar as') }},
+{%- endif %}
+
+dias_afectados as (
+    select distinct
+        consumo.medidor_id,
+        {{ dia_mendoza('consumo.hora') }} as dia
+    from {{ ref('fct_consumo_horario') }} as consumo
+    {%- if is_incremental() %}
+    inner join dias_por_revisar
+        on
+            consumo.medidor_id = dias_por_revisar.medidor_id
+            and consumo.hora >= {{ inicio_dia('dias_por_revisar.dia') }}
+            and consumo.hora < {{ inicio_dia('dias_por_revisar.dia + 1') }}
+    {%- endif %}
+    where
+        consumo.regla_id <> 'R-AGUA-01'
+        or consumo.lecturas_descartadas > 0
+        or consumo.difiere_intervalo
+        or (consumo.regla_id = 'R-AGUA-01' and consumo.lecturas > 1)
+),
+
+{{ ventanas_de_lectura(ref('fct_consumo_horario')) }},
+
+{{ lecturas_con_vecinas(ventanas=true) }},
+
+propias as (
+    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
+    from lecturas_con_vecinas as vecinas
+    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
+    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
+),
+
+{{ lecturas_validadas('propias') }},
+
+decisiones as (
+    select
+        *,
+        case
+            when regla_id is not null and regla_id <> 'R-AGUA-01' then regla_id
+            when en_conflicto then 'R-AGUA-03'
+            when descartadas > 0 then 'R-AGUA-02'
+            when abs(consumo_intervalo_l - diferencia_l) > 1 then 'R-AGUA-13'
+        end as regla_decisiva
+    from consumos
+),
+
+-- Only partitions later than the oldest limit can hold any.
+futuras as (
+    select
+        crudas.medidor_id,
+        crudas.fecha_hora,
+        min(crudas.lectura_l) as lectura_l,
+        bool_or(crudas.estimada) as estimado,
+        count(*) as lecturas,
+        max(crudas._load_id) as carga_id
+    from {{ ref('stg_telemetria__lecturas') }} as crudas
+    inner join limites_de_fecha on crudas._load_id = limites_de_fecha.carga_id
+    {%- if is_incremental() %}
+    inner join dias_por_revisar
+        on
+            crudas.medidor_id = dias_por_revisar.medidor_id
+            and {{ dia_mendoza('crudas.fecha_hora') }} = dias_por_revisar.dia
+    {%- endif %}
+    where
+        crudas.fecha_hora > limites_de_fecha.hasta
+        and crudas.fecha_hora > (select min(todos.hasta) from limites_de_fecha as todos)
+        and crudas.lectura_l is not null
+        and crudas.medidor_id is not null
+    group by crudas.medidor_id, crudas.fecha_hora
+)
+
+select
+    medidor_id,
+    fecha_hora,
+    {{ dia_mendoza('fecha_hora') }} as dia,
+    regla_decisiva as regla_id,
+    case
+        when regla_decisiva in ('R-AGUA-05', 'R-AGUA-08') then 'recalculado'
+        when regla_decisiva = 'R-AGUA-09' then 'repartido'
+        when regla_decisiva in ('R-AGUA-02', 'R-AGUA-03') then 'copia_apartada'
+        when regla_decisiva = 'R-AGUA-13' then 'marcado'
+        else 'sin_dato'
+    end as accion,
+    lectura_l,
+    lectura_1 as lectura_anterior_l,
+    fecha_hora_1 as fecha_hora_anterior,
+    diferencia_l::bigint as diferencia_original_litros,
+    consumo_intervalo_l as intervalo_informado_litros,
+    consumo_l as consumo_litros,
+    segundos,
+    estimado,
+    descartadas::integer as lecturas_descartadas,
+    _load_id as carga_id
+from decisiones
+where regla_decisiva is not null
+union all
+select
+    medidor_id,
+    fecha_hora,
+    {{ dia_mendoza('fecha_hora') }},
+    'R-AGUA-12',
+    'lectura_apartada',
+    lectura_l,
+    null,
+    null,
+    null,
+    null,
+    null,
+    null,
+    estimado,
+    lecturas::integer,
+    carga_id
+from futuras
+order by medidor_id, fecha_hora
