@@ -34,10 +34,27 @@ from exports.errors import DefinitionError
 DATASETS_DIR = Path(__file__).parent / "datasets"
 
 # National profile: the only frequencies an aggregator understands (facts of the profile page).
-FREQUENCIES = (
-    "R/P10Y", "R/P4Y", "R/P3Y", "R/P2Y", "R/P1Y", "R/P6M", "R/P4M", "R/P3M", "R/P2M", "R/P1M",
-    "R/P0.5M", "R/P0.33M", "R/P1W", "R/P0.5W", "R/P0.33W", "R/P1D", "R/PT1H", "R/PT1S", "eventual",
-)  # fmt: skip
+FREQUENCIES: Mapping[str, str] = {
+    "R/P10Y": "cada diez años",
+    "R/P4Y": "cada cuatro años",
+    "R/P3Y": "cada tres años",
+    "R/P2Y": "cada dos años",
+    "R/P1Y": "cada año",
+    "R/P6M": "cada seis meses",
+    "R/P4M": "cada cuatro meses",
+    "R/P3M": "cada tres meses",
+    "R/P2M": "cada dos meses",
+    "R/P1M": "cada mes",
+    "R/P0.5M": "cada quince días",
+    "R/P0.33M": "tres veces por mes",
+    "R/P1W": "cada semana",
+    "R/P0.5W": "dos veces por semana",
+    "R/P0.33W": "tres veces por semana",
+    "R/P1D": "cada día",
+    "R/PT1H": "cada hora",
+    "R/PT1S": "continuamente",
+    "eventual": "cuando hay novedades",
+}
 SUPER_THEMES: Mapping[str, str] = {
     "AGRI": "Agroganadería, pesca y forestación",
     "ECON": "Economía y finanzas",

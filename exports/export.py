@@ -6,7 +6,8 @@ leave (`disclosure.py`), how a portal is spoken to (`portal.py`), or whether a f
 withholds the dataset (the caller asks `record_withheld`).
 
 In `output_dir`: `<dataset>/` holds the last good files and their `datapackage.json`,
-`pendientes/<dataset>/` what waits for an approval, `data.json` the catalogue. Files are replaced
+`pendientes/<dataset>/` what waits for an approval, `data.json` the catalogue (`catalogo.jsonld` and
+`catalogo.ttl` in DCAT-AP). Files are replaced
 one by one in one step each, data first and `datapackage.json` last; its hashes tell a reader
 whether a set is whole. Whatever goes wrong, the last good version stays.
 """
@@ -26,6 +27,7 @@ from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
 from exports.datastore import describe_table, write_rows
+from exports.dcat import JSONLD_NAME, TURTLE_NAME, dcat_catalog, turtle
 from exports.definition import DatasetDefinition, columns_fingerprint
 from exports.disclosure import check_request, check_rows
 from exports.errors import DisclosureError, ExportError, PortalError
@@ -240,6 +242,8 @@ def build_catalog(
 ) -> CatalogResult:
     """Write `data.json` with the datasets that were approved and exported, as they stand.
 
+    The same catalogue as DCAT-AP is written before it.
+
     `names` are the datasets the city defines today (`LoadedDefinitions.names`: also those whose
     document is broken, because their last good files are still published). A dataset whose files
     do not match their record is refused. Raises ExportError, and leaves the old catalogue, when
@@ -264,12 +268,24 @@ def build_catalog(
             "está.",
         )
     output_dir.mkdir(parents=True, exist_ok=True)
+    linked = dcat_catalog(facts, packages, addresses)
+    if (
+        _install_bytes(output_dir, JSONLD_NAME, dump(linked))
+        or not (output_dir / TURTLE_NAME).is_file()
+    ):
+        _install_bytes(output_dir, TURTLE_NAME, turtle(linked))
+    changed = _install_bytes(output_dir, CATALOG_NAME, dump(document))
+    return CatalogResult(output_dir / CATALOG_NAME, document, changed)
+
+
+def _install_bytes(output_dir: Path, name: str, content: bytes) -> bool:
+    """Put a small file in its place in one step; False when the same bytes were there."""
     staging = output_dir / _STAGING_FOLDER
     staging.mkdir(exist_ok=True)
-    write_bytes(staging / CATALOG_NAME, dump(document))
-    changed = install(staging / CATALOG_NAME, output_dir / CATALOG_NAME)
-    (staging / CATALOG_NAME).unlink()
-    return CatalogResult(output_dir / CATALOG_NAME, document, changed)
+    write_bytes(staging / name, content)
+    changed = install(staging / name, output_dir / name)
+    (staging / name).unlink()
+    return changed
 
 
 @dataclass(frozen=True, slots=True)

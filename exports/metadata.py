@@ -53,7 +53,8 @@ _TABLE_TYPES: Mapping[Kind, tuple[str, str | None]] = {
     "number": ("number", None),
     "boolean": ("boolean", None),
     "date": ("date", None),
-    "datetime": ("datetime", "%Y-%m-%dT%H:%M:%S%z"),
+    # ISO 8601 with offset, with or without a fraction: no single pattern covers both.
+    "datetime": ("datetime", "any"),
     "timestamp": ("datetime", None),
     "time": ("time", None),
     "object": ("object", None),
@@ -529,6 +530,8 @@ def _resource(
             "missingValues": [""],
         }
         described["sourceTable"] = resource.mart
+        described["resourceName"] = resource.nombre
+        described["resourceTitle"] = resource.titulo
         if resource.divulgacion:
             described["description"] += f" {_protection(resource.divulgacion)}"
             if resource.divulgacion.celdas_inseguras == "omitir":

@@ -67,11 +67,15 @@ def test_the_tree_is_complete_and_sent_once(
     catalog = build_catalog(
         connection, ["proyectos-municipales"], tmp_path / "salida", publisher, facts=facts
     )
-    assert publisher.publish_catalog(catalog.path).sent == ("data.json", "index.html")
+    assert publisher.publish_catalog(catalog.path).sent == (
+        "data.json", "catalogo.jsonld", "catalogo.ttl", "index.html",
+    )  # fmt: skip
     assert publisher.publish_catalog(catalog.path).sent == ()
     assert export(publisher).estado == "sin_cambios"
     tree = sorted(str(path.relative_to(publisher.root)) for path in publisher.root.rglob("*.*"))
     assert tree == [
+        "catalogo.jsonld",
+        "catalogo.ttl",
         "data.json",
         "index.html",
         "proyectos-municipales/datapackage.json",
@@ -100,14 +104,16 @@ def test_every_link_of_the_pages_leads_somewhere(
     publisher.publish_catalog(catalog.path)
     for page in publisher.root.rglob("index.html"):
         for link in links(page):
-            if not link.startswith("https://creativecommons.org/"):
+            if link.startswith("#"):
+                assert f'id="{link[1:]}"' in page.read_text("utf-8"), (page, link)
+            elif not link.startswith(("https://creativecommons.org/", "mailto:")):
                 assert (page.parent / link).is_file(), (page, link)
 
 
 def test_texts_of_the_pages_cannot_become_markup(export: Any, publisher: LocalPublisher) -> None:
     export(publisher, titulo="<script>alert(1)</script> & compañía")
     page = (publisher.root / "proyectos-municipales" / "index.html").read_text("utf-8")
-    assert "<script>" not in page and "&lt;script&gt;" in page
+    assert "<script>" not in page and "</script> &" not in page and "&lt;script&gt;" in page
 
 
 def test_a_torn_set_of_files_is_never_published(
