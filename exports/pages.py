@@ -118,9 +118,12 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
         f'<li><a href="#{code}">{_text(SUPER_THEMES[code])} ({len(by_theme[code])})</a></li>'
         for code in themes
     )
+    cards = {
+        code: "".join(_card(item, noticed) for item in items) for code, items in by_theme.items()
+    }
     sections = "\n".join(
         f'<section aria-labelledby="{code}"><h2 id="{code}">{_text(SUPER_THEMES[code])}</h2>\n'
-        f'<ul class="tarjetas">\n{"".join(_card(item, noticed) for item in by_theme[code])}</ul></section>'
+        f'<ul class="tarjetas">\n{cards[code]}</ul></section>'
         for code in themes
     )
     count = len(document["dataset"])
@@ -281,7 +284,7 @@ def _preview(items: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 def _first_rows(path: Path) -> Preview:
     with path.open("rb") as stream:
-        content: Any = gzip.open(stream) if path.suffix == ".gz" else stream
+        content: Any = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
         with io.TextIOWrapper(content, "utf-8", newline="") as text:
             return list(itertools.islice(csv.reader(text), PREVIEW_ROWS + 1))
 
