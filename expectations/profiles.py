@@ -165,7 +165,7 @@ def _counts(
     connection: psycopg.Connection[Any], columns: Sequence[Column]
 ) -> dict[str, tuple[int, int | None]]:
     """Nulls and distinct values of every column, in one pass; json has no equality to count by."""
-    parts = []
+    parts: list[sql.Composable] = []
     for column in columns:
         name = sql.Identifier(column.name)
         parts.append(sql.SQL("count(*) filter (where {} is null)").format(name))
