@@ -72,10 +72,29 @@ def take(
     ).fetchone()  # fmt: skip
     assert row is not None
     profile_id = int(row[0])
-    for column in contract.columns:
-        _measure(connection, profile_id, column)
+    counts = _counts(connection, contract.columns)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _INSERT_COLUMN,
+            [
+                _measure(connection, profile_id, column, *counts[column.name])
+                for column in contract.columns
+            ],
+        )
     connection.execute("drop table _perfil")
     return profile_id
+
+
+_INSERT_COLUMN = """
+insert into meta.perfil_columna (
+    perfil_id, columna, tipo, publicable, nulos, distintos, minimo, maximo, cuantiles,
+    largo_minimo, largo_maximo, largo_medio, patrones, valores
+) values (
+    %(perfil)s, %(columna)s, %(tipo)s, %(publicable)s, %(nulos)s, %(distintos)s, %(minimo)s,
+    %(maximo)s, %(cuantiles)s, %(largo_minimo)s, %(largo_maximo)s, %(largo_medio)s, %(patrones)s,
+    %(valores)s
+)
+"""
 
 
 def publishable(column: Column) -> bool:
@@ -142,39 +161,48 @@ def _columns_now(connection: psycopg.Connection[Any], contract: Contract) -> lis
     ]
 
 
-def _measure(connection: psycopg.Connection[Any], profile_id: int, column: Column) -> None:
-    name = sql.Identifier(column.name)
+def _counts(
+    connection: psycopg.Connection[Any], columns: Sequence[Column]
+) -> dict[str, tuple[int, int | None]]:
+    """Nulls and distinct values of every column, in one pass; json has no equality to count by."""
+    parts: list[sql.Composable] = []
+    for column in columns:
+        name = sql.Identifier(column.name)
+        parts.append(sql.SQL("count(*) filter (where {} is null)").format(name))
+        parts.append(
+            sql.SQL("null::bigint")
+            if column.pg_type == "jsonb"
+            else sql.SQL("count(distinct {})").format(name)
+        )
+    row = connection.execute(
+        sql.SQL("select {} from _perfil").format(sql.SQL(", ").join(parts))
+    ).fetchone()
+    assert row is not None
+    return {column.name: (row[2 * n], row[2 * n + 1]) for n, column in enumerate(columns)}
+
+
+def _measure(
+    connection: psycopg.Connection[Any],
+    profile_id: int,
+    column: Column,
+    nulls: int,
+    distinct: int | None,
+) -> dict[str, Any]:
+    """The row of `meta.perfil_columna` of one column."""
     figures: dict[str, Any] = dict.fromkeys(
         ("minimo", "maximo", "cuantiles", "largo_minimo", "largo_maximo", "largo_medio",
          "patrones", "valores")
     )  # fmt: skip
     open_to_all = publishable(column)
-    is_json = column.pg_type == "jsonb"
-    row = connection.execute(
-        sql.SQL("select count(*) filter (where {0} is null), {1} from _perfil").format(
-            name, sql.SQL("null" if is_json else "count(distinct {})").format(name)
-        )
-    ).fetchone()
-    assert row is not None
-    nulls, distinct = row
-    if open_to_all and not is_json:
+    if open_to_all and distinct:
         figures |= _open_figures(connection, column, distinct)
-    connection.execute(
-        "insert into meta.perfil_columna (perfil_id, columna, tipo, publicable, nulos, distintos, "
-        "minimo, maximo, cuantiles, largo_minimo, largo_maximo, largo_medio, patrones, valores) "
-        "values (%(perfil)s, %(columna)s, %(tipo)s, %(publicable)s, %(nulos)s, %(distintos)s, "
-        "%(minimo)s, %(maximo)s, %(cuantiles)s, %(largo_minimo)s, %(largo_maximo)s, "
-        "%(largo_medio)s, %(patrones)s, %(valores)s)",
-        {
-            "perfil": profile_id, "columna": column.name, "tipo": column.pg_type,
-            "publicable": open_to_all, "nulos": nulls, "distintos": distinct,
-        }
-        | {
-            key: Jsonb(value) if key in ("cuantiles", "patrones", "valores") and value is not None
-            else value
-            for key, value in figures.items()
-        },
-    )  # fmt: skip
+    return {
+        "perfil": profile_id, "columna": column.name, "tipo": column.pg_type,
+        "publicable": open_to_all, "nulos": nulls, "distintos": distinct,
+    } | {
+        key: Jsonb(value) if isinstance(value, dict | list) else value
+        for key, value in figures.items()
+    }  # fmt: skip
 
 
 def _open_figures(

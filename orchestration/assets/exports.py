@@ -98,7 +98,7 @@ def portal_notices(connection: Connection, *, leaving: str | None = None) -> dic
     notices = {
         str(name): (
             f"La actualización de este conjunto está retenida desde el {_day(since)} porque un "
-            "control de calidad no pasa. Se muestra la última versión buena"
+            "control de calidad no pasa. Se muestra la última versión publicada"
             + (f", del {_day(good)}." if good else ".")
         )
         for name, since, good in connection.execute(

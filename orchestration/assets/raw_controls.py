@@ -11,6 +11,7 @@ but never end in an error: the gate reads what they stored and withholds what de
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import psycopg
 from dagster import (
     AssetCheckExecutionContext,
     AssetCheckResult,
@@ -50,22 +51,54 @@ def raw_checks(catalogue: Catalogue) -> AssetChecksDefinition:
         warehouse = locate()
         selected = {key.asset_key for key in context.selected_asset_check_keys}
         linked = connections()
-        for table, contracts in tables.items():
-            key = raw_key(table)
-            if key not in selected:
-                continue
-            found: list[CheckResult] = []
-            for contract in contracts:
-                if not linked.is_connected(contract.system):
+        with warehouse.connect() as connection:
+            for table, contracts in tables.items():
+                key = raw_key(table)
+                if key not in selected:
                     continue
-                observer().started("controles", contract.id)
-                with warehouse.connect() as connection:
-                    found += judge(connection, contract, context.run.run_id)
-            for name, (engine, _) in CHECKS.items():
-                mine = [result for result in found if result.motor == engine]
-                yield _verdict(key, name, mine)
+                found: list[CheckResult] = []
+                for contract in contracts:
+                    if not linked.is_connected(contract.system):
+                        continue
+                    observer().started("controles", contract.id)
+                    found += judge_alone(connection, contract, context.run.run_id)
+                for name, (engine, _) in CHECKS.items():
+                    mine = [result for result in found if result.motor == engine]
+                    yield _verdict(key, name, mine)
 
     return check
+
+
+def judge_alone(connection: Connection, contract: Contract, run_id: str) -> list[CheckResult]:
+    """`judge`, committed; a dataset that cannot be judged is unknown and stops no other."""
+    try:
+        found = judge(connection, contract, run_id)
+        connection.commit()
+    except psycopg.Error as error:
+        connection.rollback()
+        found = [_not_judged(contract, error)]
+        record(connection, run_id, found)
+        connection.commit()
+    return found
+
+
+def _not_judged(contract: Contract, error: psycopg.Error) -> CheckResult:
+    """PostgreSQL's own words may quote a value of a row: only its code is kept."""
+    return CheckResult(
+        control=f"monitor.{contract.id}.medicion",
+        motor="monitor",
+        objeto=contract.raw_name,
+        dimension="consistencia",
+        regla="medicion",
+        severidad=contract.monitor_severity,
+        paso=None,
+        explicacion=(
+            f"No se pudo medir la tabla: PostgreSQL respondió {error.sqlstate or 'un error'} "
+            f"({type(error).__name__}). Revise que sus columnas sean las del contrato."
+        ),
+        responsable=contract.responsible or contract.owner,
+        dataset=contract.id,
+    )
 
 
 def judge(connection: Connection, contract: Contract, run_id: str) -> list[CheckResult]:

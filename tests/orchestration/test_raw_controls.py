@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.assets.raw_controls import judge
+from orchestration.assets.raw_controls import judge, judge_alone
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
 from orchestration.gate import obstacles
@@ -97,6 +97,19 @@ def test_every_run_has_a_verdict_of_freshness_and_monitors_and_profiles_only_cha
             "and dimension is not null) from meta.resultado_control group by 1 order by 1"
         ).fetchall()
     assert rows == [("r1", 7, True), ("r2", 7, True)]
+
+
+def test_a_table_that_cannot_be_measured_is_unknown_and_stops_nothing(
+    loaded: Warehouse, zones: Contract
+) -> None:
+    with loaded.connect() as connection:
+        connection.execute("alter table raw.aguas__zonas drop column nombre")
+    with loaded.connect() as connection:
+        [found] = judge_alone(connection, zones, "r1")
+    assert found.paso is None and "42703" in found.explicacion
+    with loaded.connect() as connection:
+        stored = connection.execute("select control from meta.control_vigente").fetchall()
+    assert stored == [("monitor.aguas.zonas.medicion",)]
 
 
 def test_models_wait_for_the_verdicts_on_raw() -> None:
