@@ -120,7 +120,9 @@ def close(connection: Connection, finding_id: int, *, by: str, note: str) -> Non
     with connection.transaction():
         row = connection.execute(
             "select coalesce(fuente = 'control' and regla ~ '^(contrato|protocolo)[.]' and "
-            "(select modo_carga <> 'full' from meta.contrato c where c.dataset = h.dataset), false)"
+            "(select modo_carga <> 'full' from meta.contrato c where c.dataset = h.dataset) and "
+            "(select to_jsonb(v) ->> 'lote_evaluadas' is null from meta.control_vigente v "
+            "where v.objeto = h.objeto and v.control = h.regla), false)"
             " from meta.hallazgo h where hallazgo_id = %s and estado = 'abierto' for update",
             [finding_id],
         ).fetchone()

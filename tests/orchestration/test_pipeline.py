@@ -168,6 +168,34 @@ def test_a_second_run_finds_nothing_to_do_and_says_so(
     assert portal_files(city) == before
 
 
+def test_findings_scores_and_corrections_follow_the_run_and_stand_still_with_it(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    listed = json.loads(city.lujan("findings", "list", "--json").stdout)
+
+    assert {item["fuente"] for item in listed} >= {"dato", "cuarentena", "control"}
+    assert all(item["siguiente_paso"] and item["severidad"] for item in listed)
+    assert {item["area"] for item in listed} >= {"Obras Públicas", "Desarrollo Humano"}
+    # The second run of the test before found nothing new: everything happened once.
+    assert city.query("select distinct tipo from meta.hallazgo_evento") == [("abierto",)]
+    assert city.query("select count(*) from meta.hallazgo_evento") == [(len(listed),)]
+    [(measured, days)] = city.query(
+        "select count(*), count(distinct dia) from meta.puntaje_estandar"
+    )
+    assert measured == 26 and days == 1
+    missing = city.query(
+        "select d.dataset from calidad.kpi_calidad_dataset d where abs(100 - coalesce(puntaje, 0) "
+        "- coalesce((select sum(puntos_perdidos) from calidad.fct_punto_perdido p "
+        "where p.dataset = d.dataset), 0)) > 0.01"
+    )
+    assert missing == [], "every lost point has its reason"
+    [(kept, standing)] = city.query(
+        "select (select sum(valores) from meta.correccion), "
+        "(select count(*) from calidad.fct_correccion)"
+    )
+    assert kept == standing > 0
+
+
 def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
@@ -272,6 +300,18 @@ def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
     assert "está retenida" not in page
 
 
+def test_the_finding_of_that_check_opened_and_closed_with_it(city: City) -> None:
+    events = city.query(
+        "select distinct on (h.hallazgo_id) h.severidad, h.area, h.estado, h.cierre_corrida is "
+        "not null, (select array_agg(tipo order by evento_id) from meta.hallazgo_evento e "
+        "where e.hallazgo_id = h.hallazgo_id and tipo <> 'cambio') from meta.hallazgo h "
+        "where objeto = 'agua.dim_elemento_red' and severidad = 'alta'"
+    )
+    assert events
+    assert {tuple(row[:4]) for row in events} == {("alta", "Obras Públicas", "cerrado", True)}
+    assert all(row[4] == ["abierto", "cerrado"] for row in events)
+
+
 def test_a_source_that_is_gone_leaves_the_rest_standing(city: City) -> None:
     before = city.query("select count(*) from raw.aguas__zonas")
     sample = city.sample
@@ -331,8 +371,11 @@ def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
     ) == [(None, 20)]
 
 
-@pytest.mark.parametrize("command", ["run", "status", "approve", "warehouse", "quarantine",
-                                     "gate"])  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    ["run", "status", "approve", "warehouse", "quarantine", "findings", "score", "corrections",
+     "gate", "quality", "portal"],
+)  # fmt: skip
 def test_every_command_explains_itself(city: City, command: str) -> None:
     done = city.lujan(command, "--help")
     assert done.returncode == 0 and "Usage" in done.stdout

@@ -36,7 +36,9 @@ juzgados as (
             v.motor in ('pandera', 'protocolo', 'great_expectations')
             and v.corrida_id <> (select u.corrida_id from meta.resultado_control as u where u.resultado_id = v.ultimo_id)
         ) as retirado,
-        v.motor in ('pandera', 'protocolo') and v.modo_carga <> 'full' as parcial,
+        -- A verdict that tells its batch apart (`lote_evaluadas`) speaks of all the rows there are.
+        v.motor in ('pandera', 'protocolo') and v.modo_carga <> 'full'
+        and to_jsonb(v) ->> 'lote_evaluadas' is null as parcial,
         exists (
             select from quarantine.fila as q
             where

@@ -90,7 +90,8 @@ controles as (
             order by resultado_id desc
         ) as ultima_corrida
     from {{ source('meta', 'control_vigente') }}
-    where dimension is not null
+    -- A monitor says that something is unusual, not that it is wrong: it opens a finding and costs no points.
+    where dimension is not null and motor <> 'monitor'
 ),
 
 -- Several data sets may share a table: then the check's name says which one it is about.
