@@ -55,7 +55,7 @@ def inject(sources: Sources, dataset: str, steps: Iterable[Mapping[str, Any]]) -
             raise InjectionError(f"paso desconocido: {action}")
         try:
             STEPS[action](sources, system, name, argument)
-        except (KeyError, IndexError, TypeError, re.error) as error:
+        except (KeyError, IndexError, TypeError, re.error, sqlite3.Error, psycopg.Error) as error:
             raise InjectionError(f"{dataset}: {action}: {error!r} no se puede usar") from error
 
 
@@ -201,7 +201,7 @@ def _parse(line: bytes) -> _Reading:
         local = sent.astimezone(dt.timezone(dt.timedelta(hours=-3))).replace(tzinfo=None)
         return _Reading(line, local, int(message["object"]["volumen_l"]))
     parts = line.decode().split(";")
-    moment = dt.datetime.strptime(parts[1], "%d/%m/%Y %H:%M:%S")  # noqa: DTZ007 - local, as sent
+    moment = dt.datetime.strptime(parts[1], "%d/%m/%Y %H:%M:%S")
     return _Reading(line, moment, int(Decimal(parts[2]) * 1000))
 
 

@@ -101,3 +101,12 @@ episodios as (
         >= 3600 * coalesce(min(horas_minimas), {{ umbral_agua(regla, 'horas') }}::integer)
 )
 {%- endmacro %}
+
+
+{#- Seconds between two readings that are no whole number of steps: the clock moved in between. -#}
+{% macro fuera_de_paso(segundos) -%}
+    abs(
+        {{ segundos }}
+        - round({{ segundos }} / {{ umbral_agua('R-AGUA-17', 'paso_s') }}) * {{ umbral_agua('R-AGUA-17', 'paso_s') }}
+    ) > {{ umbral_agua('R-AGUA-17', 'tolerancia_s') }}
+{%- endmacro %}
