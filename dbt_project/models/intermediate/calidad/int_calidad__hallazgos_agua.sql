@@ -63,16 +63,22 @@ ultimas_lecturas as (
     group by medidor_id
 ),
 
+telemetria_conectada as (
+    select count(*) > 0 as hay_lecturas
+    from ultimas_lecturas
+),
+
 medidores_mudos as (
     select
         medidores.medidor_id,
         ultimas_lecturas.ultimo_dia
     from {{ medidores }} as medidores
+    cross join telemetria_conectada
     left join ultimas_lecturas on medidores.medidor_id = ultimas_lecturas.medidor_id
     where
-        medidores.estado = 'activo'
+        telemetria_conectada.hay_lecturas
+        and medidores.estado = 'activo'
         and medidores.tipo_telemetria in ('csv', 'lorawan')
-        and exists (select 1 from ultimas_lecturas as alguna)
         and coalesce(ultimas_lecturas.ultimo_dia, medidores.fecha_instalacion)
         < {{ fecha_referencia() }} - 1 - {{ umbral_agua('R-MEDIDOR-07', 'dias') }}::integer
 ),
