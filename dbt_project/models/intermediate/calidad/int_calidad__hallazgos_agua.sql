@@ -126,7 +126,11 @@ balances_imposibles as (
         consumos_de_zona.consumo_m3
     from ingresos
     inner join consumos_de_zona on ingresos.zona_id = consumos_de_zona.zona_id and ingresos.fecha = consumos_de_zona.dia
-    where ingresos.ingreso_m3 < consumos_de_zona.consumo_m3
+    -- Readings and macro-meters do not close the day at the same minute.
+    where
+        consumos_de_zona.consumo_m3 - ingresos.ingreso_m3 >= {{ umbral_agua('R-MACRO-03', 'diferencia_minima_m3') }}
+        and ingresos.ingreso_m3 * 100
+        < consumos_de_zona.consumo_m3 * (100 - {{ umbral_agua('R-MACRO-03', 'tolerancia_pct') }})
 ),
 
 volumenes as (
