@@ -9,18 +9,22 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks.defects.catalogue import CatalogueError, Defect, load_catalogue
 from benchmarks.defects.verdict import (
+    CONSEQUENCES,
+    LEGITIMATE,
     TARGET,
     Verdict,
     false_alarms,
     judge,
-    load_legitimate,
+    load_known,
     not_injected,
     on_target,
     totals,
@@ -39,12 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for defect in defects:
             print(f"{defect.id:58} {defect.kind:18} {defect.detects}\n    {defect.problem}")
         return 0
+    if options.results:
+        *rows, summary = [json.loads(line) for line in options.results.open(encoding="utf-8")]
+        print(_table(rows, summary))
+        return 0 if on_target(summary) else 1
     logging.disable(logging.CRITICAL)  # what libraries say while they run is in the verdicts
     verdicts, summary = _measure(defects, options)
     if options.json:
         print(json.dumps(summary, ensure_ascii=False), flush=True)
     elif options.table:
-        print(_table(verdicts, summary))
+        print(_table([verdict.as_row() for verdict in verdicts], summary))
     else:
         _say_summary(summary)
     return 0 if on_target(summary) else 1
@@ -60,8 +68,9 @@ def _measure(
     began = time.monotonic()
     _progress(f"Ciudad limpia, escala {options.scale}…")
     verdicts: list[Verdict] = []
+    consequences = load_known(CONSEQUENCES)
     with open_city(options.scale, keep=options.keep) as city:
-        alarms = false_alarms(city.clean_alarms, load_legitimate())
+        alarms = false_alarms(city.clean_alarms, load_known(LEGITIMATE))
         _progress(f"Lista en {time.monotonic() - began:.0f} s; falsas alarmas: {len(alarms)}")
         for signal in alarms:
             _progress(f"  {signal.label}: {signal.words}")
@@ -69,7 +78,7 @@ def _measure(
             started = time.monotonic()
             try:
                 seen = city.observe(defect)
-                verdict = judge(defect, seen.raised, seen.seconds)
+                verdict = judge(defect, seen.raised, seen.seconds, consequences)
             except (InjectionError, PipelineBroke, PipelineError) as error:
                 verdict = not_injected(defect, error, time.monotonic() - started)
                 seen = None
@@ -110,7 +119,7 @@ def _say_summary(summary: dict[str, Any]) -> None:
         print(f"  sin detectar: {name}")
 
 
-def _table(verdicts: Sequence[Verdict], summary: dict[str, Any]) -> str:
+def _table(rows: Sequence[dict[str, Any]], summary: dict[str, Any]) -> str:
     lines = [
         f"Detectados: **{summary['caught']} de {summary['total']}**. Falsas alarmas en la muestra "
         f"limpia: **{summary['false_alarms']}**. Alarmas sin causa: **{summary['others_red']}**.",
@@ -118,13 +127,13 @@ def _table(verdicts: Sequence[Verdict], summary: dict[str, Any]) -> str:
         "| defecto | qué está mal | quién avisa | severidad | responsable | |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for verdict in verdicts:
-        said = verdict.by or verdict.near
+    problems = {defect.id: defect.problem for defect in load_catalogue()}
+    for row in rows:
+        who = f"`{str(row['by']).partition('@')[0]}`" if row["by"] else "—"
         lines.append(
-            f"| `{verdict.defect.id}` | {verdict.defect.problem} "
-            f"| {f'`{said.kind}:{said.name}`' if said else '—'} "
-            f"| {said.severity if said else '—'} | {said.owner if said else '—'} "
-            f"| {'sí' if verdict.caught else '**no**'} |"
+            f"| `{row['defect']}` | {problems.get(row['defect'], '—')} | {who} "
+            f"| {row['severity'] or '—'} | {row['owner'] or '—'} "
+            f"| {'sí' if row['caught'] else '**no**'} |"
         )
     return "\n".join(lines)
 
@@ -151,6 +160,13 @@ def _parser() -> argparse.ArgumentParser:
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="una línea JSON por defecto y el total")
     shape.add_argument("--table", action="store_true", help="la tabla de docs/defectos.md")
+    shape.add_argument(
+        "--table-of",
+        dest="results",
+        type=Path,
+        metavar="ARCHIVO",
+        help="la tabla de lo que otra corrida escribió con --json; no corre nada",
+    )
     parser.add_argument("--list", action="store_true", help="solo el catálogo; no corre nada")
     parser.add_argument(
         "--only", action="append", metavar="ID", help="solo los que empiezan así (se puede repetir)"
@@ -163,6 +179,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _stop(_signal: int, _frame: object) -> None:
+    """A terminated run still stops its server and removes its folder."""
+    raise SystemExit(143)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     sys.exit(main())

@@ -71,6 +71,12 @@ class Defect:
         return self.dataset.partition(".")[0] if self.in_sources else "almacen"
 
     @property
+    def raw_table(self) -> str:
+        """`raw.<table>` where the dataset lands; the two feeds of readings share one."""
+        system, _, name = self.dataset.partition(".")
+        return f"raw.{system}__{'lecturas' if system == 'telemetria' else name}"
+
+    @property
     def in_sources(self) -> bool:
         """Whether a system of the city is spoilt, and not the warehouse."""
         return self.dataset.partition(".")[0] in SYSTEMS

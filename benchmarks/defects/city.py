@@ -35,7 +35,7 @@ from sources.contract import Catalogue
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
-    from dbt.cli.main import dbtRunner
+    from dbt.contracts.graph.manifest import Manifest
 
 SCALE = 0.02
 _CLEAN, _EMPTY, _PROJECTS = "defectos_limpio", "defectos_vacio", "defectos_mlc"
@@ -61,9 +61,10 @@ class City:
         self._catalogue = catalogue
         self._warehouse = warehouse
         self._server = EmbeddedServer(settings().embedded_dir)
-        self._dbt: dbtRunner | None = None
+        self._parsed: Manifest | None = None
         self._clean: list[Signal] = []
-        self._nothing: list[Signal] = []
+        self._content: dict[str, str] = {}
+        self._projects_touched = False
 
     @property
     def clean_alarms(self) -> list[Signal]:
@@ -72,6 +73,7 @@ class City:
 
     def prepare(self, scale: float) -> None:
         """Build the clean sample, load it all, build and check it all, and keep that state."""
+        from expectations.marts import load_suites
         from orchestration.catalogue_sync import synchronise
         from orchestration.connections import SAMPLE_DATABASE, connections
         from orchestration.warehouse.migrate import migrate
@@ -79,6 +81,7 @@ class City:
 
         with _quietly():
             migrate(self._warehouse)
+        self._forget_safety()
         build(
             settings().sample_dir,
             mlc_url=self._server.ensure_database(SAMPLE_DATABASE),
@@ -95,6 +98,7 @@ class City:
         self._run(list(self._catalogue.contracts))
         with self._warehouse.connect() as connection:
             self._clean = read_signals(connection)
+            self._content = {mart: _content(connection, mart) for mart in load_suites()}
         self._keep(self._warehouse.database, _CLEAN)
 
     def observe(self, defect: Defect) -> Observation:
@@ -105,6 +109,7 @@ class City:
         began = time.monotonic()
         self._restore(from_scratch=defect.from_scratch)
         if defect.in_sources:
+            self._projects_touched = defect.system == "mlc"
             inject(self._sources(), defect.dataset, defect.injection)
             wanted = list(self._catalogue.contracts) if defect.from_scratch else [defect.dataset]
             self._run(wanted)
@@ -125,7 +130,9 @@ class City:
 
         shutil.rmtree(settings().sample_dir, ignore_errors=True)
         shutil.copytree(self._folder / "limpia", settings().sample_dir)
-        self._keep(_PROJECTS, SAMPLE_DATABASE)
+        if self._projects_touched:
+            self._keep(_PROJECTS, SAMPLE_DATABASE)
+            self._projects_touched = False
         self._keep(_EMPTY if from_scratch else _CLEAN, self._warehouse.database)
 
     def _keep(self, source: str, copy: str) -> None:
@@ -143,6 +150,15 @@ class City:
                     sql.Identifier(copy), sql.Identifier(source)
                 )
             )
+
+    def _forget_safety(self) -> None:
+        """A server whose data nobody will miss need not wait for the disk."""
+        with psycopg.connect(self._server.url("postgres"), autocommit=True) as connection:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+                connection.execute(
+                    sql.SQL("alter system set {} = off").format(sql.Identifier(setting))
+                )
+            connection.execute("select pg_reload_conf()")
 
     def _approve(self, connection: Connection) -> None:
         from exports.definition import load_definitions
@@ -186,6 +202,7 @@ class City:
         """Store what dbt found and what the suites of the marts it built say."""
         from expectations.marts import MartValidator, load_suites
         from expectations.results import record
+        from orchestration.assets.controls import suite_verdicts
         from orchestration.build_plan import dbt_test_results, record_builds
         from orchestration.dbt_project import manifest, relation_of
 
@@ -195,20 +212,26 @@ class City:
             for result in results["results"]
             if nodes.get(result["unique_id"], {}).get("resource_type") == "model"
         }
+        suites = {mart: suite for mart, suite in load_suites().items() if mart in touched}
         with self._warehouse.connect() as connection:
             record_builds(connection, run_id, results, newest_load)
             record(connection, run_id, dbt_test_results(results))
+            now = {mart: _content(connection, mart) for mart in suites}
+            # A suite sees rows alone: of a mart rebuilt as it was, its verdicts are what they were.
+            same = [mart for mart in suites if now[mart] and now[mart] == self._content.get(mart)]
+            connection.execute(_SAME_VERDICTS, {"run": run_id, "marts": same})
         url = self._warehouse.sqlalchemy_url("psycopg2")
         with MartValidator(url, self._folder / "docs", run_id) as validator:
-            for mart, suite in load_suites().items():
-                if mart in touched:
-                    verdicts = validator.run(suite)
+            for mart, suite in suites.items():
+                if mart not in same:
+                    verdicts = suite_verdicts(validator, suite)
                     with self._warehouse.connect() as connection:
                         record(connection, run_id, verdicts)
 
     def _invoke_dbt(self, command: str, selectors: Iterable[str]) -> Mapping[str, Any]:
         """One dbt command in this process; the parsed project is kept from one to the next."""
         from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
 
         target = self._folder / "dbt"
         options = [
@@ -216,14 +239,15 @@ class City:
             "--target-path", str(target), "--log-path", str(target), "--quiet",
         ]  # fmt: skip
         with _quietly():
-            if self._dbt is None:
+            if self._parsed is None:
                 parsed = dbtRunner().invoke(["parse", *options])
-                if not parsed.success:
+                if not isinstance(parsed.result, Manifest):
                     raise PipelineBroke(f"dbt parse: {parsed.exception}")
-                self._dbt = dbtRunner(manifest=parsed.result)  # type: ignore[arg-type]
+                self._parsed = parsed.result
             chosen = ["--select", " ".join(selectors)] if selectors else []
             (target / "run_results.json").unlink(missing_ok=True)
-            done = self._dbt.invoke(
+            # Compiling leaves marks in the nodes that would mislead the next command: a copy each.
+            done = dbtRunner(manifest=self._parsed.deepcopy()).invoke(
                 [command, *chosen, "--exclude", "resource_type:unit_test", *options]
             )
         if not (target / "run_results.json").exists():
@@ -239,9 +263,7 @@ class City:
         for step in defect.injection:
             ((action, argument),) = step.items()
             if action == "almacen":
-                with self._warehouse.connect() as connection:
-                    if not connection.execute(str(argument).encode()).rowcount:
-                        raise InjectionError(f"{defect.id}: la sentencia no cambió nada")
+                self._spoil(defect, str(argument))
             elif action == "definicion":
                 folder = _edited_definitions(self._folder / "definiciones", argument)
             else:
@@ -249,6 +271,15 @@ class City:
         if folder is None:
             self._check_again(defect.dataset)
         return [*self._read(), *self._export(defect.dataset, folder)]
+
+    def _spoil(self, defect: Defect, statement: str) -> None:
+        try:
+            with self._warehouse.connect() as connection:
+                changed = connection.execute(statement.encode()).rowcount
+        except psycopg.Error as error:
+            raise InjectionError(f"{defect.id}: {error}") from error
+        if not changed:
+            raise InjectionError(f"{defect.id}: la sentencia no cambió nada")
 
     def _check_again(self, mart: str) -> None:
         results = self._invoke_dbt("test", [mart.partition(".")[2]])
@@ -286,6 +317,33 @@ class City:
                 owner = definition.secretaria or ""
                 words = str(result.error or result.reason)
                 yield Signal("retenido", name, name, "bloqueante", owner, 1, words)
+
+
+_SAME_VERDICTS = """
+insert into meta.resultado_control (
+    corrida_id, control, motor, objeto, columna, dimension, regla, severidad, paso,
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+)
+select
+    %(run)s, control, motor, objeto, columna, dimension, regla, severidad, paso,
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+from meta.control_vigente
+where motor = 'great_expectations' and objeto = any(%(marts)s)
+"""
+
+
+def _content(connection: Connection, mart: str) -> str:
+    """What a mart holds, whatever the order of its rows; '' when it does not exist."""
+    found = connection.execute("select to_regclass(%s)", [mart]).fetchone()
+    if found is None or found[0] is None:
+        return ""
+    row = connection.execute(
+        sql.SQL(
+            "select count(*) || '/' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) "
+            "from {} as t"
+        ).format(sql.Identifier(*mart.split(".")))
+    ).fetchone()
+    return str(row[0]) if row else ""
 
 
 def _edited_definitions(folder: Path, argument: Mapping[str, Any]) -> Path:
@@ -360,12 +418,10 @@ def _quietly() -> Iterator[None]:
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with (
-        open(os.devnull, "w", encoding="utf-8") as nowhere,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         contextlib.redirect_stdout(nowhere),
         contextlib.redirect_stderr(nowhere),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
         yield
-
-

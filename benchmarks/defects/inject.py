@@ -55,7 +55,7 @@ def inject(sources: Sources, dataset: str, steps: Iterable[Mapping[str, Any]]) -
             raise InjectionError(f"paso desconocido: {action}")
         try:
             STEPS[action](sources, system, name, argument)
-        except (KeyError, IndexError, TypeError, re.error) as error:
+        except (KeyError, IndexError, TypeError, re.error, sqlite3.Error, psycopg.Error) as error:
             raise InjectionError(f"{dataset}: {action}: {error!r} no se puede usar") from error
 
 

@@ -18,6 +18,7 @@ from benchmarks.defects.signals import Signal
 
 TARGET = 0.98
 LEGITIMATE = Path(__file__).parent / "legitimos.yaml"
+CONSEQUENCES = Path(__file__).parent / "consecuencias.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,15 @@ class Verdict:
         }
 
 
-def judge(defect: Defect, raised: Sequence[Signal], seconds: float) -> Verdict:
-    """Find the expected signal among those raised, and the alarms nobody expected."""
+def judge(
+    defect: Defect, raised: Sequence[Signal], seconds: float, consequences: Iterable[str] = ()
+) -> Verdict:
+    """Find the expected signal among those raised, and the alarms nobody expected.
+
+    `consequences` are patterns with `{dataset}` and `{tabla}` in them, as `load_known` gives them.
+    """
+    places = {"dataset": defect.dataset, "tabla": defect.raw_table}
+    allowed = [*defect.also, *(pattern.format(**places) for pattern in consequences)]
     expected = [signal for signal in raised if signal.matches(defect.detects)]
     right = [
         signal
@@ -70,7 +78,7 @@ def judge(defect: Defect, raised: Sequence[Signal], seconds: float) -> Verdict:
         for signal in raised
         if signal.is_alarm
         and signal not in expected
-        and not any(signal.matches(pattern) for pattern in defect.also)
+        and not any(signal.matches(pattern) for pattern in allowed)
     )
     near = expected[0] if expected else None
     return Verdict(defect, right[0] if right else None, near, others, seconds)
@@ -81,8 +89,8 @@ def not_injected(defect: Defect, error: Exception, seconds: float) -> Verdict:
     return Verdict(defect, None, None, (), seconds, f"{type(error).__name__}: {error}")
 
 
-def load_legitimate(path: Path = LEGITIMATE) -> dict[str, str]:
-    """Conditions of the clean city that are true and no false alarm: pattern → why."""
+def load_known(path: Path) -> dict[str, str]:
+    """What is true and no false alarm, of one of the two lists: pattern → why."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
     return {str(entry["senal"]): str(entry["motivo"]) for entry in entries}
 

@@ -126,3 +126,12 @@ episodios as (
             end::bigint
     end
 {%- endmacro %}
+
+
+{#- Seconds between two readings that are no whole number of steps: the clock moved in between. -#}
+{% macro fuera_de_paso(segundos) -%}
+    abs(
+        {{ segundos }}
+        - round({{ segundos }} / {{ umbral_agua('R-AGUA-21', 'paso_s') }}) * {{ umbral_agua('R-AGUA-21', 'paso_s') }}
+    ) > {{ umbral_agua('R-AGUA-21', 'tolerancia_s') }}
+{%- endmacro %}

@@ -57,3 +57,71 @@
 {% macro hora_de_clave(momento) -%}
     to_char({{ momento }} at time zone '{{ var("zona_horaria") }}', 'YYYY-MM-DD"T"HH24:MI:SS"-03:00"')
 {%- endmacro %}
+
+
+{#- Something that happened already, on a day after the reference day. dia: SQL expression of a date. -#}
+{% macro hallazgo_futuro(dataset, clave, columna, origen, dia=none) -%}
+    {%- set fecha = dia or columna -%}
+    {{ hallazgo(
+        dataset, 'R-FECHA-05', clave,
+        "'La fecha (' || to_char(" ~ fecha ~ ", 'DD/MM/YYYY') || ') es posterior al día de referencia.'",
+        origen, fecha ~ ' > ' ~ fecha_referencia(), columna=columna
+    ) }}
+{%- endmacro %}
+
+
+{#- A day no record of the city can have: what systems put where nobody wrote one. -#}
+{% macro hallazgo_inverosimil(dataset, clave, columna, origen) -%}
+    {{ hallazgo(
+        dataset, 'R-FECHA-06', clave,
+        "'La fecha es ' || to_char(" ~ columna ~ ", 'DD/MM/YYYY') || '.'",
+        origen,
+        columna ~ " < date '1990-01-01' or " ~ columna ~ ' > ' ~ fecha_referencia() ~ " + interval '30 years'",
+        columna=columna
+    ) }}
+{%- endmacro %}
+
+
+{#- A final state without the day it was reached. -#}
+{% macro hallazgo_sin_fecha(dataset, clave, columna, origen, estado) -%}
+    {{ hallazgo(
+        dataset, 'R-FECHA-04', clave,
+        "'El estado es «" ~ estado ~ "» y no se informó la fecha.'",
+        origen, "estado = '" ~ estado ~ "' and " ~ columna ~ ' is null', columna=columna
+    ) }}
+{%- endmacro %}
+
+
+{#-
+    What looks like a person's document, CUIL, telephone or address in a free text. The finding names
+    the record and never repeats the value.
+-#}
+{% macro parece_dato_personal(texto) -%}
+    (
+        {{ texto }} ~* '\m(dni|documento|l\.?e\.?|l\.?c\.?)\W{0,3}(n[°ºro.]*\W{0,2})?\d{1,2}\.?\d{3}\.?\d{3}\M'
+        or {{ texto }} ~ '\m(20|23|24|27)-?\d{8}-?\d\M'
+        or {{ texto }} ~* '\m(tel|cel|tel[ée]fono|celular|whatsapp)[.:]*\s*\+?\d[\d -]{6,}'
+        or {{ texto }} ~* '[a-z0-9._%+-]+@[a-z0-9.-]+\.[a-z]{2,}'
+    )
+{%- endmacro %}
+
+
+{#- Free texts that may be shown or published: personal data and leftovers of web pages in them. -#}
+{% macro hallazgos_de_texto(dataset, clave, columnas, origen) -%}
+    {%- for columna in columnas %}
+        {{ hallazgo(
+            dataset, 'R-PERSONA-03', clave,
+            "'El texto de " ~ columna ~ " parece contener un dato personal.'",
+            origen, parece_dato_personal(columna), columna=columna
+        ) }}
+        union all
+        {{ hallazgo(
+            dataset, 'R-TEXTO-04', clave,
+            "'El texto de " ~ columna ~ " trae marcas de una página web.'",
+            origen, columna ~ " ~ '</?[a-zA-Z][^<>]*>|&[a-zA-Z]{2,8};|&#\d+;'", columna=columna
+        ) }}
+        {%- if not loop.last %}
+            union all
+        {%- endif %}
+    {%- endfor %}
+{%- endmacro %}

@@ -26,6 +26,12 @@ niveles as (
     {%- endfor %}
     union all
     select
+        'mart',
+        (select count(*) from {{ ref('fct_proyecto') }}),
+        (select count(*) from {{ ref('fct_hito') }}),
+        (select count(*) from {{ ref('fct_meta') }})
+    union all
+    select
         'estado',
         coalesce(sum(proyectos), 0),
         null,

@@ -11,6 +11,7 @@ mart in this run, and those only; `meta.resultado_control` keeps them withheld i
 import atexit
 import functools
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from expectations.marts import Suite
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
+from orchestration.dbt_project import relations
 from orchestration.progress import observer
 from orchestration.settings import settings
 from orchestration.warehouse.connection import export_environment, locate
@@ -67,6 +69,13 @@ def finish_validation(run_id: str) -> Path | None:
         _validator.cache_clear()
 
 
+def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult]:
+    """Run a suite; each verdict with the owner of its mart, as the dbt project names it."""
+    node = relations().get(suite.mart) or {}
+    owner = (node.get("config", {}).get("meta") or {}).get("owner")
+    return [replace(result, responsable=owner) for result in validator.run(suite)]
+
+
 def _mart_check(suite: Suite) -> AssetChecksDefinition:
     @asset_check(
         asset=relation_key(*suite.mart.split(".", 1)),
@@ -80,7 +89,8 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         watch.started("controles", suite.mart)
         warehouse = locate()
         export_environment(warehouse)
-        results = _validator(warehouse.sqlalchemy_url("psycopg2"), context.run.run_id).run(suite)
+        validator = _validator(warehouse.sqlalchemy_url("psycopg2"), context.run.run_id)
+        results = suite_verdicts(validator, suite)
         red = any(r.severidad == "bloqueante" and r.paso is not True for r in results)
         with warehouse.connect() as connection:
             record(connection, context.run.run_id, results)

@@ -251,7 +251,9 @@ def missing_columns(
 ) -> DriftError:
     """The error for columns of the contract that the source does not have."""
     several = len(missing) > 1
-    seen = ", ".join(name.strip() for name in found[:40]) or "ninguna"
+    # Read in another encoding, names hold zero bytes, which no text of PostgreSQL can.
+    names = ("".join(c for c in name if c.isprintable()).strip() for name in found[:40])
+    seen = ", ".join(names) or "ninguna"
     error = problem(
         DriftError,
         contract,

@@ -294,6 +294,7 @@ def test_a_reading_without_meter_time_or_value_is_kept_out(catalogue: Catalogue,
 
     assert blocking == {
         "medidor_id.required",
+        "medidor_id.min_length",
         "fecha_hora.required",
         "fecha_hora.minimum",
         "fecha_hora.maximum",

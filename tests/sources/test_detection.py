@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from sources.contract import Contract
+from sources.contract import Contract, load_catalogue
 from sources.errors import DriftError
 from sources.readers import notes_of, open_file
+from sources.readers.base import missing_columns
 from sources.readers.detection import detect
 from tests.sources.reader_support import column, feed_file, make_contract, rows_of
 
@@ -145,3 +146,12 @@ def test_findings_change_nothing_of_what_is_read(tmp_path: Path) -> None:
     with open_file(contract, feed_file(path)) as reader:
         assert rows_of(reader.batches()) == [{"nombre": "JosÃ©", "barrio": "Centro"}]
         assert len(notes_of(reader)) == 1
+
+
+def test_names_read_in_another_encoding_can_be_stored_with_the_error() -> None:
+    contract = load_catalogue().contracts["telemetria.lecturas_csv"]
+    header = "medidor;fecha".encode("utf-16-le").decode("utf-8")
+
+    error = missing_columns(contract, ["medidor"], [header], "el archivo")
+
+    assert "\x00" not in str(error) and "medidor;fecha" in str(error)

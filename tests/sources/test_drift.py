@@ -123,7 +123,9 @@ def test_a_new_column_is_reported_until_the_contract_names_it_and_says_it_is_not
 
 
 def test_a_column_the_city_chose_not_to_load_is_no_news(system: System) -> None:
-    system.run("alter table tabla add column telefono text", "alter table tabla add column fax text")
+    system.run(
+        "alter table tabla add column telefono text", "alter table tabla add column fax text"
+    )
     report = system.load(system.contract(ignoredColumns=["Telefono"]))
 
     assert report.drift == ["columna nueva en el origen: fax"]

@@ -7,6 +7,8 @@ dias_macromedidor as (
         macromedidor_id,
         generate_series(min(fecha), max(fecha), interval '1 day')::date as fecha
     from {{ ref('stg_aguas__lecturas_macromedidor') }}
+    -- One wrong year must not turn into thousands of missing days.
+    where fecha <= {{ fecha_referencia() }}
     group by macromedidor_id
 ),
 
@@ -29,6 +31,195 @@ medidores_retirados as (
     inner join {{ ref('fct_consumo_diario') }} as consumo on medidores.medidor_id = consumo.medidor_id
     where consumo.dia > medidores.fecha_retiro
     group by medidores.medidor_id, medidores.fecha_retiro
+),
+
+medidores_sin_instalar as (
+    select
+        medidores.medidor_id,
+        medidores.fecha_instalacion,
+        sum(consumo.horas_con_lectura) as horas
+    from {{ medidores }} as medidores
+    inner join {{ ref('fct_consumo_diario') }} as consumo on medidores.medidor_id = consumo.medidor_id
+    where consumo.dia < medidores.fecha_instalacion
+    group by medidores.medidor_id, medidores.fecha_instalacion
+),
+
+medidores_de_otra_zona as (
+    select
+        medidores.medidor_id,
+        medidores.zona_id,
+        cuentas.zona_id as zona_de_la_cuenta
+    from {{ medidores }} as medidores
+    inner join {{ cuentas }} as cuentas on medidores.cuenta_id = cuentas.cuenta_id
+    where medidores.zona_id <> cuentas.zona_id
+),
+
+-- A meter of a provider that fell silent counts, too: the day is compared with the calendar.
+ultimas_lecturas as (
+    select
+        medidor_id,
+        max(dia) as ultimo_dia
+    from {{ ref('fct_consumo_diario') }}
+    group by medidor_id
+),
+
+telemetria_conectada as (
+    select count(*) > 0 as hay_lecturas
+    from ultimas_lecturas
+),
+
+medidores_mudos as (
+    select
+        medidores.medidor_id,
+        ultimas_lecturas.ultimo_dia
+    from {{ medidores }} as medidores
+    cross join telemetria_conectada
+    left join ultimas_lecturas on medidores.medidor_id = ultimas_lecturas.medidor_id
+    where
+        telemetria_conectada.hay_lecturas
+        and medidores.estado = 'activo'
+        and medidores.tipo_telemetria in ('csv', 'lorawan')
+        and coalesce(ultimas_lecturas.ultimo_dia, medidores.fecha_instalacion)
+        < {{ fecha_referencia() }} - 1 - {{ umbral_agua('R-MEDIDOR-07', 'dias') }}::integer
+),
+
+-- Only the last days: the whole history would be read again at every build.
+medidores_en_otra_unidad as (
+    select
+        medidores.medidor_id,
+        medidores.unidad,
+        count(*) as lecturas
+    from {{ medidores }} as medidores
+    inner join {{ ref('stg_telemetria__lecturas') }} as lecturas on medidores.medidor_id = lecturas.medidor_id
+    where
+        lecturas.fecha_hora >= {{ fecha_referencia() }} - interval '3 days'
+        and lower(lecturas.unidad_original) <> lower(medidores.unidad)
+    group by medidores.medidor_id, medidores.unidad
+),
+
+ingresos as (
+    select
+        zona_id,
+        fecha,
+        sum(volumen_m3) as ingreso_m3
+    from {{ ref('fct_volumen_macromedidor') }}
+    where tipo = 'ingreso_zona' and zona_id is not null and volumen_m3 >= 0
+    group by zona_id, fecha
+),
+
+consumos_de_zona as (
+    select
+        medidores.zona_id,
+        consumo.dia,
+        -- What passed in a gap is known, its day is not.
+        sum(consumo.litros - consumo.litros_en_huecos) / 1000.0 as consumo_m3
+    from {{ ref('fct_consumo_diario') }} as consumo
+    inner join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
+    group by medidores.zona_id, consumo.dia
+),
+
+balances_imposibles as (
+    select
+        ingresos.zona_id,
+        ingresos.fecha,
+        ingresos.ingreso_m3,
+        consumos_de_zona.consumo_m3
+    from ingresos
+    inner join consumos_de_zona on ingresos.zona_id = consumos_de_zona.zona_id and ingresos.fecha = consumos_de_zona.dia
+    -- Readings and macro-meters do not close the day at the same minute.
+    where
+        consumos_de_zona.consumo_m3 - ingresos.ingreso_m3 >= {{ umbral_agua('R-MACRO-03', 'diferencia_minima_m3') }}
+        and ingresos.ingreso_m3 * 100
+        < consumos_de_zona.consumo_m3 * (100 - {{ umbral_agua('R-MACRO-03', 'tolerancia_pct') }})
+),
+
+volumenes as (
+    select
+        macromedidor_id,
+        fecha,
+        volumen_m3,
+        fecha - (row_number() over (partition by macromedidor_id, volumen_m3 order by fecha))::integer as racha
+    from {{ ref('stg_aguas__lecturas_macromedidor') }}
+    where volumen_m3 > 0
+),
+
+volumenes_repetidos as (
+    select
+        macromedidor_id,
+        volumen_m3,
+        min(fecha) as desde,
+        count(*) as dias
+    from volumenes
+    group by macromedidor_id, volumen_m3, racha
+    having count(*) >= {{ umbral_agua('R-MACRO-04', 'dias') }}
+),
+
+habitos_de_facturacion as (
+    select
+        cuenta_id,
+        percentile_cont(0.5) within group (order by importe_ars) as importe_ars,
+        percentile_cont(0.5) within group (order by m3_facturados) as m3_facturados
+    from {{ ref('stg_aguas__facturacion') }}
+    where importe_ars > 0 and estado is distinct from 'anulada'
+    group by cuenta_id
+    having count(*) >= 4
+),
+
+importes_desproporcionados as (
+    select
+        facturas.factura_id,
+        facturas.importe_ars,
+        habitos.importe_ars as importe_habitual
+    from {{ ref('stg_aguas__facturacion') }} as facturas
+    inner join habitos_de_facturacion as habitos on facturas.cuenta_id = habitos.cuenta_id
+    where
+        facturas.importe_ars > 0
+        and greatest(facturas.importe_ars / habitos.importe_ars, habitos.importe_ars / facturas.importe_ars)
+        >= {{ umbral_agua('R-FACTURA-04', 'veces_importe') }}
+        and coalesce(facturas.m3_facturados, 0)
+        between habitos.m3_facturados / {{ umbral_agua('R-FACTURA-04', 'veces_volumen') }}
+        and habitos.m3_facturados * {{ umbral_agua('R-FACTURA-04', 'veces_volumen') }}
+),
+
+emisiones as (
+    select
+        date_trunc('month', periodo)::date as mes,
+        count(distinct cuenta_id) as cuentas
+    from {{ ref('stg_aguas__facturacion') }}
+    where periodo <= {{ fecha_referencia() }}
+    group by date_trunc('month', periodo)::date
+),
+
+-- The last month of which most was issued: while an issue is under way nobody is missing from it.
+ultima_emision as (
+    select max(ultima.mes) as mes
+    from emisiones as ultima
+    inner join emisiones as anterior on ultima.mes = anterior.mes + interval '1 month'
+    where ultima.cuentas * 100 >= anterior.cuentas * {{ umbral_agua('R-FACTURA-05', 'emision_minima_pct') }}
+),
+
+cuentas_sin_factura as (
+    select
+        cuentas.cuenta_id,
+        ultima_emision.mes
+    from {{ cuentas }} as cuentas
+    cross join ultima_emision
+    where
+        cuentas.activa
+        and exists (
+            select 1
+            from {{ ref('stg_aguas__facturacion') }} as anterior
+            where
+                anterior.cuenta_id = cuentas.cuenta_id
+                and date_trunc('month', anterior.periodo) = ultima_emision.mes - interval '1 month'
+        )
+        and not exists (
+            select 1
+            from {{ ref('stg_aguas__facturacion') }} as actual
+            where
+                actual.cuenta_id = cuentas.cuenta_id
+                and date_trunc('month', actual.periodo) = ultima_emision.mes
+        )
 ),
 
 cuentas_inactivas as (
@@ -175,4 +366,98 @@ union all
     'aguas.calidad_agua', 'R-CALIDAD-AGUA-01', 'muestra_id',
     "parametro_nombre || ' ' || trim_scale(valor) || ' ' || unidad || ' en ' || coalesce(punto, 'punto sin nombre') || ': fuera del límite.'",
     ref('fct_calidad_agua'), 'not cumple_limite', columna='valor', filas='0'
+) }}
+union all
+{{ hallazgo(
+    'aguas.calidad_agua', 'R-CALIDAD-AGUA-02', 'muestra_id',
+    "'La unidad es ' || coalesce(unidad, '(sin dato)') || ' y el límite de ' || parametro_nombre || ' está en otra: no se puede comparar.'",
+    ref('fct_calidad_agua'),
+    'valor is not null and coalesce(limite_minimo, limite_maximo) is not null and cumple_limite is null',
+    columna='unidad'
+) }}
+union all
+{{ hallazgo_repetido(
+    'aguas.calidad_agua', 'R-DUPLICADO-01', ref('stg_aguas__calidad_agua'), 'muestra_id',
+    ['punto', 'zona_id', 'fecha_hora', 'parametro', 'valor', 'laboratorio'],
+    "'Es igual a la muestra ' || clave_primera || ' salvo por el número.'", 'parametro is not null'
+) }}
+union all
+{{ hallazgo_futuro(
+    'aguas.calidad_agua', 'muestra_id', 'fecha_hora', ref('stg_aguas__calidad_agua'), dia_mendoza('fecha_hora')
+) }}
+union all
+{{ hallazgo_futuro('aguas.cuentas', 'cuenta_id', 'fecha_alta', cuentas) }}
+union all
+{{ hallazgo_repetido(
+    'aguas.cuentas', 'R-CLAVE-02', cuentas, 'cuenta_id', ['numero_cuenta'],
+    "'El número ya es de la cuenta ' || clave_primera || '.'", 'numero_cuenta is not null'
+) }}
+union all
+{{ hallazgo_futuro('aguas.medidores', 'medidor_id', 'fecha_instalacion', medidores) }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-FECHA-03', 'medidor_id', "'El retiro es anterior a la instalación.'",
+    medidores, 'fecha_retiro < fecha_instalacion', columna='fecha_retiro'
+) }}
+union all
+{{ hallazgo_sin_fecha('aguas.medidores', 'medidor_id', 'fecha_retiro', medidores, 'retirado') }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-MEDIDOR-05', 'medidor_id',
+    "'Figura instalado el ' || to_char(fecha_instalacion, 'DD/MM/YYYY') || ' y hay lecturas anteriores (' || horas || ' horas).'",
+    'medidores_sin_instalar', 'true', columna='fecha_instalacion'
+) }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-MEDIDOR-06', 'medidor_id',
+    "'El medidor figura en la zona ' || zona_id || ' y su cuenta en la ' || zona_de_la_cuenta || '.'",
+    'medidores_de_otra_zona', 'true', columna='zona_id'
+) }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-MEDIDOR-07', 'medidor_id',
+    "'No llegan lecturas ' || coalesce('desde el ' || to_char(ultimo_dia, 'DD/MM/YYYY'), 'desde que se instaló') || '.'",
+    'medidores_mudos', 'true', filas='0'
+) }}
+union all
+{{ hallazgo(
+    'aguas.medidores', 'R-MEDIDOR-08', 'medidor_id',
+    "'El padrón dice ' || unidad || ' y las lecturas llegan en otra unidad (' || lecturas || ' en los últimos días).'",
+    'medidores_en_otra_unidad', 'true', columna='unidad'
+) }}
+union all
+{{ hallazgo_futuro('aguas.lecturas_macromedidor', "macromedidor_id || '|' || fecha", 'fecha',
+    ref('stg_aguas__lecturas_macromedidor')) }}
+union all
+{{ hallazgo(
+    'aguas.lecturas_macromedidor', 'R-MACRO-03', "'zona ' || zona_id || '|' || fecha",
+    "'Entraron ' || round(ingreso_m3, 1) || ' m3 y los medidores de la zona registraron ' || round(consumo_m3, 1) || ' m3.'",
+    'balances_imposibles', 'true', columna='volumen_m3'
+) }}
+union all
+{{ hallazgo(
+    'aguas.lecturas_macromedidor', 'R-MACRO-04', "macromedidor_id || '|' || desde",
+    "'Informó ' || volumen_m3 || ' m3 ' || dias || ' días seguidos.'",
+    'volumenes_repetidos', 'true', filas='dias', columna='volumen_m3'
+) }}
+union all
+{{ hallazgo_futuro(
+    'aguas.facturacion', 'factura_id', 'periodo', ref('stg_aguas__facturacion'), "(periodo - interval '1 month')::date"
+) }}
+union all
+{{ hallazgo(
+    'aguas.facturacion', 'R-FECHA-03', 'factura_id', "'El vencimiento es anterior al período facturado.'",
+    ref('stg_aguas__facturacion'), 'vencimiento < periodo', columna='vencimiento'
+) }}
+union all
+{{ hallazgo(
+    'aguas.facturacion', 'R-FACTURA-04', 'factura_id',
+    "'El importe es ' || importe_ars || ' y el habitual de la cuenta, ' || round(importe_habitual::numeric) || '; el volumen es el de siempre.'",
+    'importes_desproporcionados', 'true', columna='importe_ars'
+) }}
+union all
+{{ hallazgo(
+    'aguas.facturacion', 'R-FACTURA-05', "'cuenta ' || cuenta_id || '|' || mes",
+    "'La cuenta ' || cuenta_id || ' está activa y no tiene factura de ' || to_char(mes, 'MM/YYYY') || '.'",
+    'cuentas_sin_factura', 'true', filas='0'
 ) }}

@@ -1,5 +1,34 @@
 {#- Findings of Citymis, spreadsheets and Mi Luján Digital. People are named by the key of their record. -#}
 with
+edades_del_personal as (
+    select
+        respuesta_id,
+        extract(year from age(fecha_respuesta, fecha_nacimiento)) as edad
+    from {{ ref('stg_planillas__encuesta_habilidades') }}
+),
+
+kpis_informados as (
+    select
+        manuales.codigo_original || '|' || manuales.periodo as clave,
+        manuales.codigo_original,
+        manuales.valor,
+        kpis.codigo,
+        kpis.unidad
+    from {{ ref('fct_kpi_manual') }} as manuales
+    left join {{ ref('kpis_comite') }} as kpis on manuales.codigo = kpis.codigo
+),
+
+archivos_repetidos as (
+    select
+        dataset,
+        sha256,
+        min(nombre) as primero,
+        max(nombre) as otro
+    from {{ source('meta', 'archivo_nombre') }}
+    group by dataset, sha256
+    having count(distinct nombre) > 1
+),
+
 personas_en_programas as (
     select
         beneficiario_id,
@@ -99,3 +128,92 @@ union all
     'milujan.tramites_digitales', 'R-FECHA-03', 'tramite_digital_id', "'El fin es anterior al inicio.'",
     ref('stg_milujan__tramites_digitales'), 'fecha_fin < fecha_inicio', columna='fecha_fin'
 ) }}
+union all
+{{ hallazgo_sin_fecha('citymis.solicitudes', 'solicitud_id', 'fecha_cierre', ref('stg_citymis__solicitudes'), 'resuelta') }}
+union all
+{{ hallazgo_futuro(
+    'citymis.solicitudes', 'solicitud_id', 'fecha_ingreso', ref('stg_citymis__solicitudes'),
+    dia_mendoza('fecha_ingreso')
+) }}
+union all
+{{ hallazgo_futuro(
+    'citymis.solicitudes', 'solicitud_id', 'fecha_cierre', ref('stg_citymis__solicitudes'),
+    dia_mendoza('fecha_cierre')
+) }}
+union all
+{{ hallazgos_de_texto('citymis.solicitudes', 'solicitud_id', ['descripcion'], ref('stg_citymis__solicitudes')) }}
+union all
+{{ hallazgo_sin_fecha('citymis.tramites', 'tramite_id', 'fecha_resolucion', ref('stg_citymis__tramites'), 'resuelto') }}
+union all
+{{ hallazgo_futuro(
+    'citymis.tramites', 'tramite_id', 'fecha_inicio', ref('stg_citymis__tramites'), dia_mendoza('fecha_inicio')
+) }}
+union all
+{{ hallazgo_futuro('citymis.beneficiarios', 'beneficiario_id', 'fecha_alta', ref('stg_citymis__beneficiarios')) }}
+union all
+{{ hallazgo_sin_fecha(
+    'milujan.tramites_digitales', 'tramite_digital_id', 'fecha_fin', ref('stg_milujan__tramites_digitales'), 'finalizado'
+) }}
+union all
+{{ hallazgo_futuro(
+    'milujan.tramites_digitales', 'tramite_digital_id', 'fecha_inicio', ref('stg_milujan__tramites_digitales'),
+    dia_mendoza('fecha_inicio')
+) }}
+union all
+{{ hallazgo_futuro(
+    'milujan.tramites_digitales', 'tramite_digital_id', 'fecha_fin', ref('stg_milujan__tramites_digitales'),
+    dia_mendoza('fecha_fin')
+) }}
+union all
+{{ hallazgo_repetido(
+    'milujan.tramites_digitales', 'R-DUPLICADO-01', ref('stg_milujan__tramites_digitales'), 'tramite_digital_id',
+    ['tipo', 'secretaria', 'fecha_inicio', 'fecha_fin', 'estado', 'canal', 'satisfaccion', 'actualizado_en'],
+    "'Es igual al trámite ' || clave_primera || ' salvo por el identificador.'"
+) }}
+union all
+{{ hallazgo_repetido(
+    'planillas.encuesta_habilidades', 'R-DUPLICADO-01', ref('stg_planillas__encuesta_habilidades'), 'respuesta_id',
+    [
+        'secretaria', 'fecha_nacimiento', 'genero', 'nivel_educativo', 'frecuencia_uso', 'herramienta_principal',
+        'capacitacion_recibida', 'interes_capacitacion', 'autoevaluacion', 'fecha_respuesta'
+    ],
+    "'Es igual a la respuesta ' || clave_primera || ' salvo por el número.'", 'fecha_nacimiento is not null'
+) }}
+union all
+{{ hallazgo_futuro(
+    'planillas.encuesta_habilidades', 'respuesta_id', 'fecha_respuesta', ref('stg_planillas__encuesta_habilidades')
+) }}
+union all
+{{ hallazgo(
+    'planillas.encuesta_habilidades', 'R-PERSONA-04', 'respuesta_id',
+    "'La edad que resulta de la fecha de nacimiento no es la de una persona que trabaja.'",
+    'edades_del_personal', 'edad < 16 or edad > 80', columna='fecha_nacimiento'
+) }}
+union all
+{{ hallazgo_futuro(
+    'planillas.inventario_datasets', 'dataset_codigo', 'ultima_actualizacion', ref('stg_planillas__inventario_datasets')
+) }}
+union all
+{{ hallazgo_futuro(
+    'planillas.reuniones_comite', 'reunion_id', 'fecha_realizada', ref('stg_planillas__reuniones_comite')
+) }}
+union all
+{{ hallazgo(
+    'planillas.kpi_manuales', 'R-CLAVE-01', 'clave',
+    "'«' || codigo_original || '» no es uno de los indicadores del comité.'", 'kpis_informados', 'codigo is null',
+    columna='kpi_codigo'
+) }}
+union all
+{{ hallazgo(
+    'planillas.kpi_manuales', 'R-KPI-01', 'clave', "'Se informó ' || trim_scale(valor) || ' %.'",
+    'kpis_informados', "unidad = '%' and valor not between 0 and 100", columna='valor'
+) }}
+union all
+select
+    dataset,
+    sha256 as clave,
+    'R-ARCHIVO-01'::text as regla_id,
+    null::text as columna,
+    0 as filas_afectadas,
+    'El archivo ' || otro || ' es idéntico a ' || primero || '.' as descripcion
+from archivos_repetidos

@@ -2,6 +2,21 @@
 {%- set proyectos = ref('stg_mlc__proyectos') -%}
 {%- set hitos = ref('stg_mlc__hitos') -%}
 with
+presupuesto_mediano as (
+    select percentile_cont(0.5) within group (order by presupuesto_ars) as presupuesto_ars
+    from {{ proyectos }}
+    where presupuesto_ars > 0
+),
+
+presupuestos_desproporcionados as (
+    select
+        proyectos.proyecto_id,
+        round(proyectos.presupuesto_ars / presupuesto_mediano.presupuesto_ars::numeric) as veces
+    from {{ proyectos }} as proyectos
+    cross join presupuesto_mediano
+    where proyectos.presupuesto_ars > presupuesto_mediano.presupuesto_ars * {{ var('presupuesto_desproporcionado') }}
+),
+
 hitos_de_proyectos as (
     select
         hitos.hito_id,
@@ -154,3 +169,38 @@ union all
     "'El valor ' || valor || ' es más de veinte veces la mediana del indicador ' || indicador_id || '.'",
     ref('fct_medicion'), 'es_atipica', columna='valor'
 ) }}
+union all
+{{ hallazgo_repetido(
+    'mlc.indicadores', 'R-CLAVE-02', ref('stg_mlc__indicadores'), 'indicador_id', ['codigo'],
+    "'El código ' || codigo || ' ya es del indicador ' || clave_primera || '.'", 'codigo is not null'
+) }}
+union all
+{{ hallazgo_repetido(
+    'mlc.mediciones', 'R-MEDICION-02', ref('stg_mlc__mediciones'), 'medicion_id', ['indicador_id', 'periodo'],
+    "'La medición ' || clave_primera || ' es del mismo indicador y período.'",
+    'indicador_id is not null and periodo is not null'
+) }}
+union all
+{{ hallazgo(
+    'mlc.proyectos', 'R-PROY-03', 'proyecto_id',
+    "'El presupuesto es ' || veces || ' veces la mediana de los proyectos.'",
+    'presupuestos_desproporcionados', 'true', columna='presupuesto_ars'
+) }}
+union all
+{{ hallazgo_inverosimil('mlc.proyectos', 'proyecto_id', 'fecha_inicio', proyectos) }}
+union all
+{{ hallazgo_inverosimil('mlc.proyectos', 'proyecto_id', 'fecha_fin_prevista', proyectos) }}
+union all
+{{ hallazgo_futuro('mlc.proyectos', 'proyecto_id', 'fecha_fin_real', proyectos) }}
+union all
+{{ hallazgos_de_texto('mlc.proyectos', 'proyecto_id', ['nombre', 'descripcion'], proyectos) }}
+union all
+{{ hallazgo(
+    'mlc.hitos', 'R-HITO-01', 'hito_id',
+    "'El estado es «' || estado || '» y el hito tiene fecha de cumplimiento (' || to_char(fecha_cumplido, 'DD/MM/YYYY') || ').'",
+    hitos, "estado <> 'cumplido' and fecha_cumplido is not null", columna='estado'
+) }}
+union all
+{{ hallazgo_futuro('mlc.hitos', 'hito_id', 'fecha_cumplido', hitos) }}
+union all
+{{ hallazgo_futuro('mlc.mediciones', 'medicion_id', 'periodo', ref('stg_mlc__mediciones')) }}

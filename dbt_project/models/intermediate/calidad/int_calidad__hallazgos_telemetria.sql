@@ -81,6 +81,19 @@ intervalos as (
     group by medidor_id
 ),
 
+-- Readings come every so many minutes (`paso_s`). A clock that jumps breaks the rhythm once or
+-- twice; a meter that never kept it is another kind of meter.
+relojes as (
+    select
+        consumo.medidor_id,
+        max(consumo.carga_id) as carga_id,
+        min(consumo.hora) as desde,
+        count(*) as lecturas
+    from {{ ref('fct_consumo_horario') }} as consumo
+    where {{ fuera_de_paso('consumo.segundos') }}
+    group by consumo.medidor_id
+),
+
 dias as (
     select
         medidor_id,
@@ -147,6 +160,14 @@ trabados as (
     having count(*) >= {{ umbral_agua('R-AGUA-11', 'dias') }}
 ),
 
+horas_por_medidor as (
+    select
+        medidor_id,
+        sum(horas_con_lectura) as horas
+    from dias
+    group by medidor_id
+),
+
 habitos as (
     select
         medidor_id,
@@ -206,6 +227,17 @@ reunidos as (
         filas_afectadas,
         descripcion
     from intervalos
+    union all
+    select
+        relojes.carga_id,
+        relojes.medidor_id,
+        'R-AGUA-21',
+        relojes.lecturas::integer,
+        'Desde el ' || to_char({{ dia_mendoza('relojes.desde') }}, 'DD/MM/YYYY') || ', en ' || relojes.lecturas
+        || ' lecturas la hora no sigue el ritmo del medidor: puede haberse corrido su reloj.'
+    from relojes
+    inner join horas_por_medidor as totales on relojes.medidor_id = totales.medidor_id
+    where relojes.lecturas * 100 <= totales.horas * {{ umbral_agua('R-AGUA-21', 'parte_maxima_pct') }}
     union all
     select
         carga_id,

@@ -28,7 +28,12 @@ limpio as (
             }
         ) }} as parametro,
         origen.parametro as parametro_original,
-        {{ en_rango('origen.valor', 'limites.minimo_posible', 'limites.maximo_posible') }} as valor,
+        {#- A parameter without known limits has no range to be out of. #}
+        {{ en_rango(
+            'origen.valor',
+            'coalesce(limites.minimo_posible, origen.valor)',
+            'coalesce(limites.maximo_posible, origen.valor)'
+        ) }} as valor,
         origen.valor as valor_original,
         {{ limpiar_texto('origen.unidad') }} as unidad,
         origen.unidad as unidad_original,
