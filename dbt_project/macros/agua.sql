@@ -132,6 +132,6 @@ episodios as (
 {% macro fuera_de_paso(segundos) -%}
     abs(
         {{ segundos }}
-        - round({{ segundos }} / {{ umbral_agua('R-AGUA-21', 'paso_s') }}) * {{ umbral_agua('R-AGUA-21', 'paso_s') }}
-    ) > {{ umbral_agua('R-AGUA-21', 'tolerancia_s') }}
+        - round({{ segundos }} / {{ umbral_agua('R-AGUA-23', 'paso_s') }}) * {{ umbral_agua('R-AGUA-23', 'paso_s') }}
+    ) > {{ umbral_agua('R-AGUA-23', 'tolerancia_s') }}
 {%- endmacro %}

@@ -231,13 +231,13 @@ reunidos as (
     select
         relojes.carga_id,
         relojes.medidor_id,
-        'R-AGUA-21',
+        'R-AGUA-23',
         relojes.lecturas::integer,
         'Desde el ' || to_char({{ dia_mendoza('relojes.desde') }}, 'DD/MM/YYYY') || ', en ' || relojes.lecturas
         || ' lecturas la hora no sigue el ritmo del medidor: puede haberse corrido su reloj.'
     from relojes
     inner join horas_por_medidor as totales on relojes.medidor_id = totales.medidor_id
-    where relojes.lecturas * 100 <= totales.horas * {{ umbral_agua('R-AGUA-21', 'parte_maxima_pct') }}
+    where relojes.lecturas * 100 <= totales.horas * {{ umbral_agua('R-AGUA-23', 'parte_maxima_pct') }}
     union all
     select
         carga_id,
