@@ -1,7 +1,7 @@
 """How well the rules find what was planted: recall and precision per kind of event.
 
     python -m benchmarks.detection --json                  # a new sample of the city, default seed
-    python -m benchmarks.detection --json --seed 11        # another one: nothing is fitted to labels
+    python -m benchmarks.detection --json --seed 11        # another one: no fitting to labels
     python -m benchmarks.detection --json CARPETA          # labelled readings of somebody else
     python -m benchmarks.detection --json --built          # the warehouse that is already there
 
