@@ -57,7 +57,7 @@ _BY_FINDING = sql.SQL(
     "timestamp at time zone 'America/Argentina/Mendoza', '0001-01-02'), '9999-01-01'::timestamptz "
     "from calidad.fct_hallazgo where regla_id = {}"
 )
-KINDS: Mapping[str, sql.Composable] = {
+KINDS: Mapping[str, sql.SQL | sql.Composed] = {
     "fuga_continua": _LEAKS,
     "rotura": _BURSTS,
     "medidor_detenido": _BY_FINDING.format("R-AGUA-10"),
