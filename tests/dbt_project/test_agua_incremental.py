@@ -8,20 +8,12 @@ changes. After the rounds every incremental table must equal its own full refres
 from __future__ import annotations
 
 import datetime as dt
-import os
 import random
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import psycopg
-import pytest
-
-from orchestration.dbt_project import dbt_executable
-from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
-from sources.raw_table import ensure_month_partitions, ensure_raw_table
+from tests.support.water import City, Reading, build_models
 
 INCREMENTAL = (
     "agua.fct_consumo_horario",
@@ -30,12 +22,9 @@ INCREMENTAL = (
     "agua.fct_decision_lectura",
     "agua.fct_decision_dia",
     "agua.fct_consumo_mensual_medidor",
-    # episodes
 )
-FEED = "telemetria.lecturas_csv"
 START = dt.datetime(2026, 4, 25, 3, tzinfo=dt.UTC)
 DAYS = 50
-Reading = tuple[str, dt.datetime, int, bool]  # meter, moment, litres of the register, estimated
 
 
 def test_rounds_of_changes_end_where_a_full_refresh_ends(
@@ -49,7 +38,7 @@ def test_rounds_of_changes_end_where_a_full_refresh_ends(
         held_back = [r for r in readings if dice.random() < 0.03]
         late = set(held_back)
         city.load([r for r in readings if r not in late])
-    build(warehouse, tmp_path)
+    build_models(warehouse, tmp_path, INCREMENTAL)
     before = {name: rows(warehouse, name) for name in INCREMENTAL}
     assert all(before.values()), {name: len(found) for name, found in before.items()}
 
@@ -65,80 +54,19 @@ def test_rounds_of_changes_end_where_a_full_refresh_ends(
                 connection.execute(
                     "update raw.aguas__medidores set multiplicador = 10 where medidor_id = 'M-05'"
                 )
-        build(warehouse, tmp_path)
+        build_models(warehouse, tmp_path, INCREMENTAL)
     followed = {name: rows(warehouse, name) for name in INCREMENTAL}
 
-    build(warehouse, tmp_path)
+    build_models(warehouse, tmp_path, INCREMENTAL)
     assert followed == {name: rows(warehouse, name) for name in INCREMENTAL}, "nothing was new"
 
-    build(warehouse, tmp_path, "--full-refresh")
+    build_models(warehouse, tmp_path, INCREMENTAL, "--full-refresh")
 
     for name in INCREMENTAL:
         again = rows(warehouse, name)
         assert followed[name] != before[name], name
         assert [r for r in followed[name] if r not in again][:3] == [], name
         assert followed[name] == again, name
-
-
-class City:
-    """Raw tables written as loads would write them."""
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self.connection = connection
-        self.contracts = load_catalogue().contracts
-
-    def register(self) -> None:
-        for contract in self.contracts.values():
-            ensure_raw_table(self.connection, contract)
-        months = [dt.date(2026, month, 1) for month in range(4, 8)] + [dt.date(2028, 3, 1)]
-        ensure_month_partitions(self.connection, self.contracts[FEED], months)
-        self.connection.execute(
-            "insert into meta.contrato (dataset, sistema, nombre, tabla_raw, version, "
-            "contrato_sha256, modo_carga) values (%s, 'telemetria', 'x', "
-            "'raw.telemetria__lecturas', '1', 'x', 'files')",
-            [FEED],
-        )
-        self.connection.execute(
-            "insert into raw.aguas__medidores (medidor_id, digitos, multiplicador, unidad, "
-            "tipo_telemetria, estado, _load_id) select format('M-%s', lpad(i::text, 2, '0')), 4, "
-            "1, 'm3', 'csv', 'activo', 1 from generate_series(0, 35) as i"
-        )
-
-    def load(self, readings: list[Reading]) -> int:
-        number = self.new_load()
-        with self.connection.cursor() as cursor:
-            cursor.executemany(
-                "insert into raw.telemetria__lecturas (medidor_id, fecha_hora, lectura, unidad, "
-                "estimada, _load_id) values (%s, %s, %s, 'L', %s, %s)",
-                [(*reading, number) for reading in readings],
-            )
-        return number
-
-    def take_away(self, dice: random.Random, count: int) -> None:
-        """What a revised file lacks: gone from raw, kept in the history of changes."""
-        number = self.new_load()
-        found = self.connection.execute(
-            "select ctid::text, tableoid from raw.telemetria__lecturas order by fecha_hora, "
-            "medidor_id, lectura, _load_id"
-        ).fetchall()
-        for place, table in dice.sample(found, count):
-            self.connection.execute(
-                "with gone as (delete from raw.telemetria__lecturas t "
-                "where ctid = %s::tid and tableoid = %s returning to_jsonb(t) as fila) "
-                "insert into raw._historial (dataset, operacion, fila, carga_id) "
-                "select %s, 'baja', fila, %s from gone",
-                [place, table, FEED, number],
-            )
-
-    def new_load(self) -> int:
-        row = self.connection.execute(
-            "insert into meta.carga (corrida_id, dataset, estado, modo, contrato_version, "
-            "contrato_sha256, inicio, fin) values ('t', %s, 'cargada', 'files', '1', 'x', "
-            "'2026-07-01', '2026-07-01') returning carga_id",
-            [FEED],
-        ).fetchone()
-        assert row is not None
-        return int(row[0])
 
 
 def history(dice: random.Random, meter: str) -> list[Reading]:
@@ -177,18 +105,3 @@ def rows(warehouse: Warehouse, table: str) -> list[tuple[Any, ...]]:
     with warehouse.connect() as connection:
         found = connection.execute(f"select to_jsonb(t)::text from {table} t order by 1".encode())
         return [tuple(row) for row in found]
-
-
-def build(warehouse: Warehouse, folder: Path, *options: str) -> None:
-    """Build the tables under test and what they are made from; the data tests are not run."""
-    wanted = " ".join(f"+{name.split('.')[1]}" for name in INCREMENTAL)
-    done = subprocess.run(
-        [dbt_executable(), "build", *options, "--select", wanted,
-         "--exclude", "resource_type:unit_test resource_type:test",
-         "--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR),
-         "--target-path", str(folder / "target"), "--log-path", str(folder), "--no-use-colors"],
-        env=os.environ | warehouse.environment() | {"DBT_FECHA_REFERENCIA": "2026-07-01"},
-        cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        pytest.fail(done.stdout[-4000:])

@@ -177,7 +177,7 @@ reunidos as (
 )
 
 select
-    {% if is_incremental() -%} coalesce((select max(lote) from {{ this }}), 0) + 1 {%- else -%} 1::bigint {%- endif %} as lote,
+    {% if is_incremental() -%} coalesce((select max(previos.lote) from {{ this }} as previos), 0) + 1 {%- else -%} 1::bigint {%- endif %} as lote,
     tipo,
     carga_id,
     medidor_id,

@@ -18,7 +18,7 @@ create table agua.alerta_registro (
     estado               text not null default 'nueva' check (estado in ('nueva', 'informada', 'resuelta', 'descartada')),
     decidido_por         text not null default 'almacén',
     motivo               text,
-    unida_a              text references agua.alerta_registro, -- two events that late readings showed to be one
+    episodio_id          text unique,               -- episode of the models that shows it now; null = none does
     vista_en             timestamptz not null default now(),
     cambiada_en          timestamptz not null default now(),
     check (fin >= inicio)
@@ -33,7 +33,7 @@ comment on column agua.alerta_registro.fin is 'Última lectura que lo muestra.';
 comment on column agua.alerta_registro.estado is 'nueva: nadie la comunicó. informada: se comunicó. resuelta: terminó. descartada: no era tal.';
 comment on column agua.alerta_registro.decidido_por is 'Quién puso el estado: una persona, o el almacén.';
 comment on column agua.alerta_registro.motivo is 'Por qué está en ese estado.';
-comment on column agua.alerta_registro.unida_a is 'Evento del que resultó ser parte.';
+comment on column agua.alerta_registro.episodio_id is 'Episodio que lo muestra en los modelos; sin dato si las lecturas corregidas ya no lo muestran.';
 comment on column agua.alerta_registro.vista_en is 'Cuándo se registró por primera vez.';
 comment on column agua.alerta_registro.cambiada_en is 'Último cambio de estado.';
 

@@ -3,11 +3,12 @@
 --   datos_equipo    the data team: reads everything, quarantine included
 --   datos_analista  analysts: marts, reference lists and the accounting in meta
 --   datos_powerbi   Power BI and other tools: marts and reference lists
+--   datos_luji      the chatbot: views agua.luji_*, one account at a time (setting lujan.cuenta)
 do $$
 declare
     wanted text;
 begin
-    foreach wanted in array array['datos_equipo', 'datos_analista', 'datos_powerbi'] loop
+    foreach wanted in array array['datos_equipo', 'datos_analista', 'datos_powerbi', 'datos_luji'] loop
         if not exists (select from pg_roles where rolname = wanted) then
             execute format('create role %I nologin', wanted);
         end if;
@@ -36,3 +37,6 @@ $$;
 grant usage on schema meta to datos_equipo, datos_analista;
 grant select on all tables in schema meta to datos_equipo, datos_analista;
 alter default privileges in schema meta grant select on tables to datos_equipo, datos_analista;
+
+-- dbt grants each luji_* view as it makes it; nothing else of the schema is readable.
+grant usage on schema agua to datos_luji;

@@ -1,0 +1,132 @@
+{{ config(
+    materialized='table',
+    post_hook='{{ registrar_alertas() }}',
+    indexes=[{'columns': ['cuenta_id']}]
+) }}
+
+{#-
+    Every event worth an alert, one shape for all kinds. Its post-hook finds for each the event that was
+    reported before (same rule, same subject, overlapping time), so that nobody is told twice.
+-#}
+with
+ultimas as (
+    select
+        medidor_id,
+        max(ultima_lectura) as ultima_lectura
+    from {{ ref('fct_consumo_mensual_medidor') }}
+    group by medidor_id
+),
+
+hallazgos as (
+    select
+        regla_id,
+        split_part(clave, '|', 1) as medidor_id,
+        nullif(split_part(clave, '|', 2), '')::date as desde,
+        descripcion
+    from {{ ref('fct_hallazgo') }}
+    where regla_id in ('R-AGUA-10', 'R-AGUA-11', 'R-AGUA-16')
+),
+
+reunidos as (
+    select
+        'flujo_continuo'::text as clase,
+        regla_id,
+        medidor_id,
+        null::integer as zona_id,
+        inicio,
+        fin,
+        perdida_estimada_litros as litros,
+        explicacion,
+        'Revise inodoros, canillas, tanque y cañerías; si no encuentra la pérdida, avise al área de aguas.'::text as que_hacer
+    from {{ ref('alerta_flujo_continuo') }}
+    union all
+    select
+        'rotura',
+        regla_id,
+        medidor_id,
+        null,
+        inicio,
+        fin,
+        consumo_litros,
+        explicacion,
+        'Cierre la llave de paso y avise al área de aguas.'
+    from {{ ref('alerta_rotura') }}
+    union all
+    select
+        case hallazgos.regla_id when 'R-AGUA-16' then 'exceso' else 'medidor_trabado' end,
+        hallazgos.regla_id,
+        hallazgos.medidor_id,
+        null,
+        coalesce({{ inicio_dia('hallazgos.desde') }}, ultimas.ultima_lectura - interval '7 days'),
+        ultimas.ultima_lectura,
+        null,
+        hallazgos.descripcion,
+        case hallazgos.regla_id
+            when 'R-AGUA-16' then 'Compare con sus hábitos: riego, pileta o visitas lo explican; si no, busque una pérdida.'
+            else 'El área de aguas debe revisar el medidor; no hace falta hacer nada en el domicilio.'
+        end
+    from hallazgos
+    inner join ultimas on hallazgos.medidor_id = ultimas.medidor_id
+    union all
+    select
+        'flujo_inverso',
+        regla_id,
+        medidor_id,
+        null,
+        fecha_hora_anterior,
+        fecha_hora,
+        null,
+        'El registro retrocedió ' || abs(diferencia_original_litros) || ' litros entre dos lecturas.',
+        'El área de aguas debe revisar el medidor y la válvula de retención.'
+    from {{ ref('fct_decision_lectura') }}
+    where regla_id = 'R-AGUA-04' and fecha_hora_anterior is not null
+    union all
+    select
+        'desbalance_zona',
+        'R-AGUA-21',
+        null,
+        zona_id,
+        {{ inicio_dia('mes') }},
+        {{ inicio_dia("(mes + interval '1 month')::date") }},
+        (perdidas_m3 * 1000)::bigint,
+        'En el mes entraron ' || round(ingreso_m3) || ' m3 y se facturaron ' || round(facturado_m3) || ' m3: falta explicar el '
+        || replace(perdidas_pct::text, '.', ',') || ' %.',
+        'Revise macromedidor, padrón y red de la zona; busque pérdidas de noche.'
+    from {{ ref('fct_balance_hidrico') }}
+    where perdidas_pct >= {{ umbral_agua('R-AGUA-21', 'perdida_minima_pct') }} and mes_completo
+)
+
+select
+    md5(
+        reunidos.regla_id || '|' || coalesce('medidor:' || reunidos.medidor_id, 'zona:' || reunidos.zona_id) || '|'
+        || extract(epoch from reunidos.inicio)::bigint
+    ) as episodio_id,
+    reunidos.clase,
+    reunidos.regla_id,
+    coalesce('medidor:' || reunidos.medidor_id, 'zona:' || reunidos.zona_id) as sujeto,
+    reunidos.medidor_id,
+    titularidad.cuenta_id,
+    coalesce(reunidos.zona_id, titularidad.zona_id) as zona_id,
+    reunidos.inicio,
+    reunidos.fin,
+    coalesce(reunidos.fin >= ultimas.ultima_lectura, false) as sigue_abierta,
+    reunidos.litros,
+    round(reunidos.litros / 1000.0 * tarifas.precio_ars_m3, 2) as pesos,
+    reunidos.explicacion,
+    reunidos.que_hacer
+from reunidos
+left join ultimas on reunidos.medidor_id = ultimas.medidor_id
+left join {{ ref('int_agua__titularidad') }} as titularidad
+    on
+        reunidos.medidor_id = titularidad.medidor_id
+        and {{ dia_mendoza('reunidos.fin') }} >= titularidad.desde
+        and {{ dia_mendoza('reunidos.fin') }} < titularidad.hasta
+left join lateral (
+    select precios.precio_ars_m3
+    from {{ ref('tarifa_agua') }} as precios
+    where
+        precios.categoria in (titularidad.categoria, '(todas)')
+        and precios.vigente_desde <= {{ dia_mendoza('reunidos.fin') }}
+    order by precios.categoria = '(todas)', precios.vigente_desde desc
+    limit 1
+) as tarifas on true

@@ -1,0 +1,24 @@
+{{ config(materialized='view') }}
+
+{#- A view: the state is what people decided up to this moment. -#}
+select
+    eventos.alerta_id,
+    episodios.clase,
+    episodios.regla_id,
+    episodios.medidor_id,
+    episodios.cuenta_id,
+    episodios.zona_id,
+    episodios.inicio as desde,
+    episodios.fin as hasta,
+    episodios.sigue_abierta,
+    episodios.litros::bigint as litros_estimados,
+    episodios.pesos::numeric(14, 2) as pesos_estimados,
+    episodios.explicacion,
+    episodios.que_hacer,
+    eventos.estado,
+    eventos.decidido_por,
+    eventos.motivo,
+    eventos.vista_en,
+    eventos.cambiada_en
+from {{ ref('int_agua__episodios_avisados') }} as episodios
+inner join {{ source('agua', 'alerta_registro') }} as eventos on episodios.episodio_id = eventos.episodio_id

@@ -1,0 +1,93 @@
+"""Alerts are told once and keep what people decided; the chatbot sees one account at a time."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from orchestration.warehouse.connection import Warehouse
+from tests.support.water import City, Reading, build_models
+
+START = dt.datetime(2026, 6, 1, 3, tzinfo=dt.UTC)
+TABLES = ("agua.luji_consumo", "agua.luji_alertas", "agua.luji_facturas")
+LEAKS = "select alerta_id, estado, cuenta_id from agua.alerta_agua where clase = 'flujo_continuo'"
+
+
+@pytest.fixture
+def leaking(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
+    """Two homes with a leak each; the first hours of one of them have not come yet."""
+    with warehouse.connect() as connection:
+        city = City(connection)
+        city.register()
+        connection.execute(
+            "insert into raw.aguas__cuentas (cuenta_id, numero_cuenta, categoria, activa, "
+            "_load_id) values (1, 'a', 'residencial', true, 1), (2, 'b', 'residencial', true, 1)"
+        )
+        connection.execute(
+            "update raw.aguas__medidores set cuenta_id = right(medidor_id, 1)::integer "
+            "where medidor_id in ('M-01', 'M-02')"
+        )
+        connection.execute(
+            "insert into raw.aguas__facturacion (factura_id, cuenta_id, periodo, m3_facturados, "
+            "importe_ars, estado, _load_id) values (10, 1, '2026-05-01', 8, 5000, 'impaga', 1), "
+            "(20, 2, '2026-05-01', 9, 6000, 'pagada', 1)"
+        )
+        city.load([*leak("M-01", 10, 60), *leak("M-02", 0, 60)])
+    build_models(warehouse, tmp_path, TABLES)
+    return warehouse
+
+
+def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
+    leaking: Warehouse, tmp_path: Path
+) -> None:
+    with leaking.connect() as connection:
+        before = {row[2]: row for row in connection.execute(LEAKS.encode()).fetchall()}
+        assert {account: row[1] for account, row in before.items()} == {1: "nueva", 2: "nueva"}
+        connection.execute(
+            "select agua.cambiar_estado_alerta(%s, 'informada', 'Ana', 'llamada')", [before[1][0]]
+        )
+        City(connection).load(leak("M-01", 0, 10))  # late: the leak began ten hours earlier
+
+    build_models(leaking, tmp_path, TABLES)
+
+    with leaking.connect() as connection:
+        after = {row[2]: row for row in connection.execute(LEAKS.encode()).fetchall()}
+        assert after == {1: (before[1][0], "informada", 1), 2: before[2]}
+        told = connection.execute(
+            "select estado_anterior, estado, decidido_por from agua.alerta_historia "
+            "where alerta_id = %s order by historia_id", [before[1][0]],
+        ).fetchall()  # fmt: skip
+        assert told == [(None, "nueva", "almacén"), ("nueva", "informada", "Ana")]
+        with pytest.raises(psycopg.errors.InvalidParameterValue), connection.transaction():
+            connection.execute(
+                "select agua.cambiar_estado_alerta(%s, 'multada', 'Ana')", [before[1][0]]
+            )
+
+    with leaking.connect() as connection:
+        connection.execute("set role datos_luji")
+        assert seen(connection, TABLES) == {table: [] for table in TABLES}, "no account was set"
+        connection.execute("select set_config('lujan.cuenta', '1', false)")
+        assert seen(connection, TABLES) == {table: [1] for table in TABLES}
+        connection.execute("select set_config('lujan.cuenta', '', false)")
+        assert seen(connection, TABLES) == {table: [] for table in TABLES}
+        for closed in ("agua.fct_consumo_diario", "agua.alerta_agua", "agua.alerta_registro"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
+                connection.execute(f"select 1 from {closed}".encode())
+
+
+def seen(connection: psycopg.Connection[Any], tables: tuple[str, ...]) -> dict[str, list[int]]:
+    return {
+        table: [row[0] for row in connection.execute(f"select cuenta_id from {table}".encode())]
+        for table in tables
+    }
+
+
+def leak(meter: str, first: int, last: int) -> list[Reading]:
+    return [
+        (meter, START + dt.timedelta(hours=hour), 1000 + hour * 20 + hour % 7, False)
+        for hour in range(first, last)
+    ]
