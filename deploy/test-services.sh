@@ -10,6 +10,7 @@ here() { command -v "$1" >/dev/null 2>&1 || [ -x "/usr/sbin/$1" ]; }
 needed=""
 here mariadbd || needed="$needed mariadb-server"
 here redis-server || needed="$needed redis-server"
+here mosquitto || needed="$needed mosquitto"
 here sshd || needed="$needed openssh-server"
 # CKAN compiles psycopg2.
 here gcc || needed="$needed gcc"

@@ -208,6 +208,11 @@ class Contract:
         return self.kind in FILE_FORMATS
 
     @property
+    def is_live(self) -> bool:
+        """Whether its rows come as messages (`lujan live`) and not from a folder."""
+        return self.options.get("transport") == "mqtt"
+
+    @property
     def has_watermark(self) -> bool:
         """Whether a load goes on from the highest cursor value of the one before."""
         return self.load_mode in _CURSOR_MODES
@@ -865,6 +870,10 @@ def _kind(path: Path, identifier: str, server: Server) -> str:
     kind = {"postgres": "postgresql"}.get(kind, kind)
     if kind in DATABASE_TYPES or kind == "api":
         return kind
+    if kind == "custom" and _custom(server.customProperties).get("transport") == "mqtt":
+        if (server.format or "").lower() in ("json", "jsonl"):
+            return "jsonl"
+        raise _problem(path, "los mensajes de `transport: mqtt` son `format: jsonl`", identifier)
     if kind in ("local", "s3", "sftp"):
         file_format = (server.format or "").lower()
         file_format = {"json": "jsonl", "excel": "xlsx"}.get(file_format, file_format)

@@ -8,6 +8,8 @@ Two kinds of record need it:
     stand in an earlier record of another type (the meter's, above its readings);
   * documents with a list of measurements: one row per element of the list, with times that advance
     by a step and registers that grow by the elements.
+
+Messages that come over MQTT are such documents; how they are gathered stands here too.
 """
 
 from __future__ import annotations
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 COLUMN_LAYOUT = ("position", "record", "step", "adds")
 # Ends a path's name where one element of a list is meant: `object.deltaVolumes[]`.
 ELEMENT = "[]"
+# Two micro-batches must fit into the messages a broker may leave unacknowledged (65,535).
+_MOST_MESSAGES = 30_000
 _POSITION = re.compile(r"^(\d{1,5})-(\d{1,5})$")
 _STEP = re.compile(r"^(-?)PT(?:(\d{1,4})H)?(?:(\d{1,5})M)?(?:(\d{1,6})S)?$")
 
@@ -81,12 +85,29 @@ class Unrolling:
     sums: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class LiveLayout:
+    """How messages are subscribed to and gathered.
+
+    A micro-batch is landed at `flush_messages` messages or `flush_seconds` after its first one,
+    whichever comes first. The broker keeps what comes while nobody listens for `session_days`.
+    """
+
+    topics: tuple[str, ...]
+    client_id: str
+    flush_messages: int
+    flush_seconds: float
+    session_days: int
+
+
 def check_layout(contract: Contract) -> None:
     """Raise ContractError for options that a reader could not follow."""
     if contract.kind == "fixed":
         fixed_layout(contract)
     elif contract.kind == "jsonl":
         unrolling(contract)
+        if contract.is_live:
+            live_layout(contract)
     else:
         for column in contract.columns:
             if column.layout:
@@ -164,6 +185,30 @@ def unrolling(contract: Contract) -> Unrolling | None:
     if not isinstance(with_base, bool):
         raise _wrong(contract, "`unrollBase` debe ser true o false")
     return Unrolling(lists.pop(), with_base, elements, steps, sums)
+
+
+def live_layout(contract: Contract) -> LiveLayout:
+    """How a contract's messages come; ContractError names what is wrong."""
+    options = contract.options
+    found = options.get("topic")
+    topics = tuple(str(topic) for topic in found) if isinstance(found, list) else (found,)
+    if not all(isinstance(topic, str) and topic for topic in topics):
+        raise _wrong(contract, "`topic` debe ser un tema de MQTT, o una lista de ellos")
+    if contract.load_mode != "files":
+        raise _wrong(contract, "los mensajes en vivo se cargan con `loadMode: files`")
+    seconds = options.get("flushSeconds", 5)
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 3600:
+        raise _wrong(contract, f"`flushSeconds` debe estar entre 0 y 3600, no {seconds!r}")
+    messages = _count(contract, "flushMessages", options, least=1) or 500
+    if messages > _MOST_MESSAGES:
+        raise _wrong(contract, f"`flushMessages` puede ser hasta {_MOST_MESSAGES}")
+    return LiveLayout(
+        topics=tuple(str(topic) for topic in topics),
+        client_id=str(options.get("clientId") or f"lujan-{contract.id}"),
+        flush_messages=messages,
+        flush_seconds=float(seconds),
+        session_days=_count(contract, "sessionDays", options, least=1) or 7,
+    )
 
 
 def _of_list(contract: Contract, column: Column, path: str, lists: set[str]) -> str:

@@ -92,7 +92,7 @@ def ensure_month_partitions(
     """
     for month in months:
         following = (month.replace(day=28) + dt.timedelta(days=4)).replace(day=1)
-        name = f"{contract.landing_table}_{month:%Y_%m}"
+        name = month_table(contract, month)
         if connection.execute("select to_regclass(%s)", [f"{RAW}.{name}"]).fetchone() != (None,):
             continue
         partition = sql.Identifier(RAW, name)
@@ -109,6 +109,11 @@ def ensure_month_partitions(
                 sql.Literal(f"{following:%Y-%m-%d}T00:00:00Z"),
             )
         )
+
+
+def month_table(contract: Contract, month: dt.date) -> str:
+    """Name of a month's partition, without its schema."""
+    return f"{contract.landing_table}_{month:%Y_%m}"
 
 
 def key_name(connection: Connection, contract: Contract) -> str | None:

@@ -32,8 +32,10 @@ _SCHEMES = {
     "https": "https",
     "s3": "s3",
     "sftp": "sftp",
+    "mqtt": "mqtt",
+    "mqtts": "mqtts",
 }
-_SERVER_SCHEMES = ("postgresql", "mysql", "mssql", "http", "https", "s3", "sftp")
+_SERVER_SCHEMES = ("postgresql", "mysql", "mssql", "http", "https", "s3", "sftp", "mqtt", "mqtts")
 _SECRET_KEYS = r"(?:[\w-]*(?:token|password|passwd|secret|api[_-]?key)|pwd|contraseña)"
 # The greedy middle takes passwords that hold an unescaped `@` or `/` as well: hiding too much
 # of an address is harmless, hiding too little is not.
@@ -172,7 +174,7 @@ def _host_port(host: str | None, port: int | None) -> str:
 def _not_understood(text: str) -> SourceUnavailable:
     return SourceUnavailable(
         f"no se entiende la dirección {redact(text)!r}.",
-        next_step="use postgresql://, mysql://, mssql://, sqlite:///, http(s)://, s3://, sftp:// "
-        "o una ruta; "
+        next_step="use postgresql://, mysql://, mssql://, sqlite:///, http(s)://, s3://, sftp://, "
+        "mqtt(s):// o una ruta; "
         "los caracteres especiales de la contraseña van codificados (%40 por @).",
     )

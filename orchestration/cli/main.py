@@ -98,6 +98,32 @@ def run_pipeline(
 
 
 @app.command()
+def live(
+    dataset: Annotated[
+        str | None,
+        typer.Option("--dataset", help="Contrato que recibe mensajes; hace falta si hay varios."),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="sistema=dirección, p. ej. tiempo_real=mqtts://…"),
+    ] = None,
+    contracts: Annotated[
+        list[Path] | None,
+        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
+    ] = None,
+) -> None:
+    """Recibe lecturas en vivo (MQTT) y las carga a medida que llegan, hasta Ctrl+C o SIGTERM.
+
+    Cada mensaje se confirma al servidor recién cuando quedó guardado: si el proceso se corta, el
+    servidor lo entrega otra vez. Si el almacén o el servidor no están, espera y reintenta.
+    """
+    from orchestration.cli.readings import follow
+
+    _apply(source, contracts)
+    follow(console, dataset)
+
+
+@app.command()
 def status() -> None:
     """Muestra sistemas, últimas cargas, cuarentena y exportaciones."""
     from orchestration.cli.status import show_status

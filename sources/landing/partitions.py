@@ -7,7 +7,7 @@ Belongs here: which months a batch needs. Does not belong here: how a partition 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -35,5 +35,9 @@ class Partitions:
         wanted = {month for month in months.to_pylist() if month} - self._made
         if wanted:
             pause()
-            ensure_month_partitions(self._connection, self._contract, sorted(wanted))
+            self.make(sorted(wanted))
             self._made |= wanted
+
+    def make(self, months: Sequence[dt.date]) -> None:
+        """Make the partitions of these months that are not there yet."""
+        ensure_month_partitions(self._connection, self._contract, months)

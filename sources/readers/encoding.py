@@ -99,6 +99,16 @@ def open_text(path: Path, encoding: str) -> tuple[io.BufferedReader, Utf8Stream]
     return io.BufferedReader(recoded, _BLOCK), recoded
 
 
+def marked_utf8(data: bytes) -> tuple[bytes, bool]:
+    """Bytes as valid UTF-8, those that are no text marked, and whether there were any."""
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "surrogateescape").translate(_MARK)
+        return text.encode("utf-8"), True
+    return data, False
+
+
 def unmark(text: str) -> str:
     """`text` with its undecodable bytes as one character each (as Latin-1 shows them)."""
     return text.translate(_UNMARK)

@@ -225,10 +225,18 @@ class JsonRows:
             for path in found
         ]
 
-    def batch(self, lines: Sequence[bytes], first: int, *, marked: bool = False) -> RawBatch:
+    def batch(
+        self,
+        lines: Sequence[bytes],
+        first: int,
+        *,
+        marked: bool = False,
+        beside: Sequence[Mapping[str, Any]] | None = None,
+    ) -> RawBatch:
         """The rows of these documents, numbered from `first`; what is no document is set aside.
 
         `marked`: some bytes of the stream were no text, and were marked by `encoding.py`.
+        `beside`: for each document, what is known of it beside its content, by name.
         """
         values: dict[str, list[Any]] = {name: [] for name in self._names}
         columns = [(values[name].append, path) for name, path in self._paths.items()]
@@ -236,8 +244,10 @@ class JsonRows:
         taken: list[bytes] = []
         rejected: list[RejectedRow] = []
         number = first
-        for line in lines:
+        for turn, line in enumerate(lines):
             document = self._document(line, marked=marked)
+            if beside is not None and isinstance(document, dict):
+                document.update(beside[turn])
             if not isinstance(document, dict):
                 rejected.append(self._refused(line, number))
                 number += 1

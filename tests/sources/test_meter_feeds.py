@@ -119,7 +119,9 @@ def test_a_manual_sheet_is_read_by_its_header_with_numbers_as_people_write_them(
 def test_every_vendor_lands_in_the_city_s_table_of_readings(warehouse: Warehouse) -> None:
     catalogue = load_catalogue([CONTRACTS_DIR, EXAMPLES])
     assert catalogue.errors == ()
-    examples = [c for c in catalogue.contracts.values() if EXAMPLES in c.path.parents]
+    examples = [
+        c for c in catalogue.contracts.values() if EXAMPLES in c.path.parents and not c.is_live
+    ]
 
     for contract in examples:
         assert contract.landing_table == "telemetria__lecturas", contract.id
