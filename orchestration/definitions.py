@@ -17,6 +17,8 @@ from orchestration.automation import (
     daily_schedule,
     feed_job,
     feed_sensor,
+    look_job,
+    look_schedule,
     publication_job,
     publication_schedules,
     publication_sensor,
@@ -32,8 +34,8 @@ _definitions, _ = load_definitions()
 defs = Definitions(
     assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
     asset_checks=mart_checks(load_suites().values()),
-    jobs=[daily_job, feed_job, publication_job],
-    schedules=[daily_schedule, *publication_schedules(_definitions)],
+    jobs=[daily_job, feed_job, publication_job, look_job],
+    schedules=[daily_schedule, look_schedule, *publication_schedules(_definitions)],
     sensors=[feed_sensor, publication_sensor],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
