@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Carga del DataStore de un CKAN propio.")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--publish-rows", type=int, default=1_000_000)
+    parser.add_argument("--publish-through", choices=("COPY", "API"), default="COPY")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
@@ -88,10 +89,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
     ):
         lines = _compare(portal, Path(folder), options.rows, options.rounds)
-        published = [
-            _publication(server, portal, Path(folder), options.publish_rows, direct=direct)
-            for direct in ((True,) if options.publish_rows else ())
-        ]
+        published = []
+        if options.publish_rows:
+            direct = options.publish_through == "COPY"
+            published.append(
+                _publication(server, portal, Path(folder), options.publish_rows, direct=direct)
+            )
     if options.json:
         for line in lines:
             print(json.dumps(asdict(line), ensure_ascii=False))
