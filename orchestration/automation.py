@@ -40,6 +40,12 @@ _PUBLICATION_INTERVAL_S = 900
 
 _publications = AssetSelection.groups(EXPORTS_GROUP)
 
+whole_job = define_asset_job(
+    "recorrido",
+    selection=AssetSelection.all(),
+    description="Todo el recorrido: fuentes, modelos, controles y publicaciones (lujan run).",
+)
+
 daily_job = define_asset_job(
     "diaria",
     selection=AssetSelection.all() - _publications,

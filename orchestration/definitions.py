@@ -22,6 +22,7 @@ from orchestration.automation import (
     publication_job,
     publication_schedules,
     publication_sensor,
+    whole_job,
 )
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
@@ -34,7 +35,7 @@ _definitions, _ = load_definitions()
 defs = Definitions(
     assets=[*raw_assets(configured_catalogue()), dbt_models(), *export_assets(_definitions)],
     asset_checks=mart_checks(load_suites().values()),
-    jobs=[daily_job, feed_job, publication_job, look_job],
+    jobs=[whole_job, daily_job, feed_job, publication_job, look_job],
     schedules=[daily_schedule, look_schedule, *publication_schedules(_definitions)],
     sensors=[feed_sensor, publication_sensor],
     resources={"dbt": dbt_resource()},

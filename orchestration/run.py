@@ -111,7 +111,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         from orchestration.assets.controls import finish_validation
         from orchestration.definitions import defs
 
-        job = defs.resolve_job_def("diaria")
+        job = defs.resolve_job_def("recorrido")
         run_id = str(uuid.uuid4())
         watch.expected("raw", len(prepared.catalogue.contracts))
         watch.expected("exports", len(load_definitions().definitions))

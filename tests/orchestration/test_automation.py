@@ -142,3 +142,17 @@ def test_what_was_withheld_waits_for_its_gate_and_its_approval(warehouse: Wareho
             [definition.marts[0]],
         )
         assert "falló" in found().blocked
+
+
+def test_a_run_by_hand_publishes_everything_and_the_daily_one_leaves_it_to_the_schedules() -> None:
+    from orchestration.definitions import defs
+
+    steps = {
+        name: {
+            key.to_user_string()
+            for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
+        }
+        for name in ("recorrido", "diaria", "publicar")
+    }
+    assert steps["publicar"] and not steps["publicar"] & steps["diaria"]
+    assert steps["recorrido"] == steps["diaria"] | steps["publicar"]
