@@ -314,6 +314,10 @@ class CkanPublisher:
                 if "tabla_version" in item:
                     target = item["tabla_version"]
                     self._retried(partial(self._move_alias, item["id"], target))
+            shown_before = {item["id"] for item in base["resources"]} if base else set()
+            for item in wanted["resources"]:
+                if "tabla_version" in item and item["id"] not in shown_before:
+                    self._preview(item["id"])
             if base:
                 gone = {item["id"] for item in base["resources"] if item.get("tabla_version")}
                 for id_ in gone - {i["id"] for i in wanted["resources"] if "tabla_version" in i}:
@@ -722,6 +726,17 @@ class CkanPublisher:
             self._call(
                 "datastore_create", {"resource_id": target, "aliases": [alias], "force": True}
             )
+
+    def _preview(self, resource_id: str) -> None:
+        """Let the resource's page show its table, if the portal has CKAN's viewer for that."""
+        # A preview is a courtesy: a portal that cannot has published the data all the same.
+        with suppress(CKANAPIError, _TemporaryError, requests.RequestException):
+            views: Any = self._call("resource_view_list", {"id": resource_id})
+            if not views:
+                self._call(
+                    "resource_view_create",
+                    {"resource_id": resource_id, "view_type": "datatables_view", "title": "Tabla"},
+                )
 
     def _table_behind(self, alias: str) -> str | None:
         found = self._call(

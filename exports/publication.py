@@ -297,15 +297,16 @@ def _target(journal: Journal, to: int | None) -> tuple[Version, Version]:
 
 def _tombstone(package: Mapping[str, Any], reason: str, moment: dt.datetime) -> dict[str, Any]:
     """What stays at the address of a withdrawn dataset."""
-    day = moment.astimezone(ZoneInfo(TIMEZONE)).date()
+    local = moment.astimezone(ZoneInfo(TIMEZONE))
+    instant = local.isoformat(timespec="seconds")
     return {
         **package,
         "title": f"{package['title']} (retirado)",
-        "description": f"Este conjunto se retiró el {day:%d/%m/%Y}. Motivo: {reason.strip()}",
+        "description": f"Este conjunto se retiró el {local:%d/%m/%Y}. Motivo: {reason.strip()}",
         "warnings": [],
         "resources": [],
-        "modified": moment.isoformat(timespec="seconds"),
-        "withdrawn": moment.isoformat(timespec="seconds"),
+        "modified": instant,
+        "withdrawn": instant,
         "withdrawalReason": reason.strip(),
     }
 

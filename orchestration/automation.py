@@ -35,7 +35,7 @@ from orchestration.assets.naming import EXPORTS_GROUP, export_key, raw_key
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.digest import is_configured
-from orchestration.settings import CITY_TIMEZONE
+from orchestration.settings import CITY_TIMEZONE, settings
 from sources.errors import PipelineError
 
 # Runs of the command line, which do by themselves what the sensors below do for the others.
@@ -46,6 +46,12 @@ _FEED_INTERVAL_S = 300
 _PUBLICATION_INTERVAL_S = 900
 
 _publications = AssetSelection.groups(EXPORTS_GROUP)
+
+whole_job = define_asset_job(
+    "recorrido",
+    selection=AssetSelection.all(),
+    description="Todo el recorrido: fuentes, modelos, controles y publicaciones (lujan run).",
+)
 
 daily_job = define_asset_job(
     "diaria",
@@ -92,6 +98,36 @@ _CRON: Mapping[str, str] = {
     "R/P6M": "0 6 1 */6 *",
     **dict.fromkeys(("R/P1Y", "R/P2Y", "R/P3Y", "R/P4Y", "R/P10Y"), "0 6 1 1 *"),
 }
+
+
+@op(name="mirar_el_portal")
+def _look_at_portal() -> None:
+    from orchestration.publishing import catalog_facts, ckan, look
+    from orchestration.warehouse.connection import locate
+
+    with locate().connect(autocommit=True) as connection:
+        look(connection, ckan(catalog_facts()))
+
+
+@job(name="mirar_el_portal", description="Anota qué muestra el portal a cualquiera.")
+def look_job() -> None:
+    """What R31 and the targets of the strategy are measured on."""
+    _look_at_portal()
+
+
+@schedule(
+    job=look_job,
+    name="mirar_el_portal_02_30",
+    cron_schedule="30 2 * * *",
+    execution_timezone=CITY_TIMEZONE.key,
+    default_status=DefaultScheduleStatus.RUNNING,
+    description="Antes de la corrida diaria, que mide sobre lo visto.",
+)
+def look_schedule() -> RunRequest | SkipReason:
+    """Once a day, where there is a portal."""
+    if not settings().ckan_url:
+        return SkipReason("No hay un portal CKAN configurado (CKAN_URL).")
+    return RunRequest()
 
 
 def publication_schedules(

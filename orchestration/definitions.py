@@ -21,9 +21,12 @@ from orchestration.automation import (
     feed_job,
     feed_sensor,
     findings_sensors,
+    look_job,
+    look_schedule,
     publication_job,
     publication_schedules,
     publication_sensor,
+    whole_job,
 )
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
@@ -37,8 +40,13 @@ _catalogue = configured_catalogue()
 defs = Definitions(
     assets=[*raw_assets(_catalogue), dbt_models(), *export_assets(_definitions)],
     asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
-    jobs=[daily_job, feed_job, publication_job, digest_job],
-    schedules=[daily_schedule, *publication_schedules(_definitions), digest_schedule],
+    jobs=[whole_job, daily_job, feed_job, publication_job, look_job, digest_job],
+    schedules=[
+        daily_schedule,
+        look_schedule,
+        digest_schedule,
+        *publication_schedules(_definitions),
+    ],
     sensors=[feed_sensor, publication_sensor, *findings_sensors],
     resources={"dbt": dbt_resource()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.

@@ -69,10 +69,11 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
         if linked.sample:
             _approve_sample(connection)
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
+    notes = (*migration.warnings, *_look_at_portal(warehouse))
     watch.started("models", "manifiesto")
     ensure_manifest()
     watch.finished("models", "manifiesto", "ok")
-    return Prepared(warehouse, catalogue, linked, errors, migration.warnings)
+    return Prepared(warehouse, catalogue, linked, errors, notes)
 
 
 def build_sample(watch: Observer) -> None:
@@ -112,7 +113,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
         from orchestration.definitions import defs
 
-        job = defs.resolve_job_def("diaria")
+        job = defs.resolve_job_def("recorrido")
         run_id = str(uuid.uuid4())
         watch.expected("raw", len(prepared.catalogue.contracts))
         watch.expected("exports", len(load_definitions().definitions))
@@ -178,6 +179,21 @@ def _approve_sample(connection: Connection) -> None:
         if definition.nombre in annulled:
             continue
         approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")
+
+
+def _look_at_portal(warehouse: Warehouse) -> list[str]:
+    """Note what the portal shows, for the indicators; a portal that is down stops nothing."""
+    from exports.errors import PortalError
+    from orchestration.publishing import catalog_facts, ckan, look
+
+    if not settings().ckan_url:
+        return []
+    try:
+        with warehouse.connect(autocommit=True) as connection:
+            look(connection, ckan(catalog_facts()))
+    except PortalError as error:
+        return [f"No se pudo mirar el portal; los indicadores usan la última mirada. {error}"]
+    return []
 
 
 @contextlib.contextmanager

@@ -164,8 +164,9 @@ def dev(
     from orchestration.settings import settings
     from orchestration.warehouse.embedded import EmbeddedServer
 
-    # Also what a service manager sends, and a closed terminal, must stop everything in order.
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    # What a service manager sends and a closed terminal stop everything in order as well, and
+    # Ctrl+C also where a shell had it ignored.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     folder = settings().data_dir / "portal-dev"
     server = EmbeddedServer(folder / "postgres")

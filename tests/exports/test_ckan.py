@@ -106,6 +106,11 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
         assert requests.get(resource["url"], timeout=30).content == content
         assert json.loads(resource["attributesDescription"])[0]["description"]
 
+    views = RemoteCKAN(portal.url).call_action(
+        "resource_view_list", {"id": publisher.resource_id(NAME, "proyectos.csv")}
+    )
+    assert [view["view_type"] for view in views] == ["datatables_view"]
+
     publisher.writes.clear()
     assert export(publisher).estado == "sin_cambios"
     assert publisher.writes == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import json
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from exports.export import (
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, validate_catalog
 from exports.portal import FolderAddresses, LocalPublisher, Publisher, PublishResult
-from tests.exports.conftest import Connection, Define
+from tests.exports.conftest import MANIFEST, Connection, Define
 
 NAME = "proyectos-municipales"
 FIRST = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
@@ -354,3 +355,21 @@ def test_a_file_changed_by_hand_never_enters_the_catalogue(exporter: Exporter) -
             exporter.connection, [NAME], exporter.folder,
             FolderAddresses("https://datos.example.org"), facts=exporter.facts,
         )  # fmt: skip
+
+
+def test_a_column_that_stopped_being_open_takes_a_new_approval_to_come_back(
+    exporter: Exporter,
+) -> None:
+    exporter.approve()
+    assert exporter().estado == "exportada"
+    columns = MANIFEST["nodes"]["model.lujan.fct_proyecto"]["columns"]
+    closed = copy.deepcopy(MANIFEST)
+    closed["nodes"]["model.lujan.fct_proyecto"]["columns"]["avance_pct"] = {
+        **columns["avance_pct"], "meta": {"clasificacion": "acceso_restringido"},
+    }  # fmt: skip
+    again, exporter.manifest = exporter.manifest, Manifest(closed)
+    assert exporter().estado == "retenida"
+    exporter.manifest = again
+    assert exporter().estado == "pendiente_aprobacion"
+    exporter.approve()
+    assert exporter().estado == "sin_cambios"

@@ -244,3 +244,17 @@ def test_a_digest_that_does_not_leave_fails_its_run_in_words(
     [failure] = [e for e in done.all_events if e.is_step_failure]
     words = str(failure.step_failure_data.error) + str(failure.step_failure_data.user_failure_data)
     assert "Obras Públicas" in words and "código 403" in words and "ruta-secreta" not in words
+
+
+def test_a_run_by_hand_publishes_everything_and_the_daily_one_leaves_it_to_the_schedules() -> None:
+    from orchestration.definitions import defs
+
+    steps = {
+        name: {
+            key.to_user_string()
+            for key in defs.resolve_job_def(name).asset_layer.selected_asset_keys
+        }
+        for name in ("recorrido", "diaria", "publicar")
+    }
+    assert steps["publicar"] and not steps["publicar"] & steps["diaria"]
+    assert steps["recorrido"] == steps["diaria"] | steps["publicar"]

@@ -34,19 +34,11 @@ criticos as (
     where prioridad = 'critica'
 ),
 
-ultima_publicacion as (
-    select distinct on (conjunto)
-        conjunto,
-        estado,
-        fin
-    from {{ source('meta', 'publicacion') }}
-    where estado <> 'sin_cambios'
-    order by conjunto asc, publicacion_id desc
-),
-
 publicados as (
-    select case when count(*) > 0 then count(*) filter (where estado = 'publicada') end as valor
-    from ultima_publicacion
+    select
+        case when count(*) > 0 then count(*) filter (where situacion = 'publicado') end as valor,
+        max({{ dia_mendoza('visto_en') }}) as periodo
+    from {{ ref('fct_publicacion_portal') }}
 ),
 
 pedidos as (
@@ -80,8 +72,8 @@ medidos as (
     select
         'R31',
         valor,
-        {{ fecha_referencia() }},
-        'Medido: registro de publicaciones'
+        periodo,
+        'Medido: lo que el portal muestra'
     from publicados
     union all
     select

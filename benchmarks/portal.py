@@ -1,0 +1,381 @@
+"""How fast rows get into a portal's DataStore: ours beside the usual ways and the portal's limit.
+
+    python -m benchmarks.portal [--rows N] [--publish-rows N] [--json]
+
+Belongs here: a CKAN of its own, the contenders, their verification, and one line for each. Does not
+belong here: how CKAN is started (`orchestration/portal_dev.py`).
+
+All contenders fill an empty table of the same columns on the same portal, in turn, `--rounds`
+times; what arrived is read back and compared byte for byte, or the line has no figure. The limit is
+the server's own COPY from a file into a table that CKAN made, with the full-text trigger and index
+CKAN puts on it: nothing that ends as a DataStore table can be filled faster.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import multiprocessing
+import resource
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yaml
+from ckanapi import RemoteCKAN
+from psycopg import sql
+
+from exports import datastore
+from exports.ckan import CkanPublisher, _DataStorePort
+from exports.definition import load_definition
+from exports.export import approve, export_dataset
+from exports.manifest import Manifest
+from exports.metadata import load_catalog_facts
+from exports.versions import Table, TableColumn
+from orchestration.portal_dev import CkanPortal, ckan_portal
+from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.embedded import EmbeddedServer
+from orchestration.warehouse.migrate import migrate
+
+_COLUMNS = (
+    ("lectura_id", "bigint", "int8"),
+    ("medidor", "text", "text"),
+    ("momento", "timestamp", "timestamp"),
+    ("litros", "numeric(12,3)", "numeric"),
+    ("es_medida", "boolean", "bool"),
+    ("zona", "text", "text"),
+)
+# Calls one after another take minutes for a few thousand rows: a sample gives the pace.
+_ROW_WISE_ROWS = 300
+_LIMIT, _OURS_COPY, _OURS_API = "límite: COPY", "lujan, COPY", "lujan, API"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One contender: rows per second (median of the rounds) and its ratio to the limit."""
+
+    contender: str
+    rows: int
+    rows_per_second: float | None
+    ratio_to_limit: float | None
+    verified: bool
+    note: str = ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print a line per contender and one for a whole publication; 1 when ours is not verified."""
+    parser = argparse.ArgumentParser(description="Carga del DataStore de un CKAN propio.")
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--publish-rows", type=int, default=1_000_000)
+    parser.add_argument("--publish-through", choices=("COPY", "API"), default="COPY")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args(arguments)
+    with (
+        tempfile.TemporaryDirectory(prefix="lujan-portal-") as folder,
+        _servers(Path(folder)) as (
+            server,
+            portal,
+        ),
+    ):
+        lines = _compare(portal, Path(folder), options.rows, options.rounds)
+        published = []
+        if options.publish_rows:
+            direct = options.publish_through == "COPY"
+            published.append(
+                _publication(server, portal, Path(folder), options.publish_rows, direct=direct)
+            )
+    if options.json:
+        for line in lines:
+            print(json.dumps(asdict(line), ensure_ascii=False))
+        for item in published:
+            print(json.dumps(item, ensure_ascii=False))
+    else:
+        for line in lines:
+            pace = (
+                f"{line.rows_per_second:>10,.0f} filas/s" if line.rows_per_second else "sin cifra"
+            )
+            ratio = f"{line.ratio_to_limit:.2f} del límite" if line.ratio_to_limit else ""
+            print(f"{line.contender:<28} {line.rows:>9} {pace} {ratio} {line.note}")
+        for item in published:
+            print(json.dumps(item, ensure_ascii=False))
+    return 0 if all(line.verified for line in lines) else 1
+
+
+@contextmanager
+def _servers(folder: Path) -> Iterator[tuple[EmbeddedServer, CkanPortal]]:
+    server = EmbeddedServer(folder / "postgres")
+    server.start()
+    try:
+        with ckan_portal(folder / "ckan", server.ensure_database) as portal:
+            yield server, portal
+    finally:
+        server.destroy()
+
+
+def _compare(portal: CkanPortal, folder: Path, rows: int, rounds: int) -> list[Line]:
+    path = folder / "filas.csv"
+    table = _write_rows(path, rows)
+    sample = table.model_copy(update={"rows": min(rows, _ROW_WISE_ROWS), "key": ("lectura_id",)})
+    bench = _Bench(portal, table, path)
+    contenders: dict[str, Callable[[], float | None]] = {
+        _LIMIT: bench.limit,
+        _OURS_COPY: bench.ours_by_copy,
+        _OURS_API: bench.ours_by_api,
+        "subida entera (datastore_create)": bench.whole_upload,
+        "fila por fila (datastore_upsert)": lambda: bench.row_by_row(sample),
+    }
+    paces: dict[str, list[float | None]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            paces[name].append(run())
+    limit = _median(paces[_LIMIT])
+    lines = []
+    for name, found in paces.items():
+        pace = _median(found)
+        lines.append(
+            Line(
+                name,
+                sample.rows if "fila por fila" in name else rows,
+                round(pace, 1) if pace else None,
+                round(pace / limit, 3) if pace and limit else None,
+                pace is not None,
+            )
+        )
+    return lines
+
+
+class _Bench:
+    """The contenders. Each gives rows per second, or None when what arrived is something else."""
+
+    def __init__(self, portal: CkanPortal, table: Table, path: Path) -> None:
+        self._portal, self._table, self._path = portal, table, path
+        self._publisher = CkanPublisher(
+            portal.url, portal.token, load_catalog_facts(sintetico=True)
+        )
+        self._publisher._ensure_organization()
+        self._publisher._ensure_archive()
+        self._port = _DataStorePort(self._publisher)
+        self._ckan = RemoteCKAN(portal.url, apikey=portal.token)
+
+    def limit(self) -> float | None:
+        name = self._made()
+        statement = sql.SQL("copy {} ({}) from {} (format csv)").format(
+            sql.Identifier(name),
+            sql.SQL(", ").join(sql.Identifier(column) for column, _, _ in _COLUMNS),
+            sql.Literal(str(self._readable())),
+        )
+
+        def run() -> None:
+            with psycopg.connect(self._portal.datastore_url) as connection:
+                connection.execute(statement)
+
+        return self._timed(name, run)
+
+    def ours_by_copy(self) -> float | None:
+        name = self._resource()
+        direct = datastore.DirectDataStore(self._portal.datastore_url)
+
+        def run() -> None:
+            self._port.create(name, self._table)
+            direct.copy(name, self._table, self._path)
+
+        return self._timed(name, run)
+
+    def ours_by_api(self) -> float | None:
+        name = self._resource()
+        return self._timed(name, lambda: datastore.load(self._port, name, self._table, self._path))
+
+    def whole_upload(self) -> float | None:
+        name = self._resource()
+        with self._path.open(encoding="utf-8", newline="") as stream:
+            records = [
+                dict(zip((column for column, _, _ in _COLUMNS), row, strict=True))
+                for row in csv.reader(stream)
+            ]
+        fields = [{"id": column, "type": kind} for column, _, kind in _COLUMNS]
+        return self._timed(
+            name,
+            lambda: self._ckan.call_action(
+                "datastore_create",
+                {"resource_id": name, "fields": fields, "records": records, "force": True},
+                requests_kwargs={"timeout": 3600},
+            ),
+        )
+
+    def row_by_row(self, sample: Table) -> float | None:
+        name = self._resource()
+        self._port.create(name, sample)
+        with self._path.open(encoding="utf-8", newline="") as stream:
+            rows = [row for row, _ in zip(csv.reader(stream), range(sample.rows), strict=False)]
+        started = time.perf_counter()
+        for row in rows:
+            record = dict(zip((column for column, _, _ in _COLUMNS), row, strict=True))
+            self._ckan.call_action(
+                "datastore_upsert",
+                {"resource_id": name, "records": [record], "method": "upsert", "force": True},
+            )
+        seconds = time.perf_counter() - started
+        return len(rows) / seconds if self._port.count(name) == len(rows) else None
+
+    def _timed(self, name: str, run: Callable[[], Any]) -> float | None:
+        started = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - started
+        try:
+            datastore.check(self._port, name, self._table)
+        except datastore.TableMismatchError as error:
+            print(f"{name}: {error.what}", file=sys.stderr)
+            return None
+        return self._table.rows / seconds
+
+    def _made(self) -> str:
+        name = self._resource()
+        self._port.create(name, self._table)
+        return name
+
+    def _resource(self) -> str:
+        name = str(uuid.uuid4())
+        self._publisher._archive(
+            {"id": name, "name": name, "url": "_datastore_only_resource", "url_type": "datastore"}
+        )
+        return name
+
+    def _readable(self) -> Path:
+        """The file where the database server's own user can read it."""
+        self._path.chmod(0o644)
+        for parent in self._path.parents:
+            if parent == Path(tempfile.gettempdir()):
+                break
+            parent.chmod(0o755)
+        return self._path
+
+
+def _write_rows(path: Path, rows: int) -> Table:
+    digest, shown = hashlib.sha256(), hashlib.sha256()
+    with path.open("wb") as stream:
+        for n in range(rows):
+            day, hour = divmod(n // 2000, 24)
+            line = (
+                f"{n},M-{n % 2000:05d},2026-{1 + day // 28 % 12:02d}-{1 + day % 28:02d} "
+                f"{hour:02d}:00:00,{n % 9973 / 8:.3f},{'f' if n % 11 == 0 else 't'},"
+                f"Zona {n % 15}\n"
+            ).encode()
+            stream.write(line)
+            digest.update(line)
+            shown.update(datastore._shown(line))
+    return Table(
+        resource="lecturas",
+        file="lecturas.csv",
+        rows_file=path.name,
+        rows=rows,
+        bytes=path.stat().st_size,
+        sha256=digest.hexdigest(),
+        shown_sha256=shown.hexdigest(),
+        columns=tuple(
+            TableColumn(id=name, type=kind, label=name, notes="") for name, _, kind in _COLUMNS
+        ),
+    )
+
+
+def _publication(
+    server: EmbeddedServer, portal: CkanPortal, folder: Path, rows: int, *, direct: bool
+) -> dict[str, Any]:
+    """A whole publication (files, table, read back, switch) in a process of its own."""
+    warehouse = Warehouse(server.ensure_database("almacen"), embedded=True)
+    migrate(warehouse)
+    with psycopg.connect(warehouse.url) as connection:
+        connection.execute(
+            sql.SQL("create table agua.fct_lectura ({})").format(
+                sql.SQL(", ").join(
+                    sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind))
+                    for name, kind, _ in _COLUMNS
+                )
+            )
+        )
+        connection.execute(
+            "insert into agua.fct_lectura select n, 'M-' || n %% 2000, "
+            "timestamp '2026-01-01' + n / 2000 * interval '1 hour', n %% 9973 / 8.0, n %% 11 <> 0, "
+            "'Zona ' || n %% 15 from generate_series(1, %s) as n",
+            (rows,),
+        )
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    arguments = (warehouse.url, portal.url, portal.token,
+                 portal.datastore_url if direct else None, folder, theirs)  # fmt: skip
+    process = context.Process(target=_publish, args=arguments)
+    process.start()
+    theirs.close()
+    found: dict[str, Any] = ours.recv()
+    process.join()
+    return {"contender": "publicación completa", "rows": rows, **found}
+
+
+def _publish(
+    warehouse_url: str, url: str, token: str, datastore_url: str | None, folder: Path, answer: Any
+) -> None:
+    columns = [name for name, _, _ in _COLUMNS]
+    document = folder / "lecturas.yaml"
+    document.write_text(
+        yaml.safe_dump(
+            {
+                "titulo": "Lecturas", "descripcion": "Lecturas sintéticas.", "tema": "ENVI",
+                "etiquetas": ["agua"], "frecuencia": "R/P1M", "secretaria": "Obras",
+                "contacto": {"nombre": "Datos"}, "fuentes": ["Sintética"],
+                "recursos": [{"nombre": "lecturas", "titulo": "Lecturas",
+                              "mart": "agua.fct_lectura", "columnas": columns,
+                              "orden": ["lectura_id"], "formatos": ["csv"]}],
+            }
+        ),
+        encoding="utf-8",
+    )  # fmt: skip
+    manifest = Manifest(
+        {
+            "nodes": {
+                "model.lujan.fct_lectura": {
+                    "resource_type": "model", "schema": "agua", "name": "fct_lectura",
+                    "config": {"meta": {"clasificacion": "libre_acceso"}},
+                    "columns": {
+                        name: {"data_type": kind, "description": name} for name, kind, _ in _COLUMNS
+                    },
+                }
+            }
+        }
+    )  # fmt: skip
+    definition = load_definition(document)
+    facts = load_catalog_facts(sintetico=True)
+    direct = datastore.DirectDataStore(datastore_url) if datastore_url else None
+    publisher = CkanPublisher(url, token, facts, direct=direct)
+    started = time.perf_counter()
+    with psycopg.connect(warehouse_url, autocommit=True) as connection:
+        approve(connection, definition, "Medición", "Medición")
+        result = export_dataset(
+            connection, definition, manifest, folder / "salida", "medicion", publisher, facts=facts
+        )
+    answer.send(
+        {
+            "way": "COPY" if datastore_url else "API",
+            "state": result.estado,
+            "seconds": round(time.perf_counter() - started, 1),
+            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        }
+    )
+
+
+def _median(found: Sequence[float | None]) -> float | None:
+    values = [value for value in found if value is not None]
+    return statistics.median(values) if len(values) == len(found) and values else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
