@@ -267,7 +267,7 @@ def _preview(items: Sequence[Mapping[str, Any]], folder: Path) -> str:
 
 def _first_rows(path: Path) -> Preview:
     with path.open("rb") as stream:
-        content: Any = gzip.open(stream) if path.suffix == ".gz" else stream
+        content: Any = gzip.GzipFile(fileobj=stream) if path.suffix == ".gz" else stream
         with io.TextIOWrapper(content, "utf-8", newline="") as text:
             return list(itertools.islice(csv.reader(text), PREVIEW_ROWS + 1))
 

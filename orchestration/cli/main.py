@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.portal import portal_app
 from orchestration.cli.quarantine import quarantine_app
 from sources.errors import PipelineError
 
@@ -35,6 +36,7 @@ app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(sample_app, name="sample")
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(portal_app, name="portal")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.
 console = Console(file=sys.stdout)
