@@ -32,6 +32,7 @@ from pydantic import (
 from exports.errors import DefinitionError
 
 DATASETS_DIR = Path(__file__).parent / "datasets"
+SCHEMA_FILE = Path(__file__).parent / "dataset.schema.json"
 
 # National profile: the only frequencies an aggregator understands (facts of the profile page).
 FREQUENCIES: Mapping[str, str] = {
@@ -396,7 +397,7 @@ def load_definition(path: Path) -> DatasetDefinition:
         raise _problem(path, "está vacío o no es una definición (claves y valores)")
     if path.suffix != ".yaml":
         raise _problem(path, "el archivo debe terminar en .yaml")
-    own = {"nombre", "ruta", "sha256"} & loaded.keys()
+    own = set(_NOT_WRITTEN) & loaded.keys()
     if own:
         raise _problem(path, f"`{sorted(own)[0]}` no se escribe: sale del archivo mismo")
     try:
@@ -409,7 +410,7 @@ def load_definition(path: Path) -> DatasetDefinition:
             }
         )
     except ValidationError as error:
-        problems = "; ".join(_in_spanish(item) for item in error.errors())
+        problems = "; ".join(_in_spanish(item) for item in separate_errors(error))
         raise _problem(path, problems, owner=_owner(loaded)) from error
 
 
@@ -436,6 +437,83 @@ def columns_fingerprint(definition: DatasetDefinition) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def definition_schema() -> dict[str, Any]:
+    """JSON Schema of a document, for editors: what may be written, with the lists to choose from.
+
+    Derived from the model; `exports/dataset.schema.json` is this, and a test keeps it so.
+    """
+    schema: dict[str, Any] = _for_staff(DatasetDefinition.model_json_schema())
+    for key in _NOT_WRITTEN:
+        del schema["properties"][key]
+        schema["required"].remove(key)
+    for key, choices in (
+        ("tema", SUPER_THEMES),
+        ("frecuencia", FREQUENCIES),
+        ("licencia", {code: title for code, (title, _) in LICENCES.items()}),
+    ):
+        written = schema["properties"][key]
+        written["enum"] = list(choices)
+        written["description"] = "; ".join(f"{code}: {words}" for code, words in choices.items())
+    for properties in (
+        schema["properties"],
+        *(part["properties"] for part in schema["$defs"].values()),
+    ):
+        for key, words in _HELP.items():
+            if key in properties:
+                properties[key].setdefault("description", words)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Conjunto de datos del portal",
+        "description": "Qué se publica y cómo. Guía: docs/publicar-un-conjunto.md",
+    }
+
+
+def _for_staff(part: Any) -> Any:
+    """The schema without what is written for programmers: docstrings and titles made from names."""
+    if isinstance(part, list):
+        return [_for_staff(item) for item in part]
+    if not isinstance(part, dict):
+        return part
+    return {
+        key: _for_staff(value)
+        for key, value in part.items()
+        if not (key in ("description", "title") and isinstance(value, str))
+    }
+
+
+_NOT_WRITTEN = ("nombre", "ruta", "sha256")
+_HELP: Mapping[str, str] = {
+    "titulo": "Nombre del conjunto en el portal, hasta 90 caracteres.",
+    "descripcion": "Qué contiene, para quien no conoce la Municipalidad por dentro.",
+    "etiquetas": "Palabras por las que alguien lo buscaría, sin comas ni barras.",
+    "secretaria": "Área responsable de los datos.",
+    "contacto": "Quién responde preguntas sobre los datos.",
+    "fuentes": "De qué sistemas salen los datos.",
+    "advertencias": "Lo que hay que tener en cuenta al leerlos.",
+    "recursos": "Las tablas del conjunto.",
+    "nombre": "Nombre corto, con minúsculas y guiones; en un contacto, quién es.",
+    "correo": "Dirección de correo; sin ella se muestra la del portal.",
+    "mart": "Tabla del almacén, como esquema.tabla.",
+    "columnas": "Columnas que se publican, una por una: lo que no está, no sale.",
+    "orden": "Columnas por las que se ordenan las filas.",
+    "filtros": "Condiciones que deben cumplir las filas; se cumplen todas.",
+    "formatos": "Tipos de archivo.",
+    "columna_fecha": "De qué columna sale el período que cubre el conjunto.",
+    "coordenadas": "Columnas con latitud y longitud de lugares públicos.",
+    "decimales": "Con cuántos decimales se publican las coordenadas; cuatro son unos diez metros.",
+    "divulgacion": "Cuidado de las personas: qué celdas no pueden mostrarse.",
+    "umbral_minimo": "Recuento más chico que se muestra.",
+    "columna_conteo": "Columna que cuenta personas, cuentas o casos.",
+    "medidas": "Columnas que dicen algo del grupo contado y se vacían con él.",
+    "margenes": "Grupos de columnas de los que se publica el total.",
+    "fila_total": "Qué filas son el total de su grupo.",
+    "dominancia": "Cuánto puede pesar, como mucho, un solo caso en una celda.",
+    "celdas_inseguras": "Qué hacer con una celda insegura: rechazar el conjunto u omitir la fila.",
+    "justificacion": "Por qué se baja un umbral; la aprobación lo cubre.",
+}
+
+
 def _owner(loaded: Mapping[str, Any]) -> str | None:
     owner = loaded.get("secretaria")
     return owner if isinstance(owner, str) else None
@@ -458,6 +536,28 @@ _MESSAGES: Mapping[str, str] = {
 def _in_spanish(item: Any) -> str:
     """One Pydantic error as staff read it: `recursos.0.mart: …`."""
     place = ".".join(str(part) for part in item["loc"])
+    message = error_in_words(item)
+    return f"`{place}`: {message}" if place else message
+
+
+def separate_errors(error: ValidationError) -> list[Any]:
+    """The errors of a document, without those that only follow from others.
+
+    A list whose items are wrong counts as empty for Pydantic; only the items are worth telling.
+    """
+    found: list[Any] = list(error.errors())
+    return [
+        item
+        for item in found
+        if item["type"] != "too_short"
+        or not any(
+            other["loc"][: len(item["loc"])] == item["loc"] and other is not item for other in found
+        )
+    ]
+
+
+def error_in_words(item: Any) -> str:
+    """What one Pydantic error says, without its place."""
     kind, context = item["type"], item.get("ctx", {})
     if kind == "value_error":
         message = str(context["error"])
@@ -467,7 +567,7 @@ def _in_spanish(item: Any) -> str:
         message = f"debe ser al menos {context['ge']}"
     else:
         message = _MESSAGES.get(kind, f"no es válido ({item['msg']})")
-    return f"`{place}`: {message}" if place else message
+    return message
 
 
 def _problem(path: Path, what: str, owner: str | None = None) -> DefinitionError:

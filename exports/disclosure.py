@@ -4,6 +4,10 @@ Belongs here: checks on what a definition asks for and on the rows it would publ
 belong here: suppression itself. Aggregating, hiding small cells and hiding further cells so that
 totals do not give them back is the marts' work; this module refuses when that was not done.
 
+Differences between releases are not refused here. A cell that is hidden today and was shown before
+cannot be taken back, and refusing would leave the release that shows it in place; small changes
+from one release to the next are kept few by the frequency of tables about people, not here.
+
 Thresholds: OECD, "at least five, others three"; ten where ethnicity, disability or gender cross
 anything else. A lower one takes a written reason in the definition, which the approval covers.
 """
@@ -16,6 +20,7 @@ from typing import Any
 from psycopg import sql
 from psycopg.rows import tuple_row
 
+from exports.audit import HiddenSum, exposed
 from exports.definition import DatasetDefinition, Disclosure, Resource
 from exports.errors import DisclosureError, ExportError
 from exports.files import Connection, row_condition, source_table, unsafe_cell
@@ -117,6 +122,47 @@ def check_rows(connection: Connection, definition: DatasetDefinition, manifest: 
                     "se obtiene restando al total (regla: supresión complementaria)",
                     "suprima en el mart al menos otra celda de cada uno de esos grupos.",
                 )
+    _audit(connection, definition, manifest)
+
+
+def _audit(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:
+    """Refuse when published totals, of all resources of a mart together, give hidden cells back."""
+    by_mart: dict[str, list[Resource]] = {}
+    for resource in definition.recursos:
+        if resource.divulgacion and resource.divulgacion.fila_total:
+            by_mart.setdefault(resource.mart, []).append(resource)
+    for name, resources in by_mart.items():
+        sums: list[HiddenSum[str]] = []
+        thresholds: dict[str, int] = {}
+        for resource in resources:
+            rule = resource.divulgacion
+            if rule is None:
+                continue
+            for margin in rule.margenes:
+                found = _hidden_sums(connection, resource, manifest.mart(name), rule, margin)
+                sums += found
+                for item in found:
+                    for cell in item.cells:
+                        thresholds[cell] = max(thresholds.get(cell, 0), rule.umbral_minimo)
+        try:
+            told = exposed(sums, thresholds)
+        except ValueError as error:
+            raise _refused(
+                definition,
+                resources[0],
+                f"los totales de {name} no coinciden con sus celdas (regla: supresión "
+                "complementaria)",
+                "revise el mart: cada total debe ser la suma de sus celdas.",
+            ) from error
+        if told:
+            raise _refused(
+                definition,
+                resources[0],
+                f"{len(told)} celdas suprimidas de {name} se deducen de los totales publicados, "
+                "exactamente o casi (regla: supresión complementaria)",
+                "suprima en el mart más celdas de esos grupos, hasta que lo oculto sume al menos "
+                "el umbral.",
+            )
 
 
 def _individuals(
@@ -313,6 +359,55 @@ def _lonely_cells(
         "having count(*) filter (where {} is null) = 1 and not {}) as g"
     ).format(rows, kept, sql.SQL(", ").join(names), count, hidden_total)
     return _single(connection, query)
+
+
+def _hidden_sums(
+    connection: Connection,
+    resource: Resource,
+    mart: Mart,
+    rule: Disclosure,
+    margin: Sequence[str],
+) -> list[HiddenSum[str]]:
+    """What every published total leaves for the cells hidden under it; only those are read."""
+    total = rule.fila_total
+    if total is None:
+        return []
+    count = sql.Identifier("t", rule.columna_conteo)
+    # The same row has the same name in every resource of the mart.
+    key = [name for name in mart.meta.get("clave", ()) if name in mart.raw_columns] or [
+        name for name in resource.columnas if name not in (rule.columna_conteo, *rule.medidas)
+    ]
+    same_group = [
+        sql.SQL("s.{0} is not distinct from t.{0}").format(sql.Identifier(name))
+        for name in margin
+        if name != total.columna
+    ]
+    groups: list[sql.Composable] = [sql.Identifier("t", name) for name in margin]
+    query = sql.SQL(
+        "select array_agg(jsonb_build_array({key})::text) filter (where {count} is null), "
+        "(select s.{n} from {mart} as s where s.{column} = {value}{same}) "
+        "- coalesce(sum({count}), 0) "
+        "from (select * from {source}{where}) as t where {shown} is distinct from {value} "
+        "group by {groups} having bool_or({count} is null)"
+    ).format(
+        key=sql.SQL(", ").join(sql.Identifier("t", name) for name in key),
+        count=count,
+        n=sql.Identifier(rule.columna_conteo),
+        mart=sql.Identifier(mart.schema, mart.table),
+        column=sql.Identifier(total.columna),
+        shown=sql.Identifier("t", total.columna),
+        value=sql.Literal(total.valor),
+        same=sql.SQL("").join(sql.SQL(" and {}").format(item) for item in same_group),
+        source=source_table(mart),
+        where=row_condition(resource),
+        groups=sql.SQL(", ").join(groups or [sql.SQL("()")]),
+    )
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return [
+            HiddenSum(tuple(cells), float(left))
+            for cells, left in cursor.execute(query)
+            if left is not None
+        ]
 
 
 def _single(connection: Connection, query: sql.Composed) -> int:

@@ -557,12 +557,10 @@ def _file_title(item: ExportedFile, resource: Resource | None) -> str:
 
 def _protection(rule: Disclosure) -> str:
     """What a reader must know of cells that are not shown."""
-    words = f"{rule.columna_conteo} menor que {rule.umbral_minimo}"
+    words = f"`{rule.columna_conteo}` es menor que {rule.umbral_minimo}"
     if rule.dominancia:
-        words += (
-            f", ni aquellas en las que un solo caso reúne más del {rule.dominancia.maximo_pct} %"
-        )
-    return f"Para no identificar a nadie, no se muestran celdas con {words}."
+        words += f" o un solo caso reúne más del {rule.dominancia.maximo_pct} % del total"
+    return f"Para no identificar a nadie, no se muestran las celdas en las que {words}."
 
 
 _DICTIONARY_FIELDS: tuple[Mapping[str, str], ...] = (

@@ -105,7 +105,7 @@ Preview = Sequence[Sequence[str]]
 
 
 def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None = None) -> str:
-    """The list of datasets, by theme, from the national `data.json`.
+    """The list of datasets, the themes with most of them first, from the national `data.json`.
 
     `notices` are what must be said of a dataset today, by its identifier.
     """
@@ -113,7 +113,9 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
     by_theme: dict[str, list[Mapping[str, Any]]] = {}
     for dataset in sorted(document["dataset"], key=lambda item: str(item["title"]).casefold()):
         by_theme.setdefault(dataset["superTheme"][0], []).append(dataset)
-    themes = sorted(by_theme, key=lambda code: SUPER_THEMES[code].casefold())
+    themes = sorted(
+        by_theme, key=lambda code: (-len(by_theme[code]), SUPER_THEMES[code].casefold())
+    )
     links = "".join(
         f'<li><a href="#{code}">{_text(SUPER_THEMES[code])} ({len(by_theme[code])})</a></li>'
         for code in themes

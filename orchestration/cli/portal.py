@@ -13,12 +13,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.portal_definitions import register
+
 portal_app = typer.Typer(
     no_args_is_help=True,
-    help="El portal de datos abiertos: comparar, publicar, retirar, volver atrás.",
+    help="El portal de datos abiertos: definir, revisar, comparar, publicar, retirar, volver atrás.",
     epilog="Códigos de salida: 0 bien; 1 no se pudo o quedó retenido; 2 faltan datos en la orden.",
 )
 console = Console(file=sys.stdout)
+register(portal_app)
 
 Dataset = Annotated[str, typer.Argument(help="Nombre del conjunto, p. ej. zonas-de-agua.")]
 By = Annotated[str, typer.Option("--by", help="Quién lo decide (persona o comité).")]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 import datetime as dt
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -212,6 +215,54 @@ def test_what_a_killed_run_left_behind_is_repaired(exporter: Exporter) -> None:
     (exporter.folder / NAME / ".proyectos.json.tmp").write_bytes(b"[")
     assert exporter(now=LATER).estado == "sin_cambios"
     assert contents(exporter.folder) == before
+
+
+KILLED = """
+import json, os, signal, sys
+from pathlib import Path
+import psycopg
+from exports import export
+from exports.definition import load_definition
+from exports.manifest import Manifest
+url, path, manifest, folder, after = sys.argv[1:]
+whole, left = export.install, int(after)
+
+def install(source, target):
+    global left
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left -= 1
+    return whole(source, target)
+
+export.install = install
+with psycopg.connect(url) as connection:
+    export.export_dataset(connection, load_definition(Path(path)), Manifest(json.loads(manifest)),
+                          Path(folder), "corrida-2")
+"""
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_a_process_killed_while_files_are_put_in_place_tears_none_of_them(
+    exporter: Exporter, warehouse_url: str, after: int
+) -> None:
+    exporter.approve()
+    exporter()
+    old = contents(exporter.folder / NAME)
+    exporter.change_data()
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, warehouse_url, str(exporter.define().ruta),
+         json.dumps(MANIFEST), str(exporter.folder), str(after)],
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == -signal.SIGKILL
+    torn = contents(exporter.folder / NAME)
+    assert exporter(now=LATER).estado == "exportada"
+    new = contents(exporter.folder / NAME)
+    assert new["proyectos.csv"] != old["proyectos.csv"]
+    for name, content in torn.items():
+        if name != "datapackage.json":
+            assert content in (old[name], new[name])
+    assert torn["datapackage.json"] == old["datapackage.json"]
 
 
 def test_a_resource_taken_away_disappears_from_folder_and_portal(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,23 +22,30 @@ from tests.exports.conftest import Connection, Define
 Published = tuple[dict[str, Any], dict[str, Any]]
 
 
+_made: list[Published] = []
+
+
 @pytest.fixture
 def published(
-    connection: Connection, define: Define, manifest: Manifest, facts: CatalogFacts, tmp_path: Path
-) -> Published:
-    """The data package and the catalogue of one published dataset."""
-    import json
-
-    definition = define(advertencias=["El avance lo informa cada secretaría."])
-    approve(connection, definition, "Comité", "Acta 1")
-    connection.commit()
-    export_dataset(connection, definition, manifest, tmp_path / "p", "corrida", facts=facts)
-    result = build_catalog(
-        connection, [definition.nombre], tmp_path / "p", FolderAddresses("https://x.example.org"),
-        facts=facts,
-    )  # fmt: skip
-    package = tmp_path / "p" / definition.nombre / "datapackage.json"
-    return json.loads(package.read_text("utf-8")), json.loads(result.path.read_text("utf-8"))
+    request: pytest.FixtureRequest, define: Define, manifest: Manifest, facts: CatalogFacts,
+    tmp_path: Path,
+) -> Published:  # fmt: skip
+    """The data package and the catalogue of one published dataset; exported once, then copied."""
+    if not _made:
+        connection: Connection = request.getfixturevalue("connection")
+        definition = define(advertencias=["El avance lo informa cada secretaría."])
+        approve(connection, definition, "Comité", "Acta 1")
+        connection.commit()
+        export_dataset(connection, definition, manifest, tmp_path / "p", "corrida", facts=facts)
+        result = build_catalog(
+            connection, [definition.nombre], tmp_path / "p",
+            FolderAddresses("https://x.example.org"), facts=facts,
+        )  # fmt: skip
+        package = tmp_path / "p" / definition.nombre / "datapackage.json"
+        _made.append(
+            (json.loads(package.read_text("utf-8")), json.loads(result.path.read_text("utf-8")))
+        )
+    return copy.deepcopy(_made[0])
 
 
 def test_the_package_takes_types_and_texts_from_dbt(published: Published) -> None:
