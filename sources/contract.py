@@ -83,6 +83,7 @@ _ISO_PERIOD = re.compile(
     r"^P(?=\d|T\d)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$"
 )
 REVISIONS = ("replace", "append")
+NEW_COLUMNS = ("add", "ignore", "refuse")
 NEVER = "never"
 # Modes that go on from the highest cursor value of the load before.
 _CURSOR_MODES = ("incremental", "append")
@@ -154,6 +155,8 @@ class Column:
     layout: Mapping[str, Any] = field(
         default_factory=lambda: MappingProxyType({}), hash=False, repr=False
     )
+    # Found at the source and not in the document (`landing/new_columns.py`).
+    undeclared: bool = False
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -202,6 +205,16 @@ class Contract:
     def key(self) -> tuple[str, ...]:
         """Names of the primary-key columns, in order; empty when the dataset has none."""
         return tuple(column.name for column in self.columns if column.primary_key)
+
+    @property
+    def declared(self) -> tuple[Column, ...]:
+        """The columns of the document, without those that a load added from the source."""
+        return tuple(column for column in self.columns if not column.undeclared)
+
+    @property
+    def new_columns(self) -> str:
+        """What becomes of a column that the document does not name: add, ignore or refuse."""
+        return str(self.options.get("newColumns", NEW_COLUMNS[0]))
 
     @property
     def from_files(self) -> bool:
@@ -709,6 +722,7 @@ def _check_options(path: Path, identifier: str, options: Mapping[str, Any]) -> N
     for key in ("freshnessSeverity", "monitorSeverity"):
         _severity(path, identifier, f"`{key}`", options.get(key))
     _one_of(path, identifier, "revisions", options, allowed=REVISIONS, default="replace")
+    _one_of(path, identifier, "newColumns", options, allowed=NEW_COLUMNS, default="add")
     _period(path, identifier, "statementTimeout", options.get("statementTimeout"))
     if options.get("deletionsEvery") != NEVER:
         _period(path, identifier, "deletionsEvery", options.get("deletionsEvery"))

@@ -51,10 +51,12 @@ class SourceDataError(PipelineError):
 class DriftError(SourceDataError):
     """A column of the contract is missing at the source or cannot be carried in its type.
 
-    `columns` names those that are missing, as the source called them.
+    `columns` names those that are missing, as the source called them; `notes` says in words what
+    else was found, already on record.
     """
 
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class SourceChanged(SourceDataError):

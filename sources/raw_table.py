@@ -72,6 +72,9 @@ def ensure_raw_table(connection: Connection, contract: Contract) -> None:
                     table_name(contract), sql.Identifier(column.name), sql.SQL(column.pg_type)
                 )
             )
+            if column.undeclared:
+                place = sql.Identifier(RAW, contract.landing_table, column.name)
+                _comment(connection, "column", place, column.description)
         elif known != _catalog_type(column.pg_type):
             raise ContractError(
                 f"{column.name} es {known} en raw.{contract.landing_table} y el contrato dice "

@@ -17,7 +17,7 @@ from orchestration.cli.portal_definitions import register
 
 portal_app = typer.Typer(
     no_args_is_help=True,
-    help="El portal de datos abiertos: definir, revisar, comparar, publicar, retirar, volver atrás.",
+    help="El portal de datos abiertos: definir, revisar, comparar, publicar, retirar.",
     epilog="Códigos de salida: 0 bien; 1 no se pudo o quedó retenido; 2 faltan datos en la orden.",
 )
 console = Console(file=sys.stdout)

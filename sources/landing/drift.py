@@ -21,9 +21,11 @@ from typing import Protocol, runtime_checkable
 from sources.contract import Contract
 from sources.errors import DriftError
 from sources.landing.declared_types import is_widening
+from sources.landing.new_columns import Plan
 from sources.landing.report import LoadContext, LoadReport
 from sources.raw_table import Connection
 from sources.readers import Reader
+from sources.readers.base import problem
 from sources.urls import redact
 
 NEW, MISSING, CHANGED, WIDENED = (
@@ -34,6 +36,8 @@ NEW, MISSING, CHANGED, WIDENED = (
 )
 # A file that lacks a column is tried at each run. Not met for this long, it is gone.
 _FILE_FORGOTTEN_AFTER = "7 days"
+# Names in one message; all of them are in `meta.deriva`.
+_SHOWN = 20
 
 
 @runtime_checkable
@@ -74,7 +78,7 @@ class Episode:
 
 def note_drift(
     connection: Connection,
-    contract: Contract,
+    plan: Plan,
     reader: Reader,
     context: LoadContext,
     report: LoadReport,
@@ -83,10 +87,11 @@ def note_drift(
 ) -> None:
     """Compare the columns of an open reader (of `file`, for feeds) with contract and past.
 
-    Looks through the load's `connection`; writes, when there is something to write, through one of
-    its own.
+    Raises DriftError, once all is on record, where the contract refuses new columns. Looks through
+    the load's `connection`; writes, when there is something to write, through one of its own.
     """
-    found = _new_columns(contract, reader.columns())
+    contract = plan.contract
+    found = _new_columns(plan, reader.columns())
     declared = reader.source_types() if isinstance(reader, TypedReader) else {}
     seen = _seen_types(connection, contract)
     found += _retyped(contract, declared, seen)
@@ -95,11 +100,28 @@ def note_drift(
     open_ones = _open_episodes(connection, contract)
     if not found and not open_ones and not unknown:
         return
+    origin = file or redact(reader.description)
     with context.connect() as own:
-        origin = file or redact(reader.description)
         _close_episodes(own, contract, found, origin)
         _open(own, contract, found, origin)
         _remember(own, contract, unknown)
+    if contract.new_columns == "refuse" and plan.left_out:
+        raise _refused(contract, plan, report, origin)
+
+
+def _refused(contract: Contract, plan: Plan, report: LoadReport, origin: str) -> DriftError:
+    names = list(plan.left_out)
+    shown = ", ".join(names[:_SHOWN]) + (" y otras" if len(names) > _SHOWN else "")
+    error = problem(
+        DriftError,
+        contract,
+        f"{origin} (sistema {contract.system}) tiene columnas que el contrato no declara y "
+        f"rechaza (`newColumns: refuse`): {shown}. La tabla conserva sus últimos datos buenos.",
+        f"confirme el cambio con el área; declare las columnas en {contract.path.name}, o permita "
+        "que se agreguen con `newColumns: add`.",
+    )
+    error.notes = tuple(report.drift)
+    return error
 
 
 def note_missing(
@@ -119,7 +141,7 @@ def note_missing(
     if findings:
         with context.connect() as own:
             _open(own, contract, findings, redact(origin))
-    return [finding.text for finding in findings]
+    return [*(finding.text for finding in findings), *error.notes]
 
 
 def open_drift(
@@ -139,22 +161,35 @@ def open_drift(
     ]
 
 
-def _new_columns(contract: Contract, found: Iterable[str]) -> list[Finding]:
-    """Columns the contract does not name: it has no classification for them, so they stay out."""
-    known = (*(column.source_name for column in contract.columns), *contract.ignored_columns)
-    expected = {name.strip().casefold() for name in known}
-    return [
-        Finding(
-            NEW,
-            name,
-            "existe en el origen y no en el contrato",
-            "se informó y no se carga: sin clasificación es restringida. Agréguela al contrato "
-            "para cargarla",
-            f"columna nueva en el origen: {name}",
+def _new_columns(plan: Plan, found: Iterable[str]) -> list[Finding]:
+    """Columns the document does not name, each with what was done: added as text, or left out."""
+    carried = {
+        " ".join(column.source_name.split()).casefold(): column
+        for column in plan.contract.columns
+        if column.undeclared
+    }
+    findings = []
+    for name in dict.fromkeys(found):
+        column = carried.get(" ".join(name.split()).casefold())
+        if column is None and name not in plan.left_out:
+            continue
+        added = (
+            ""
+            if column is None
+            else f"se agregó a {plan.contract.raw_name} como texto con el nombre {column.name}; "
+            "sin clasificación es restringida y no sale de ahí. Declárela en el contrato para "
+            "usarla"
         )
-        for name in found
-        if name.strip().casefold() not in expected
-    ]
+        findings.append(
+            Finding(
+                NEW,
+                name,
+                "existe en el origen y no en el contrato",
+                added or plan.left_out[name],
+                f"columna nueva en el origen: {name}",
+            )
+        )
+    return findings
 
 
 def _retyped(
@@ -188,7 +223,7 @@ def _unknown_types(
     contract: Contract, declared: Mapping[str, str], seen: Mapping[str, tuple[str, str]]
 ) -> dict[str, str]:
     """Types to be remembered: of columns never seen, or seen by another version of the contract."""
-    wanted = {column.source_name.strip().casefold() for column in contract.columns}
+    wanted = {column.source_name.strip().casefold() for column in contract.declared}
     return {
         name: kind
         for name, kind in declared.items()

@@ -29,6 +29,7 @@ from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
+from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.partitions import Partitions
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
@@ -36,7 +37,7 @@ from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
 from sources.landing.writer import Writer
 from sources.raw_table import Connection, ensure_raw_table, table_name
-from sources.readers import FeedFile, notes_of, open_file
+from sources.readers import FeedFile, Reader, notes_of, open_file
 from sources.readers.files import (
     Entry,
     FileChanging,
@@ -237,11 +238,12 @@ class _Feed:
         self, connection: Connection, file: FeedFile, report: LoadReport, load_id: int
     ) -> Span:
         """Read, check and copy the rows; gives where in the table's partitions they are."""
-        contract, context = self._contract, self._context
-        quarantine = Quarantine(connection, contract, load_id, context.clock())
-        partitions, extent = Partitions(connection, contract), _Extent(contract)
-        with open_file(contract, file, batch_rows=context.batch_rows) as reader:
-            note_drift(connection, contract, reader, context, report, file=file.name)
+        context = self._context
+        quarantine = Quarantine(connection, self._contract, load_id, context.clock())
+        partitions, extent = Partitions(connection, self._contract), _Extent(self._contract)
+        with self._opened(connection, file) as (reader, planned):
+            contract = planned.contract
+            note_drift(connection, planned, reader, context, report, file=file.name)
             with Writer(connection, table_name(contract), contract, load_id) as writer:
                 quarantine.pause = writer.pause
                 for judged in checked_batches(
@@ -254,6 +256,19 @@ class _Feed:
             report.notes.extend(notes_of(reader))
         report.loaded = report.read - report.quarantined
         return extent.span
+
+    @contextmanager
+    def _opened(self, connection: Connection, file: FeedFile) -> Iterator[tuple[Reader, Plan]]:
+        """The reader of a file; opened once more where it has columns to be added."""
+        contract, rows = with_known(connection, self._contract), self._context.batch_rows
+        with open_file(contract, file, batch_rows=rows) as reader:
+            planned = plan(connection, contract, reader.columns())
+            if not planned.fresh:
+                yield reader, planned
+                return
+        add_columns(connection, planned)
+        with open_file(planned.contract, file, batch_rows=rows) as reader:
+            yield reader, planned
 
 
 class _Extent:

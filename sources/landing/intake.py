@@ -164,7 +164,7 @@ class Intake:
         number_of: Callable[[int], int],
     ) -> None:
         contract = self._contract
-        names = [sql.Identifier(column.name) for column in contract.columns]
+        names = [sql.Identifier(column.name) for column in contract.declared]
         self._connection.execute(
             sql.SQL("create temporary table {} ({} bigint, {}) on commit drop").format(
                 _REPEATED,
@@ -267,7 +267,7 @@ def set_aside_repeated(
     number_of: Callable[[int], int] = lambda number: number,
 ) -> None:
     """Rows that cannot stand in raw beside their key: `query` gives a number and all as text."""
-    names = [column.name for column in contract.columns]
+    names = [column.name for column in contract.declared]
     reason = f"la clave ({', '.join(contract.key)}) {why}"
     with connection.cursor(name="repetidas") as cursor:
         cursor.execute(query)

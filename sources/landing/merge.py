@@ -234,6 +234,9 @@ class Merge:
     def _parts(self) -> dict[str, sql.Composable]:
         contract = self.contract
         columns = [column.name for column in contract.columns]
+        declared = [column.name for column in contract.declared]
+        # What `append` brought once is not another row because the source has one column more.
+        compared = declared if contract.load_mode == "append" else columns
         everything = [*columns, *audit_columns(contract)]
 
         def each(pattern: str, names: list[str], by: str = ", ") -> sql.Composed:
@@ -250,10 +253,10 @@ class Merge:
                 sql.SQL("t.{} = e.{}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
                 for at, name in enumerate(contract.key)
             ),
-            "t": each("t.{}", columns),
-            "e": each("e.{}", columns),
+            "t": each("t.{}", compared),
+            "e": each("e.{}", compared),
             "columns": names_of(columns),
-            "texts": each("{}::text", columns),
+            "texts": each("{}::text", declared),
             "all": names_of(everything),
             "set": each("{0} = e.{0}", everything),
             "order": sql.Identifier(ORDER),

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from decimal import Decimal
 
 from sources.contract import DATABASE_TYPES, Contract
@@ -27,6 +27,7 @@ from sources.landing.drift import note_drift
 from sources.landing.intake import Intake
 from sources.landing.keys import KeyReader, comparison_is_due, store_source_keys
 from sources.landing.merge import Merge, remove_gone
+from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import (
     Books,
@@ -77,14 +78,16 @@ def _load(
     with context.connect() as connection:
         lock(connection, contract)
         ensure_raw_table(connection, contract)
+        contract = with_known(connection, contract)
         books = open_books(connection, contract)
         report = LoadReport(contract.id, "sin_cambios", watermark=books.watermark)
         quarantine = Quarantine(connection, contract, books.load_id, started)
-        intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
         keys: int | None = None
-        with _open(connection, contract, url, context, books, exact=exact) as reader:
+        with _open(connection, contract, url, context, books, exact=exact) as (reader, planned):
+            contract = planned.contract
+            intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
             sums = _ask_totals(reader, contract, books, report)
-            note_drift(connection, contract, reader, context, report)
+            note_drift(connection, planned, reader, context, report)
             with intake:
                 quarantine.pause = intake.pause
                 for judged in checked_batches(
@@ -124,24 +127,33 @@ def _open(
     books: Books,
     *,
     exact: bool,
-) -> Iterator[Reader]:
-    """The reader, opened in a place of its own on the system where that is a server."""
+) -> Iterator[tuple[Reader, Plan]]:
+    """The reader, opened in a place of its own on the system where that is a server.
 
-    def opened(options: ReaderOptions) -> Reader:
+    Where it finds columns to be added it is opened once more to read them too: the first time only,
+    as later loads know of them beforehand.
+    """
+
+    def opened(wanted: Contract, options: ReaderOptions) -> Reader:
         return open_reader(
-            contract, url, watermark=books.watermark, batch_rows=context.batch_rows,
+            wanted, url, watermark=books.watermark, batch_rows=context.batch_rows,
             options=options,
         )  # fmt: skip
 
-    if contract.from_files:
-        with opened(ReaderOptions()) as reader:
-            yield reader
-        return
-    with (
-        slots(connection, contract.system, contract.max_connections) as places,
-        opened(ReaderOptions(exact=exact, extra_slots=places.extra)) as reader,
-    ):
-        yield reader
+    with ExitStack() as stack:
+        options = ReaderOptions()
+        if not contract.from_files:
+            places = stack.enter_context(
+                slots(connection, contract.system, contract.max_connections)
+            )
+            options = ReaderOptions(exact=exact, extra_slots=places.extra)
+        with opened(contract, options) as reader:
+            planned = plan(connection, contract, reader.columns())
+            if not planned.fresh:
+                yield reader, planned
+                return
+        add_columns(connection, planned)
+        yield stack.enter_context(opened(planned.contract, options)), planned
 
 
 def _is_whole(contract: Contract, books: Books) -> bool:

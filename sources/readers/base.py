@@ -219,7 +219,7 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
 
     Names are compared without superfluous blanks; upper and lower case only matter where two
     columns of the source differ in nothing else. Raises DriftError naming the contract's columns
-    that are missing.
+    that are missing; one that the document does not declare may come or not.
     """
     exact: dict[str, int] = {}
     folded: dict[str, list[int]] = {}
@@ -235,7 +235,7 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
             matched[column.name] = exact[name]
         elif len(loose) == 1:
             matched[column.name] = loose[0]
-        else:
+        elif not column.undeclared:
             missing.append(column.source_name)
     if missing:
         raise missing_columns(contract, missing, found, where)
@@ -278,8 +278,12 @@ def build_batch(
 ) -> RawBatch:
     """A RawBatch of these columns (by contract name, all of `len(rows)`), constants added.
 
-    Binary columns are text in UTF-8: rows whose bytes are not go to `rejected`.
+    Binary columns are text in UTF-8: rows whose bytes are not go to `rejected`. A column that the
+    document does not declare is text, null where it did not come, and never costs a row.
     """
+    undeclared = {column.name for column in contract.columns if column.undeclared}
+    if undeclared:
+        columns = {n: undeclared_text(a) if n in undeclared else a for n, a in columns.items()}
     decoded, bad = _decode(columns)
     held = list(rejected)
     if bad is not None:
@@ -295,6 +299,9 @@ def build_batch(
         elif column.name in decoded:
             names.append(column.name)
             arrays.append(decoded[column.name])
+        elif column.undeclared:
+            names.append(column.name)
+            arrays.append(pa.nulls(len(rows), pa.string()))
     return RawBatch(
         data=pa.RecordBatch.from_arrays(arrays, names=names),
         rows=pa.array(rows, pa.int64()),
@@ -375,6 +382,30 @@ def decode_leniently(value: bytes) -> str:
         return value.decode("latin-1")
 
 
+def undeclared_text(array: Array) -> Array:
+    """Any column as text that PostgreSQL can hold: `\\x` and hexadecimal digits for a value that is
+    no valid UTF-8 or has a NUL."""
+    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
+        try:
+            text = pc.cast(array, pa.string())
+        except pa.ArrowInvalid:
+            return pa.array([_text_or_hex(value) for value in array.to_pylist()], pa.string())
+    elif pa.types.is_string(array.type):
+        text = array
+    else:
+        text = pa.array(verbatim(array), pa.string())
+    if pc.any(pc.match_substring(text, "\x00")).as_py():
+        values = [None if v is None else v.encode() for v in text.to_pylist()]
+        return pa.array([_text_or_hex(value) for value in values], pa.string())
+    return text
+
+
+def _text_or_hex(value: bytes | None) -> str | None:
+    if value is None:
+        return None
+    return f"\\x{value.hex()}" if b"\x00" in value or not _is_utf8(value) else value.decode()
+
+
 def verbatim(array: Array) -> list[str | None]:
     """Values of any Arrow column as text."""
     if pa.types.is_string(array.type):
@@ -388,12 +419,15 @@ def verbatim(array: Array) -> list[str | None]:
 def row_values(
     contract: Contract, columns: Mapping[str, Array], indices: npt.NDArray[np.int64]
 ) -> list[dict[str, str | None]]:
-    """The rows at `indices` as text under the contract's column names; constants left out."""
+    """The rows at `indices` as text under the contract's column names.
+
+    Constants are left out, and what the document does not declare: nobody has classified it.
+    """
     taken = pa.array(indices)
     texts = {
         column.name: verbatim(columns[column.name].take(taken))
         for column in source_columns(contract)
-        if column.name in columns
+        if column.name in columns and not column.undeclared
     }
     return [{name: values[at] for name, values in texts.items()} for at in range(len(indices))]
 
