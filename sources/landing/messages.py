@@ -137,11 +137,11 @@ def _land(
     with Writer(connection, table_name(contract), contract, load_id) as writer:
         quarantine.pause = writer.pause
         batches = [_documents(rows, new)] if new else []
-        for batch, numbers in checked_batches(
+        for judged in checked_batches(
             batches, contract, checkers, quarantine, report, context.progress
         ):
-            months.prepare(batch, writer.pause)
-            writer.write(batch, numbers)
+            months.prepare(judged.good, writer.pause)
+            writer.write(judged.good, judged.rows)
     report.loaded = report.read - report.quarantined - report.known
     record(connection, contract, context, report, load_id, started, origin, mode=MODE)
     return report
