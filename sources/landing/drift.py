@@ -1,14 +1,16 @@
 """Drift: where a source's columns differ from its contract, or from what they were.
 
 Belongs here: finding it, and keeping it in `meta.deriva`: since when, what was done, until when.
-Does not belong here: what a missing column does to a load (the readers refuse it), or refusing a
-load whose values no longer fit (`doorstep.py`).
+So is refusing a load for a new column or another key, which only show here. Does not belong here:
+what a missing column does to a load (the readers refuse it), or refusing a load whose values no
+longer fit (`doorstep.py`).
 
 What is found is written in a transaction of its own, so that a load that fails afterwards leaves
 its drift on record. An episode stays open until the source, or the contract, makes it go away:
   * a new column, until the contract names it or the source no longer has it;
   * a missing column, until a reading finds it;
-  * a declared type that changed, until the source goes back or the contract gets a new version.
+  * a declared type or key that changed, until the source goes back or the contract gets a new
+    version.
 """
 
 from __future__ import annotations
@@ -28,11 +30,12 @@ from sources.readers import Reader
 from sources.readers.base import problem
 from sources.urls import redact
 
-NEW, MISSING, CHANGED, WIDENED = (
+NEW, MISSING, CHANGED, WIDENED, REKEYED = (
     "columna_nueva",
     "columna_faltante",
     "tipo_cambiado",
     "tipo_ampliado",
+    "clave_cambiada",
 )
 # A file that lacks a column is tried at each run. Not met for this long, it is gone.
 _FILE_FORGOTTEN_AFTER = "7 days"
@@ -46,6 +49,15 @@ class TypedReader(Protocol):
 
     def source_types(self) -> dict[str, str]:
         """Declared type by the source's own name; unknown ones left out."""
+        ...
+
+
+@runtime_checkable
+class KeyedReader(Protocol):
+    """A reader whose source declares a primary key."""
+
+    def source_key(self) -> tuple[str, ...]:
+        """Its columns by the source's own names; empty where none is declared."""
         ...
 
 
@@ -95,16 +107,25 @@ def note_drift(
     declared = reader.source_types() if isinstance(reader, TypedReader) else {}
     seen = _seen_types(connection, contract)
     found += _retyped(contract, declared, seen)
+    key = reader.source_key() if isinstance(reader, KeyedReader) else None
+    seen_key = None if key is None else _seen_key(connection, contract)
+    rekeyed = None if key is None else _rekeyed(contract, key, seen_key)
+    found += [rekeyed] if rekeyed else []
+    new_key = key if rekeyed is None and key != seen_key else None
     report.drift.extend(finding.text for finding in found)
     unknown = _unknown_types(contract, declared, seen)
     open_ones = _open_episodes(connection, contract)
-    if not found and not open_ones and not unknown:
+    if not found and not open_ones and not unknown and new_key is None:
         return
     origin = file or redact(reader.description)
     with context.connect() as own:
         _close_episodes(own, contract, found, origin)
         _open(own, contract, found, origin)
         _remember(own, contract, unknown)
+        if new_key is not None:
+            _remember_key(own, contract, new_key)
+    if rekeyed is not None:
+        raise _with_another_key(contract, rekeyed, report, origin)
     if contract.new_columns == "refuse" and plan.left_out:
         raise _refused(contract, plan, report, origin)
 
@@ -119,6 +140,21 @@ def _refused(contract: Contract, plan: Plan, report: LoadReport, origin: str) ->
         f"rechaza (`newColumns: refuse`): {shown}. La tabla conserva sus últimos datos buenos.",
         f"confirme el cambio con el área; declare las columnas en {contract.path.name}, o permita "
         "que se agreguen con `newColumns: add`.",
+    )
+    error.notes = tuple(report.drift)
+    return error
+
+
+def _with_another_key(
+    contract: Contract, finding: Finding, report: LoadReport, origin: str
+) -> DriftError:
+    error = problem(
+        DriftError,
+        contract,
+        f"cambió la clave de {origin} (sistema {contract.system}): {finding.detail}; la del "
+        f"contrato es {_listed(contract.key)}. La tabla conserva sus últimos datos buenos.",
+        "confirme el cambio con el área; si es definitivo, revise qué columnas llevan `primaryKey` "
+        f"en {contract.path.name} y suba su `version`.",
     )
     error.notes = tuple(report.drift)
     return error
@@ -217,6 +253,52 @@ def _retyped(
             )
         )
     return findings
+
+
+def _rekeyed(
+    contract: Contract, now: tuple[str, ...], before: tuple[str, ...] | None
+) -> Finding | None:
+    """The finding for a primary key that is another one than this version of the contract met.
+
+    None for a key that never was met before, and for one within the contract's own: that tells its
+    rows apart as well.
+    """
+    if before is None or now == before:
+        return None
+    names = {c.source_name.strip().casefold() for c in contract.columns if c.primary_key}
+    if now and {name.strip().casefold() for name in now} <= names:
+        return None
+    detail = f"la clave primaria del origen era {_listed(before)} y ahora es {_listed(now)}"
+    return Finding(
+        REKEYED,
+        ", ".join(now or before),
+        detail,
+        "no se cargó nada; la tabla conserva sus últimos datos buenos",
+        detail,
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"({', '.join(names)})" if names else "ninguna"
+
+
+def _seen_key(connection: Connection, contract: Contract) -> tuple[str, ...] | None:
+    """The source's key as this version of the contract knows it; None when it never met one."""
+    row = connection.execute(
+        "select columnas from meta.clave_origen where dataset = %s and contrato_version = %s",
+        [contract.id, contract.version],
+    ).fetchone()
+    return None if row is None else tuple(row[0])
+
+
+def _remember_key(own: Connection, contract: Contract, key: Sequence[str]) -> None:
+    own.execute(
+        "insert into meta.clave_origen as c (dataset, columnas, contrato_version) "
+        "values (%s, %s, %s) on conflict (dataset) do update set columnas = excluded.columnas, "
+        "contrato_version = excluded.contrato_version, visto_desde = case "
+        "when c.columnas = excluded.columnas then c.visto_desde else now() end",
+        [contract.id, list(key), contract.version],
+    )
 
 
 def _unknown_types(

@@ -119,6 +119,16 @@ class DatabaseReader(ClosingReader):
         """Declared type of every column found, by the source's own name; unknown ones left out."""
         return {name: column.type for name, column in self._found.items() if column.type}
 
+    def source_key(self) -> tuple[str, ...]:
+        """Columns of the table's primary key under the source's names, in the table's order.
+
+        Empty where none is declared. To be called before `batches`.
+        """
+        try:
+            return self._engine.primary_key(self._connection, self._table)
+        except self._engine.errors as error:
+            raise self._translated(error) from error
+
     def source_count(self) -> int | None:
         """Rows of the query in the snapshot; None where the server offers no snapshot.
 

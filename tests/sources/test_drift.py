@@ -45,6 +45,15 @@ class System:
             "drop table vieja",
         )
 
+    def rekey(self, *key: str) -> None:
+        declared = f", primary key ({', '.join(key)})" if key else ""
+        self.run(
+            "alter table tabla rename to vieja",
+            f"create table tabla (id integer, monto integer{declared})",
+            "insert into tabla select id, monto from vieja",
+            "drop table vieja",
+        )
+
     def contract(
         self, version: str = "1.0.0", columns: Sequence[str] = (), **options: Any
     ) -> Contract:
@@ -209,6 +218,60 @@ def test_a_retype_is_over_when_the_source_goes_back_or_the_contract_is_revised(
 
     assert system.kinds(closed_too=True) == [("tipo_cambiado", "monto", False)]
     assert system.load(system.contract(version="1.1.0")).drift == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "words"),
+    [
+        (("id",), ("id", "monto"), "era (id) y ahora es (id, monto)"),
+        (("id",), ("monto",), "era (id) y ahora es (monto)"),
+        (("id",), (), "era (id) y ahora es ninguna"),
+        ((), ("monto",), "era ninguna y ahora es (monto)"),
+    ],
+)
+def test_another_key_at_the_source_keeps_the_last_good_data(
+    system: System, before: Sequence[str], after: Sequence[str], words: str
+) -> None:
+    system.rekey(*before)
+    assert system.load().errors == []
+    system.rekey(*after)
+    system.run("update tabla set monto = 99")
+
+    report = system.load()
+
+    assert report.state == "fallida" and system.amounts() == [(1, 10)]
+    for word in (words, "sistema prueba", "contrato es (id)", "Secretaría de Prueba", "`version`"):
+        assert word in str(report.errors[0])
+    assert report.drift == [f"la clave primaria del origen {words}"]
+    assert [(e.kind, "conserva" in e.action) for e in system.drift()] == [("clave_cambiada", True)]
+
+    revised = system.contract(version="1.1.0")
+    assert system.load(revised).errors == [] and system.amounts() == [(1, 99)]
+    assert system.drift() == [] and system.load(revised).state == "sin_cambios"
+
+
+def test_a_key_that_goes_back_ends_the_episode(system: System) -> None:
+    for key in ("id", "monto", "id"):
+        system.rekey(key)
+        report = system.load()
+
+    assert report.errors == []
+    assert [kind[::2] for kind in system.kinds(closed_too=True)] == [("clave_cambiada", False)]
+
+
+def test_a_source_that_comes_to_declare_the_contracts_key_is_no_drift(system: System) -> None:
+    system.load()
+    system.rekey("id")
+
+    assert system.load().errors == [] and system.drift(closed_too=True) == []
+
+
+def test_another_order_of_columns_is_no_drift(system: System) -> None:
+    system.load()
+    system.run("create table otra (monto integer, id integer)", "insert into otra values (10, 1)")
+    system.run("drop table tabla", "alter table otra rename to tabla")
+
+    assert system.load().state == "sin_cambios" and system.drift(closed_too=True) == []
 
 
 def test_a_bad_file_stays_on_record_while_others_of_its_feed_are_read(system: System) -> None:

@@ -108,6 +108,10 @@ class Engine(ABC):
         """What the server's catalogue says of the table's columns."""
         return {}
 
+    def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
+        """Columns of the table's primary key by the server's catalogue; none for a view."""
+        return ()
+
     def select(
         self, column: sa.ColumnElement[Any], source: SourceColumn, target: Column
     ) -> sa.ColumnElement[Any]:

@@ -146,6 +146,25 @@ class Mysql(Engine):
         here = [row for row in found if row[0] == str(table.name)] or found
         return {name: (kind, nullable == "YES") for _, name, kind, nullable in here}
 
+    def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
+        """From the catalogue of columns: that of keys is not for who may only read."""
+        columns = sa.table(
+            "columns", *map(sa.column, ("table_schema", "table_name", "column_name", "column_key",
+                                        "ordinal_position")),
+            schema="information_schema",
+        )  # fmt: skip
+        schema = sa.literal(str(table.schema)) if table.schema else sa.func.database()
+        statement = sa.select(columns.c.table_name, columns.c.column_name).where(
+            columns.c.table_name == str(table.name),
+            columns.c.table_schema == schema,
+            columns.c.column_key == "PRI",
+        )
+        rows = self.rows(connection, statement.order_by(columns.c.ordinal_position))
+        found = [[bytes(v).decode() for v in row] for row in rows]
+        # The catalogue compares names without regard to case, the server's disk may not.
+        here = [row for row in found if row[0] == str(table.name)] or found
+        return tuple(name for _, name in here)
+
     def refusal(self, source: SourceColumn, target: Column) -> str | None:
         kind = source.type or ""
         if target.format == HEX or not _OCTETS.search(kind):

@@ -205,6 +205,22 @@ class Postgresql(Engine):
             name: (kind, not required) for name, kind, required in self.rows(connection, statement)
         }
 
+    def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
+        index = sa.table(
+            "pg_index", *map(sa.column, ("indrelid", "indisprimary", "indkey")), schema="pg_catalog"
+        )
+        found = sa.table(
+            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum")), schema="pg_catalog"
+        )
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        statement = sa.select(found.c.attname).where(
+            index.c.indrelid == sa.func.to_regclass(quoted),
+            index.c.indisprimary,
+            found.c.attrelid == index.c.indrelid,
+            found.c.attnum == sa.func.any(index.c.indkey),
+        )
+        return tuple(name for (name,) in self.rows(connection, statement.order_by(found.c.attnum)))
+
     def since(
         self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None
     ) -> sa.ColumnElement[bool]:

@@ -67,6 +67,11 @@ class Sqlite(Engine):
             )
         }
 
+    def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
+        columns = sa.func.pragma_table_xinfo(str(table.name)).table_valued("cid", "name", "pk")
+        statement = sa.select(columns.c.name).where(columns.c.pk > 0).order_by(columns.c.cid)
+        return tuple(name for (name,) in self.rows(connection, statement))
+
     def since(
         self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None
     ) -> sa.ColumnElement[bool]:

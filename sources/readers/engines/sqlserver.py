@@ -228,21 +228,11 @@ class SqlServer(Engine):
 
     def _declared(self, connection: Session, table: sa.TableClause) -> Declared:
         """From the catalogue, as the server resolves the name: default schema, views, synonyms."""
-        name = self.dialect.identifier_preparer.format_table(table)
         columns = sa.table(
             "columns", *map(sa.column, ("object_id", "name", "is_nullable", "system_type_id",
                                         "user_type_id", "max_length", "precision", "scale")),
             schema="sys",
         )  # fmt: skip
-        synonyms = sa.table(
-            "synonyms", sa.column("object_id"), sa.column("base_object_name"), schema="sys"
-        )
-        named = sa.func.object_id(sa.literal(name, sa.Unicode()))
-        stands_for = (
-            sa.select(synonyms.c.base_object_name)
-            .where(synonyms.c.object_id == named)
-            .scalar_subquery()
-        )
         # CLR types share one system type; an alias is told as the type it stands for.
         kind = sa.case(
             (columns.c.system_type_id == _number(240), columns.c.user_type_id),
@@ -252,12 +242,46 @@ class SqlServer(Engine):
             columns.c.name, columns.c.is_nullable, sa.func.type_name(kind).label("kind"),
             columns.c.max_length, columns.c.precision, columns.c.scale,
         ).where(
-            columns.c.object_id == sa.func.coalesce(sa.func.object_id(stands_for), named)
+            columns.c.object_id == self._object(table)
         )  # fmt: skip
         return {
             row[0]: (_written_type(*row[2:]), bool(row[1]))
             for row in self.rows(connection, statement)
         }
+
+    def primary_key(self, connection: Session, table: sa.TableClause) -> tuple[str, ...]:
+        keys, parts, columns = (
+            sa.table(name, *map(sa.column, fields), schema="sys")
+            for name, fields in (
+                ("indexes", ("object_id", "index_id", "is_primary_key")),
+                ("index_columns", ("object_id", "index_id", "column_id")),
+                ("columns", ("object_id", "column_id", "name")),
+            )
+        )
+        statement = sa.select(columns.c.name).where(
+            keys.c.object_id == self._object(table),
+            keys.c.is_primary_key == _number(1),
+            parts.c.object_id == keys.c.object_id,
+            parts.c.index_id == keys.c.index_id,
+            columns.c.object_id == parts.c.object_id,
+            columns.c.column_id == parts.c.column_id,
+        )
+        rows = self.rows(connection, statement.order_by(columns.c.column_id))
+        return tuple(str(row[0]) for row in rows)
+
+    def _object(self, table: sa.TableClause) -> sa.ColumnElement[Any]:
+        """The number of a table, or of what a synonym stands for."""
+        name = self.dialect.identifier_preparer.format_table(table)
+        synonyms = sa.table(
+            "synonyms", sa.column("object_id"), sa.column("base_object_name"), schema="sys"
+        )
+        named = sa.func.object_id(sa.literal(name, sa.Unicode()))
+        stands_for = (
+            sa.select(synonyms.c.base_object_name)
+            .where(synonyms.c.object_id == named)
+            .scalar_subquery()
+        )
+        return sa.func.coalesce(sa.func.object_id(stands_for), named)
 
     # --- what is asked for ------------------------------------------------------------------------
 
