@@ -32,8 +32,9 @@ from exports.publication import roll_back, withdraw
 from exports.versions import Compared, Journal, Version
 from orchestration.connections import connections
 from orchestration.gate import obstacles
+from orchestration.releases import Release, covering
 from orchestration.settings import CITY_TIMEZONE, REFERENCE_DIR, settings
-from orchestration.warehouse.connection import locate
+from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
@@ -62,6 +63,63 @@ def publisher(facts: CatalogFacts, notices: Mapping[str, str] | None = None) -> 
     if settings().ckan_url:
         return ckan(facts)
     return LocalPublisher(settings().portal_dir, facts.portal, notices)
+
+
+def portal_notices(connection: Connection, *, leaving: str | None = None) -> dict[str, str]:
+    """What the public page of a dataset must say of it today, by dataset.
+
+    `leaving` is about to be published: what was withheld of it no longer is.
+    """
+    notices = {
+        str(name): (
+            f"La actualización de este conjunto está retenida desde el {day_of(since)} porque un "
+            "control de calidad no pasa. Se muestra la última versión publicada"
+            + (f", del {day_of(good)}." if good else ".")
+        )
+        for name, since, good in connection.execute(
+            "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
+        )
+        if name != leaving
+    }
+    released = {
+        str(name): (
+            "Esta versión se publicó por decisión expresa, con un control de calidad sin pasar "
+            f"({day_of(when)})."
+        )
+        for name, when, release in connection.execute(
+            "select distinct on (conjunto) conjunto, fin, liberacion_id from meta.publicacion "
+            "order by conjunto, publicacion_id desc"
+        )
+        if release is not None and name != leaving
+    }
+    return notices | released
+
+
+def show_notices(connection: Connection) -> None:
+    """Bring the notices of the local portal's pages up to date; a CKAN portal is left alone."""
+    config = settings()
+    if not config.ckan_url:
+        address = catalog_facts().portal
+        LocalPublisher(config.portal_dir, address, portal_notices(connection)).refresh_pages()
+
+
+def day_of(moment: dt.datetime) -> str:
+    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"
+
+
+def record_release(
+    warehouse: Warehouse, definition: DatasetDefinition, run_id: str, release: Release
+) -> None:
+    """Say in the record of the publication by which release it left."""
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update meta.publicacion set liberacion_id = %s where publicacion_id = ("
+            "select max(publicacion_id) from meta.publicacion where conjunto = %s "
+            "and corrida_id = %s)",
+            [release.id, definition.nombre, run_id],
+        )
+        connection.commit()
+        show_notices(connection)
 
 
 def ckan(facts: CatalogFacts) -> CkanPublisher:
@@ -121,17 +179,23 @@ def difference(name: str) -> Difference:
 
 
 def publish(name: str, *, again: bool = False) -> ExportResult:
-    """Publish one dataset now, if the gate lets it. Raises PortalError."""
+    """Publish one dataset now, if the gate or a person's release lets it. Raises PortalError."""
     definition, facts = find_definition(name), catalog_facts()
     run_id = _run_id()
     with locate().connect(autocommit=True) as connection:
-        if found := obstacles(connection, definition.marts):
+        found = obstacles(connection, definition.marts)
+        release = covering(connection, name, found) if found else None
+        if found and release is None:
             words = "; ".join(str(item) for item in found)
             return record_withheld(connection, definition, run_id, words)
-        return export_dataset(
-            connection, definition, _manifest(), settings().exports_dir, run_id, publisher(facts),
+        portal = publisher(facts, portal_notices(connection, leaving=name))
+        result = export_dataset(
+            connection, definition, _manifest(), settings().exports_dir, run_id, portal,
             facts=facts, again=again,
         )  # fmt: skip
+    if release:
+        record_release(locate(), definition, run_id, release)
+    return result
 
 
 def go_back(name: str, *, by: str, reason: str, to: int | None, dry_run: bool) -> Version:

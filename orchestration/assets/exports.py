@@ -4,7 +4,6 @@ Belongs here: asking the gate, exporting or withholding, and saying so. Does not
 a file or a portal page is made (`exports/`).
 """
 
-import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,14 +13,21 @@ from exports.definition import DatasetDefinition, load_definitions
 from exports.export import build_catalog, export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
-from exports.portal import LocalPublisher, Publisher
+from exports.portal import Publisher
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
 from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
-from orchestration.publishing import catalog_facts, publisher
-from orchestration.releases import Release, covering
-from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.publishing import (
+    catalog_facts,
+    day_of,
+    portal_notices,
+    publisher,
+    record_release,
+    show_notices,
+)
+from orchestration.releases import covering
+from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
 
@@ -88,48 +94,6 @@ def all_dependents_held(connection: Connection, mart: str) -> bool:
     return all(
         covering(connection, d.nombre, obstacles(connection, d.marts)) is None for d in dependents
     )
-
-
-def portal_notices(connection: Connection, *, leaving: str | None = None) -> dict[str, str]:
-    """What the public page of a dataset must say of it today, by dataset.
-
-    `leaving` is about to be published: what was withheld of it no longer is.
-    """
-    notices = {
-        str(name): (
-            f"La actualización de este conjunto está retenida desde el {_day(since)} porque un "
-            "control de calidad no pasa. Se muestra la última versión publicada"
-            + (f", del {_day(good)}." if good else ".")
-        )
-        for name, since, good in connection.execute(
-            "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
-        )
-        if name != leaving
-    }
-    released = {
-        str(name): (
-            "Esta versión se publicó por decisión expresa, con un control de calidad sin pasar "
-            f"({_day(when)})."
-        )
-        for name, when, release in connection.execute(
-            "select distinct on (conjunto) conjunto, fin, liberacion_id from meta.publicacion "
-            "order by conjunto, publicacion_id desc"
-        )
-        if release is not None and name != leaving
-    }
-    return notices | released
-
-
-def show_notices(connection: Connection) -> None:
-    """Bring the notices of the local portal's pages up to date; a CKAN portal is left alone."""
-    config = settings()
-    if not config.ckan_url:
-        address = catalog_facts().portal
-        LocalPublisher(config.portal_dir, address, portal_notices(connection)).refresh_pages()
-
-
-def _day(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"
 
 
 def marts_not_exported(connection: Connection) -> set[str]:
@@ -208,10 +172,10 @@ def _export(
             facts=facts,
         )
     if release:
-        _record_release(warehouse, definition, context.run_id, release)
+        record_release(warehouse, definition, context.run_id, release)
         context.log.warning(
             f"{definition.nombre} salió con controles en rojo: lo liberó {release.by} "
-            f"({release.reason}), hasta el {_day(release.expires_at)}."
+            f"({release.reason}), hasta el {day_of(release.expires_at)}."
         )
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
@@ -231,21 +195,6 @@ def _export(
         metadata["motivo_de_liberacion"] = release.reason
         metadata["controles_en_rojo"] = [str(item) for item in red]
     return MaterializeResult(metadata=metadata)
-
-
-def _record_release(
-    warehouse: Warehouse, definition: DatasetDefinition, run_id: str, release: Release
-) -> None:
-    """Say in the record of the publication by which release it left."""
-    with warehouse.connect() as connection:
-        connection.execute(
-            "update meta.publicacion set liberacion_id = %s where publicacion_id = ("
-            "select max(publicacion_id) from meta.publicacion where conjunto = %s "
-            "and corrida_id = %s)",
-            [release.id, definition.nombre, run_id],
-        )
-        connection.commit()
-        show_notices(connection)
 
 
 def _refresh_catalog(warehouse: Warehouse, facts: CatalogFacts, portal: Publisher) -> None:
