@@ -325,6 +325,8 @@ def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
         if not overdue and state not in ("retenida", "pendiente_aprobacion"):
             continue
         red = obstacles(connection, definition.marts)
+        if red and covering(connection, name, red):
+            red = []
         blocked = "; ".join(str(item) for item in red)
         if not blocked and not is_approved:
             blocked = "falta la aprobación"

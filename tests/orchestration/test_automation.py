@@ -119,6 +119,11 @@ def recorded(connection: psycopg.Connection, state: str, when: dt.datetime) -> N
             "ultima_carga_id) values ('c', %s, 'n', 'ok', 's', 0)",
             [mart],
         )
+        passed = CheckResult(
+            control="grano", motor="great_expectations", objeto=mart, regla="grano",
+            severidad="bloqueante", paso=True, explicacion="",
+        )  # fmt: skip
+        record(connection, "c", [passed])
     connection.execute(
         "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256, fin) "
         "values ('c', %s, %s, 's', %s)",
