@@ -179,7 +179,12 @@ def test_drift_lists_what_is_open_and_what_was_done(lujan: Lujan, bad_rows: None
     other = lujan("drift", "--dataset", "mlc.proyectos")
 
     assert found.exit_code == 0
-    for words in ("nuevo", "se agregó a raw.prueba__tabla como texto", "sigue", "Secretaría de Prueba"):
+    for words in (
+        "nuevo",
+        "se agregó a raw.prueba__tabla como texto",
+        "sigue",
+        "Secretaría de Prueba",
+    ):
         assert words in flat(found)
     assert flat(other) == "No hay diferencias abiertas de mlc.proyectos."
 
