@@ -93,6 +93,7 @@ class Postgresql(Engine):
             keepalives_idle=30,
             # A server that vanished without a word is given up after this long without an answer.
             tcp_user_timeout=options.read_timeout_s * 1000,
+            cursor_factory=_cursors(options.read_timeout_s),
             **encryption,
         )
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -233,6 +234,46 @@ class Postgresql(Engine):
         return bool(entry[1] == self._TIMESTAMPTZ_OID)
 
 
+def _cursors(silence_s: int) -> type[Any]:
+    """Cursors whose statements are given up after `silence_s` seconds without an answer.
+
+    libpq itself waits for ever while the other side acknowledges what it is sent, as a proxy or a
+    frozen server does. A COPY is watched by `_Receiver`, batch by batch.
+    """
+    import psycopg2
+    import psycopg2.extensions
+
+    class PatientCursor(psycopg2.extensions.cursor):
+        def execute(self, query: Any, vars: Any = None) -> None:
+            silent = threading.Event()
+
+            def give_up() -> None:
+                silent.set()
+                _hang_up(self.connection)
+
+            timer = threading.Timer(silence_s, give_up)
+            timer.daemon = True
+            timer.start()
+            try:
+                super().execute(query, vars)
+            except psycopg2.Error as error:
+                if silent.is_set():
+                    raise psycopg2.OperationalError(
+                        f"timeout: no answer for {silence_s} s"
+                    ) from error
+                raise
+            finally:
+                timer.cancel()
+
+    return PatientCursor
+
+
+def _hang_up(connection: Any) -> None:
+    """End a connection under whoever waits on it."""
+    with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as wire:
+        wire.shutdown(socket.SHUT_RDWR)
+
+
 _Batch = tuple[list[Array], Sent]
 _Item = _Batch | BaseException | None
 
@@ -292,12 +333,8 @@ class _Receiver:
         self._given_up.set()
         # Closed by others, as when a generator is collected late, it has freed the thread already.
         if not over and not self._cursor.connection.closed:
-            with suppress(OSError), socket.socket(fileno=os.dup(self._handle())) as wire:
-                wire.shutdown(socket.SHUT_RDWR)
+            _hang_up(self._cursor.connection)
         self._thread.join()
-
-    def _handle(self) -> int:
-        return int(self._cursor.connection.fileno())
 
 
 class _GivenUpError(Exception):
