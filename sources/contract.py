@@ -349,11 +349,12 @@ def load_contract(path: Path) -> Contract:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _problem(path, f"no se puede leer: {error}") from error
-    return _parse(path, text)
+    return parse_contract(path, text)
 
 
 @functools.lru_cache(maxsize=512)
-def _parse(path: Path, text: str) -> Contract:
+def parse_contract(path: Path, text: str) -> Contract:
+    """A document as text, checked as `load_contract` does; `path` is only named in errors."""
     try:
         loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:

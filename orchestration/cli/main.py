@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.contracts import draft, try_contract
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
 from orchestration.cli.portal import portal_app
@@ -37,6 +38,8 @@ sample_app = typer.Typer(no_args_is_help=True, help="El municipio de muestra (si
 contracts_app = typer.Typer(no_args_is_help=True, help="Los contratos de datos.")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(sample_app, name="sample")
+contracts_app.command("draft")(draft)
+contracts_app.command("try")(try_contract)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(portal_app, name="portal")

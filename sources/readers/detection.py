@@ -100,6 +100,14 @@ def _disagree(declared: str, guess: str | None) -> str:
     return f"el contrato declara la codificación {declared} {looks}"
 
 
+def guess_encoding(sample: bytes) -> str:
+    """The encoding the beginning of a file is most likely written in; UTF-8 where nothing says
+    otherwise. For a person's first draft only: what a contract declares is never overruled."""
+    if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8" if _is_utf8(sample) else _guess(sample) or "latin-1"
+
+
 def _is_utf8(sample: bytes) -> bool:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(sample)

@@ -1,0 +1,278 @@
+"""Drafts of files: CSV, JSON lines, Parquet and spreadsheets.
+
+Belongs here: what kind of file it is, how it is written, where its header is. Does not belong
+here: reading rows (the readers do it, by a first draft of nothing but text) and which types their
+values have (`types.py`).
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from sources.casting import NumberStyle
+from sources.contract import Contract
+from sources.drafting.document import (
+    Draft,
+    DraftColumn,
+    DraftError,
+    Source,
+    compose,
+    variable,
+)
+from sources.drafting.types import propose, style_of
+from sources.readers import FeedFile, open_file
+from sources.readers.detection import guess_encoding
+from sources.readers.encoding import open_bytes
+from sources.readers.paths import leaf_paths
+from sources.readers.workbooks import UnusableWorkbook, open_workbook
+
+SAMPLED_ROWS = 20_000
+_SAMPLE_BYTES = 1 << 20
+_HEADER_ROWS = 20
+_JSON_RECORDS = 500
+_DELIMITERS = ",;\t|"
+_FEWEST_CELLS = 2
+_FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
+            ".json": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx", ".xls": "xlsx",
+            ".ods": "xlsx"}  # fmt: skip
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """How a file is written: its format, the names of its columns, and options of the contract."""
+
+    format: str
+    names: Sequence[str]
+    options: dict[str, Any] = field(default_factory=dict)
+    encoding: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def draft(identifier: str, path: Path) -> Draft:
+    """The draft of one file; its folder is the system's address."""
+    if path.is_dir():
+        raise DraftError(
+            f"{path} es una carpeta.",
+            next_step="nombre uno de sus archivos: los demás del mismo conjunto se dicen después, "
+            "en `pattern`.",
+        )
+    try:
+        look = _look(path)
+    except (OSError, EOFError) as error:
+        raise DraftError(
+            f"{path} no se puede leer: {error}.", next_step="revise el archivo."
+        ) from None
+    texts = [DraftColumn(name, "text") for name in look.names]
+    plain = compose(identifier, _source(identifier, path, look), texts).contract
+    columns, rows = _sample(plain, path)
+    style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
+    look.options.update(_signs(style))
+    proposed = [propose(plain, plain.column(name), array, style) for name, array in columns.items()]
+    seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
+    notes = (*look.notes, seen if rows else "no había ninguna fila: todo quedó como texto")
+    return compose(identifier, _source(identifier, path, look), proposed, [f"{n}." for n in notes])
+
+
+def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[Any]], int]:
+    """The first rows, by column of the contract, as the reader gives them; and how many."""
+    facts = path.stat()
+    file = FeedFile(path.name, path, facts.st_size, facts.st_mtime)
+    batches: list[pa.RecordBatch] = []
+    rows = 0
+    with open_file(contract, file, batch_rows=SAMPLED_ROWS) as reader:
+        for batch in reader.batches():
+            batches.append(batch.data)
+            rows += batch.data.num_rows
+            if rows >= SAMPLED_ROWS:
+                break
+    names = [column.name for column in contract.columns]
+    if not batches:
+        return {name: pa.chunked_array([], pa.string()) for name in names}, 0
+    # Batches of a spreadsheet may differ in type: a column of numbers with one text further down.
+    kinds = [{batch.column(name).type for batch in batches} for name in names]
+    return {
+        name: pa.chunked_array(
+            [b.column(name).cast(pa.string()) if len(kind) > 1 else b.column(name) for b in batches]
+        )
+        for name, kind in zip(names, kinds, strict=True)
+    }, rows
+
+
+def _source(identifier: str, path: Path, look: _Look) -> Source:
+    server: dict[str, Any] = {
+        "type": "local",
+        "path": f"${{{variable(identifier)}}}",
+        "format": look.format,
+    }
+    if look.encoding:
+        server["encoding"] = look.encoding
+    mode = "full" if look.format == "xlsx" else "files"
+    return Source(server, path.name, mode, {"pattern": path.name, **look.options})
+
+
+def _signs(style: NumberStyle) -> dict[str, str]:
+    signs = {"decimal": style.decimal} if style.decimal != "." else {}
+    return signs | ({"thousands": style.thousands} if style.thousands else {})
+
+
+# --- kinds of files -------------------------------------------------------------------------------
+
+
+def _look(path: Path) -> _Look:
+    suffix = path.suffix.lower()
+    if suffix in _COMPRESSED:
+        suffix = path.with_suffix("").suffix.lower()
+    with path.open("rb") as stream:
+        start = stream.read(8)
+    if start.startswith(b"PAR1"):
+        return _parquet(path)
+    if start.startswith((b"PK\x03\x04", bytes.fromhex("d0cf11e0"))):
+        return _workbook(path)
+    kind = _FORMATS.get(suffix)
+    if kind in ("parquet", "xlsx") or kind is None:
+        raise DraftError(
+            f"{path.name} no es de un formato que se reconozca.",
+            next_step="se reconocen csv, jsonl, json, parquet, xlsx, xls y ods. Los registros de "
+            "largo fijo y las API se escriben a mano: vea docs/contratos.md.",
+        )
+    with open_bytes(path) as stream:
+        sample = stream.read(_SAMPLE_BYTES)
+    if not sample.strip():
+        raise DraftError(f"{path.name} está vacío.", next_step="pida un archivo con datos.")
+    encoding = guess_encoding(sample)
+    text = sample.decode(encoding, "replace").removeprefix("\ufeff")
+    declared = None if encoding == "utf-8" else encoding
+    if kind == "jsonl" or text.lstrip()[:1] in ("{", "["):
+        return _json(path, text, declared)
+    return _delimited(path, text, declared)
+
+
+def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
+    lines = text.splitlines()
+    delimiter = _delimiter(lines, path.suffix.lower())
+    rows = list(islice(csv.reader(lines, delimiter=delimiter), _HEADER_ROWS))
+    number = _header_row(rows)
+    options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
+    notes = []
+    if number > 1:
+        options["headerRow"] = number
+        notes.append(f"el encabezado parece estar en la fila {number}")
+    header = [name.strip() for name in rows[number - 1]]
+    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
+        raise DraftError(
+            f"{path.name} tiene más de una columna de nombre {', '.join(repeated)}.",
+            next_step="pida el archivo con un nombre distinto en cada columna.",
+        )
+    return _Look("csv", [name for name in header if name], options, encoding, tuple(notes))
+
+
+def _delimiter(lines: Sequence[str], suffix: str) -> str:
+    """The sign that parts most of the first lines into the same number of cells."""
+    if suffix == ".tsv":
+        return "\t"
+    first = [line for line in lines[:_HEADER_ROWS] if line.strip()]
+
+    def agreement(sign: str) -> tuple[int, int]:
+        with suppress(csv.Error):
+            widths = [len(row) for row in csv.reader(first, delimiter=sign)]
+            most = max(set(widths), key=lambda width: (widths.count(width), width))
+            return (widths.count(most), most) if most >= _FEWEST_CELLS else (0, 0)
+        return (0, 0)
+
+    best = max(_DELIMITERS, key=agreement)
+    return best if agreement(best) > (0, 0) else ","
+
+
+def _header_row(rows: Sequence[Sequence[Any]]) -> int:
+    """The first row as wide as the widest, with texts only; titles above it are narrower."""
+    filled = [sum(str(cell).strip() != "" for cell in row) for row in rows]
+    widest = max(filled, default=0)
+    for number, row in enumerate(rows, start=1):
+        cells = [cell for cell in row if str(cell).strip()]
+        if filled[number - 1] == widest and all(isinstance(cell, str) for cell in cells):
+            return number
+    return 1
+
+
+def _json(path: Path, text: str, encoding: str | None) -> _Look:
+    is_array = text.lstrip().startswith("[")
+    names: dict[str, None] = {}
+    for record in islice(_records(text, is_array), _JSON_RECORDS):
+        if not isinstance(record, dict):
+            raise DraftError(
+                f"{path.name}: sus elementos no son registros con nombres.",
+                next_step="un conjunto son registros, uno por línea o en una lista JSON.",
+            )
+        names.update(dict.fromkeys(leaf_paths(record)))
+    if not names:
+        raise DraftError(
+            f"{path.name}: no se encontró ningún registro JSON.",
+            next_step="un conjunto son registros, uno por línea o en una lista JSON.",
+        )
+    return _Look("jsonl", list(names), {"jsonForm": "array"} if is_array else {}, encoding)
+
+
+def _records(text: str, is_array: bool) -> Iterator[Any]:
+    """Whole records of the beginning of a file; the last may be cut."""
+    if not is_array:
+        for line in text.splitlines():
+            if line.strip():
+                try:
+                    yield json.loads(line)
+                except json.JSONDecodeError:
+                    return
+        return
+    decoder = json.JSONDecoder()
+    at = text.index("[") + 1
+    while True:
+        while at < len(text) and text[at] in " \t\r\n,":
+            at += 1
+        try:
+            record, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            return
+        yield record
+
+
+def _parquet(path: Path) -> _Look:
+    import pyarrow.parquet as pq
+
+    try:
+        return _Look("parquet", pq.read_schema(path).names)
+    except pa.ArrowException as error:
+        raise DraftError(
+            f"{path.name} está dañado: {error}.", next_step="vuelva a copiarlo."
+        ) from error
+
+
+def _workbook(path: Path) -> _Look:
+    try:
+        book = open_workbook(path)
+        try:
+            visible = [sheet.name for sheet in book.sheets if sheet.visible] or [
+                sheet.name for sheet in book.sheets
+            ]
+            rows = list(islice(book.read(visible[0]).rows, _HEADER_ROWS))
+        finally:
+            book.close()
+    except UnusableWorkbook as error:
+        raise DraftError(f"{path.name} {error.why}.", next_step=error.next_step) from error
+    number = _header_row(rows)
+    names = [" ".join(str(cell).split()) for cell in rows[number - 1]] if rows else []
+    others = f"; hay otras: {', '.join(visible[1:])}" if visible[1:] else ""
+    return _Look(
+        "xlsx",
+        [name for name in dict.fromkeys(names) if name],
+        {"sheet": visible[0], "headerRow": number},
+        notes=(f"se miró la hoja {visible[0]!r}, con encabezado en la fila {number}{others}",),
+    )

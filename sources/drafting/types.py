@@ -1,0 +1,148 @@
+"""Types that a column's values have, as far as they were seen.
+
+Belongs here: choosing, of the types a contract may declare, the narrowest that takes every value
+of a sample. Does not belong here: what a type accepts: the casts of every load decide
+(`sources/casting.py`), so that a draft never promises what a load refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from sources.casting import NumberStyle, cast_column
+from sources.contract import Column, Contract
+from sources.drafting.document import DraftColumn
+from sources.readers.arrow import pc
+
+# How dates are written; the first that takes every value. Day first, as in Spanish: a column whose
+# days never pass the 12th is read so.
+_DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy")
+_CLOCKS = ("HH:mm:ss", "HH:mm")
+_ZERO_FIRST = r"^[+-]?0\d"
+_HAS_DIGITS_ONLY = r"^[0-9.]+$"
+_COMMA = re.compile(NumberStyle(",", ".").pattern)
+_ANY_COMMA = r",\d+$"
+_GROUPED = r"\d\.\d{3}(\.|,|$)"
+_LEAST_DIGITS, _MOST_DIGITS = 18, 38
+_LEAST_SCALE, _MOST_SCALE = 2, 20
+# Binary numbers with more decimals than this were worked out, not written by somebody.
+_MOST_FLOAT_SCALE = 6
+_ISO_MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"
+_HAS_ZONE = r"(Z|[+-]\d\d:?(\d\d)?)$"
+
+
+def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
+    """How a file writes numbers: with a decimal comma when some column holds nothing else."""
+    for column in columns:
+        texts = _texts(column)
+        if texts is None or not len(texts):
+            continue
+        if pc.all(pc.match_substring_regex(texts, _COMMA.pattern)).as_py() and _any(
+            texts, _ANY_COMMA
+        ):
+            grouped = _any(texts, _GROUPED)
+            return NumberStyle(",", "." if grouped else "")
+    return NumberStyle()
+
+
+def propose(
+    contract: Contract, column: Column, values: pa.ChunkedArray[Any], style: NumberStyle
+) -> DraftColumn:
+    """The column with the narrowest type that takes every value; text where none does."""
+    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, pa.string())
+    known = array.drop_null()
+    text = DraftColumn(column.source_name, "text")
+    if not len(known):
+        return text
+    for physical, form, local in _candidates(known, style):
+        asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
+        if not cast_column(contract, asked, known, style).failures:
+            return replace(text, physical_type=physical, format=form, local_time=local)
+    return text
+
+
+def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+    """Types worth trying: physical type, format of dates, whether times are on the local clock."""
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        yield "boolean", None, False
+    elif pa.types.is_integer(kind):
+        yield "bigint", None, False
+        yield "numeric(38,0)", None, False
+    elif pa.types.is_decimal(kind):
+        scale = max(kind.scale, _LEAST_SCALE)
+        digits = max(kind.precision - kind.scale + scale, _LEAST_DIGITS)
+        yield f"numeric({min(digits, _MOST_DIGITS)},{scale})", None, False
+    elif pa.types.is_floating(kind):
+        yield "bigint", None, False
+        scale = _float_scale(array)
+        if scale is not None:
+            yield f"numeric(18,{max(scale, _LEAST_SCALE)})", None, False
+        yield "double precision", None, False
+    elif pa.types.is_date(kind):
+        yield "date", None, False
+    elif pa.types.is_timestamp(kind):
+        yield "date", None, False
+        yield "timestamptz", None, kind.tz is None
+    elif pa.types.is_nested(kind):
+        yield "jsonb", None, False
+    elif (texts := _texts(array)) is not None and len(texts):
+        yield from _of_texts(texts, style)
+
+
+def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+    # Codes such as 007 are no numbers, and 0 and 1 may be anything but yes and no.
+    if _any(texts, _ZERO_FIRST) and not _any(texts, r"[/:-]"):
+        return
+    if not pc.all(pc.match_substring_regex(texts, _HAS_DIGITS_ONLY)).as_py():
+        yield "boolean", None, False
+    yield "bigint", None, False
+    yield _numeric(texts, style), None, False
+    yield "date", None, False
+    yield from (("date", form, False) for form in _DATES)
+    zoned = _any(texts, _HAS_ZONE)
+    if pc.all(pc.match_substring_regex(texts, _ISO_MOMENT)).as_py():
+        yield "timestamptz", None, not zoned
+    for day in _DATES:
+        for clock in _CLOCKS:
+            yield "timestamptz", f"{day} {clock}", True
+
+
+def _numeric(texts: Any, style: NumberStyle) -> str:
+    plain = pc.replace_substring(texts, ".", "") if style.thousands else texts
+    plain = pc.replace_substring(plain, style.decimal, ".")
+    parts = [text.lstrip("+-").partition(".") for text in plain.to_pylist()]
+    whole = max(len(part[0]) for part in parts)
+    scale = min(max(_LEAST_SCALE, *(len(part[2]) for part in parts)), _MOST_SCALE)
+    digits = max(_LEAST_DIGITS, whole + scale + 1)
+    return f"numeric({min(digits, _MOST_DIGITS)},{scale})"
+
+
+def _float_scale(array: Any) -> int | None:
+    """Decimals the numbers were written with, where they were written and not worked out."""
+    scale = 0
+    for value in pc.unique(array).to_pylist():
+        written = repr(value)
+        if "e" in written or "n" in written:
+            return None
+        scale = max(scale, len(written.partition(".")[2]))
+        if scale > _MOST_FLOAT_SCALE:
+            return None
+    return scale
+
+
+def _texts(column: Any) -> Any:
+    """The values that say something, without blanks around; None for a column of another type."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return None
+    trimmed = pc.utf8_trim_whitespace(column.drop_null())
+    return trimmed.filter(pc.not_equal(trimmed, ""))
+
+
+def _any(texts: Any, pattern: str) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, pattern)).as_py())

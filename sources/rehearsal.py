@@ -1,0 +1,86 @@
+"""A load that leaves nothing: a source read and judged as ever, without a warehouse.
+
+Belongs here: what would pass, what would be set aside and why. Does not belong here: writing
+(`sources/landing/`), or the rules (handed in as `Checker`s).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sources.contract import Contract
+from sources.landing.doorstep import judge
+from sources.landing.report import Checker
+from sources.readers import RejectedRow, notes_of, open_reader
+from sources.readers.base import source_columns
+from sources.urls import SourceUrl
+
+_SHOWN = 3
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What was read, and what would become of it.
+
+    `whole` tells that the source was read to its end. `examples` are the first rows set aside
+    for each rule. `unknown` are columns of the source that the contract does not name.
+    """
+
+    read: int = 0
+    passed: int = 0
+    whole: bool = True
+    reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[RejectedRow]] = field(default_factory=dict)
+    unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def set_aside(self) -> int:
+        """Rows that would go to quarantine."""
+        return self.read - self.passed
+
+    def would_be_refused(self, contract: Contract) -> bool:
+        """Whether more rows are bad than the contract admits; few rows are never refused."""
+        return self.read >= 50 and self.set_aside / self.read > contract.max_quarantine_share
+
+
+def rehearse(
+    contract: Contract,
+    url: SourceUrl,
+    checkers: Sequence[Checker],
+    *,
+    most_rows: int | None = None,
+    progress: Callable[[int], None] = lambda rows: None,
+) -> Rehearsal:
+    """Read the source from its beginning, at most about `most_rows` rows, and judge each batch.
+
+    Rows whose key comes twice are only found by a load. Raises as readers do.
+    """
+    began = time.monotonic()
+    done = Rehearsal()
+    with open_reader(contract, url) as reader:
+        named = {" ".join(c.source_name.split()).casefold() for c in source_columns(contract)}
+        named |= {" ".join(name.split()).casefold() for name in contract.ignored_columns}
+        done.unknown = tuple(
+            name for name in reader.columns() if " ".join(name.split()).casefold() not in named
+        )
+        for batch in reader.batches():
+            judged = judge(contract, checkers, batch)
+            done.read += judged.read
+            done.passed += judged.good.num_rows
+            for row in judged.bad:
+                reason = (row.rule, row.column or "")
+                done.reasons[reason] += 1
+                if len(examples := done.examples.setdefault(reason, [])) < _SHOWN:
+                    examples.append(row)
+            progress(done.read)
+            if most_rows is not None and done.read >= most_rows:
+                done.whole = False
+                break
+        done.notes = notes_of(reader)
+    done.seconds = time.monotonic() - began
+    return done

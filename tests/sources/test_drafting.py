@@ -1,0 +1,256 @@
+"""Drafts of contracts: what a source shows of itself, and that a draft loads it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xlsxwriter
+import yaml
+
+from orchestration.checkers import checkers_for
+from sources.contract import load_contract
+from sources.drafting import Draft, draft_file, draft_table, table_names
+from sources.drafting.document import DraftError
+from sources.errors import SourceUnavailable
+from sources.rehearsal import Rehearsal, rehearse
+from sources.urls import SourceUrl
+from tests.support.mariadb import MariaDb
+
+
+def kinds(draft: Draft) -> dict[str, str]:
+    """Type of raw by column."""
+    return {column.name: column.pg_type for column in draft.contract.columns}
+
+
+def tried(draft: Draft, folder: Path, url: str) -> Rehearsal:
+    """The draft as a file on disk, applied to the source it was made of."""
+    path = folder / "borrador.yaml"
+    path.write_text(draft.text, encoding="utf-8")
+    contract = load_contract(path)
+    return rehearse(contract, SourceUrl.parse(url), checkers_for(contract))
+
+
+def written(folder: Path, name: str, text: str, encoding: str = "utf-8") -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / name
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+SHEET = """Presupuesto municipal;;;;
+Código;Área;Importe ($);Fecha alta;Activo
+0012;Obras Públicas;1.234.567,50;03/02/2026;sí
+0013;Ambiente;99,00;25/12/2025;no
+0014;Niñez;;31/12/2025;no
+"""
+
+
+def test_a_spanish_csv_says_its_encoding_separator_header_and_signs(tmp_path: Path) -> None:
+    draft = draft_file("obras.presupuesto", written(tmp_path / "f", "p.csv", SHEET, "latin-1"))
+
+    assert kinds(draft) == {
+        "codigo": "text",
+        "area": "text",
+        "importe": "numeric(18,2)",
+        "fecha_alta": "date",
+        "activo": "boolean",
+    }
+    options = draft.contract.options
+    assert (options["delimiter"], options["headerRow"]) == (";", 2)
+    assert (options["decimal"], options["thousands"]) == (",", ".")
+    assert draft.contract.server.encoding == "latin-1"
+    done = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (done.read, done.set_aside, done.unknown, done.notes) == (3, 0, (), ())
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "form"),
+    [
+        (["1", "-20", ""], "bigint", None),
+        (["007", "123"], "text", None),
+        (["1.5", "-20.125"], "numeric(18,3)", None),
+        (["1", "2", "x"], "text", None),
+        (["true", "false"], "boolean", None),
+        (["2026-01-31", "2025-12-01"], "date", None),
+        (["03/02/2026", "13/02/2026"], "date", "dd/MM/yyyy"),
+        (["03/13/2026", "12/31/2026"], "date", "MM/dd/yyyy"),
+        (["31/12/2026 10:15", "01/01/2027 00:00"], "timestamptz", "dd/MM/yyyy HH:mm"),
+        (["2026-01-31T10:00:00Z", "2026-01-31T10:00:00-03:00"], "timestamptz", None),
+        (["2026-01-31 10:00", "2026-01-31 10:01"], "timestamptz", None),
+        (["", ""], "text", None),
+        (["12345678901234567890123"], "numeric(26,2)", None),
+    ],
+)
+def test_the_narrowest_type_that_takes_every_value(
+    tmp_path: Path, values: list[str], kind: str, form: str | None
+) -> None:
+    text = "fila,v\n" + "".join(f"f{n},{value}\n" for n, value in enumerate(values))
+    draft = draft_file("s.t", written(tmp_path / "f", "v.csv", text))
+
+    found = draft.contract.column("v")
+    assert (found.pg_type, found.format) == (kind, form)
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 0
+
+
+def test_what_the_first_rows_did_not_show_is_set_aside_and_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", "v.csv", "fila,v\na,1\nb,2\n")
+    draft = draft_file("s.t", path)
+    written(tmp_path / "f", "v.csv", "fila,v\na,1\nb,dos\n")
+
+    done = tried(draft, tmp_path, str(tmp_path / "f"))
+
+    assert (done.read, done.passed) == (2, 1)
+    [(reason, rows)] = done.examples.items()
+    assert reason == ("tipo_invalido", "v")
+    assert [row.row_number for row in rows] == [2]
+
+
+def test_json_lines_arrays_and_compressed_files(tmp_path: Path) -> None:
+    records = [
+        {"id": 1, "cuando": "2026-01-31T10:00:00Z", "lugar": {"lat": -33.01, "etiquetas": [1, 2]}},
+        {"id": 2, "cuando": "2026-02-01T10:00:00Z", "lugar": {"lat": -33.5}, "extra": True},
+    ]
+    folder = tmp_path / "f"
+    lines = written(folder, "a.jsonl", "\n".join(map(json.dumps, records)))
+    array = written(folder, "b.json", json.dumps(records))
+    packed = folder / "c.jsonl.gz"
+    packed.write_bytes(gzip.compress(lines.read_bytes()))
+    for path in (lines, array, packed):
+        draft = draft_file("s.t", path)
+        found = kinds(draft)
+        assert found["id"] == "bigint" and found["cuando"] == "timestamptz"
+        assert found["lugar_lat"] == "numeric(18,2)" and found["extra"] == "boolean"
+        assert draft.contract.column("lugar_lat").source_name == "lugar.lat"
+        done = tried(draft, tmp_path, str(folder))
+        assert (done.read, done.set_aside) == (2, 0)
+
+
+def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    table = pa.table(
+        {
+            "Id": pa.array([1, 2], pa.int32()),
+            "Monto": pa.array(["1.50", None]).cast(pa.decimal128(10, 2)),
+            "Cuando": pa.array([0, 1], pa.timestamp("us", tz="UTC")),
+            "Detalle": pa.array([{"a": 1}, None]),
+        }
+    )
+    pq.write_table(table, folder / "t.parquet")
+    draft = draft_file("s.t", folder / "t.parquet")
+    assert kinds(draft) == {
+        "id": "bigint", "monto": "numeric(18,2)", "cuando": "timestamptz", "detalle": "jsonb",
+    }  # fmt: skip
+    assert tried(draft, tmp_path, str(folder)).passed == 2
+
+    book = xlsxwriter.Workbook(str(folder / "o.xlsx"))
+    sheet = book.add_worksheet("Obras")
+    for number, row in enumerate((
+        ["Informe de obras"], [], ["Nº", "Nombre de la obra", "Avance %"],
+        [1, "Plaza", 10.5], [2, "Acequia", 20],
+    )):  # fmt: skip
+        sheet.write_row(number, 0, row)
+    book.close()
+    draft = draft_file("s.o", folder / "o.xlsx")
+    assert kinds(draft) == {
+        "no": "bigint", "nombre_de_la_obra": "text", "avance": "numeric(18,2)",
+    }  # fmt: skip
+    assert (draft.contract.options["sheet"], draft.contract.options["headerRow"]) == ("Obras", 3)
+    assert tried(draft, tmp_path, str(folder)).passed == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("vacio.csv", b"", "vacío"),
+        ("foto.png", b"\x89PNG", "formato"),
+        ("roto.xlsx", b"PK\x03\x04 nada", "dañado"),
+        ("doble.csv", b"a,b,a\n1,2,3\n", "más de una columna"),
+        ("lista.json", b"[1, 2]", "registros"),
+        ("mentira.parquet", b"a,b\n1,2\n", "formato"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_words(
+    tmp_path: Path, name: str, content: bytes, why: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DraftError, match=why):
+        draft_file("s.t", path)
+    with pytest.raises(DraftError, match=r"sistema\.conjunto"):
+        draft_file("Sin Punto", path)
+
+
+def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute(
+        "create schema obra; create type obra.estado as enum ('abierta', 'cerrada');"
+        'create table obra."Obras" ('
+        ' "Id" bigint, "fechaAlta" timestamp not null, actualizado timestamptz,'
+        " monto numeric(12,2), libre numeric, dni text, email varchar(50), estado obra.estado,"
+        " etiquetas text[],"
+        ' foto bytea, datos jsonb, precio money, plazo interval, "1er pago" date, si boolean,'
+        ' primary key ("Id", estado));'
+        "insert into obra.\"Obras\" values (1, '2026-01-01 10:00', now(), 1.5, 1.23, '30111222',"
+        " 'a@b', 'abierta', '{x,y}', '\\x00ff', '{}', 12.5, '3 days', '2026-01-01', true)"
+    )
+    url = SourceUrl.parse(database)
+
+    assert table_names("s.t", url) == ["obra.Obras"]
+    draft = draft_table("s.t", url, "obra.Obras")
+
+    assert kinds(draft) == {
+        "id": "bigint", "fecha_alta": "timestamptz", "actualizado": "timestamptz",
+        "monto": "numeric(12,2)", "libre": "numeric(38,10)", "dni": "text", "email": "text",
+        "estado": "text", "etiquetas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
+        "plazo": "text", "c_1er_pago": "date", "si": "boolean",
+    }  # fmt: skip
+    assert draft.contract.key == ("id", "estado")
+    assert draft.contract.column("fecha_alta").required
+    assert draft.contract.column("dni").classification == "sensible"
+    assert draft.contract.column("monto").classification == "acceso_restringido"
+    document = yaml.safe_load(draft.text)
+    assert document["team"]["name"] == "(a confirmar)" and document["status"] == "draft"
+    assert "dni, email" in draft.text and "cursor: actualizado" in draft.text
+    done = tried(draft, tmp_path, database)
+    assert (done.read, done.set_aside) == (1, 0)
+
+    with pytest.raises(SourceUnavailable, match=r"obra\.Obras"):
+        draft_table("s.t", url, "obra.no_hay")
+
+
+@pytest.mark.mariadb
+def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("drop table if exists borrador")
+        cursor.execute(
+            "create table borrador (id int unsigned primary key, chico tinyint(1), grande bigint "
+            "unsigned, monto decimal(65,2), precio decimal(10,3), cuando timestamp null, "
+            "local datetime(6), dia date, anio year, nombre varchar(10), foto blob, "
+            "letras enum('a','b'), bits bit(8), hora time, doble double)"
+        )
+        cursor.execute(
+            "insert into borrador values (4294967295, 2, 18446744073709551615, 1.5, 1.125, "
+            "'2026-01-01 10:00', '2026-01-01 10:00:00.5', '2026-01-01', 2026, 'ñ', x'00ff', 'a', "
+            "b'101', '10:00', 0.1)"
+        )
+    url = SourceUrl.parse(mariadb.url)
+
+    draft = draft_table("s.t", url, "borrador")
+
+    found = kinds(draft)
+    assert (found["id"], found["grande"], found["chico"]) == ("bigint", "numeric(20,0)", "smallint")
+    assert (found["monto"], found["precio"]) == ("text", "numeric(10,3)")
+    assert draft.contract.column("foto").format == "hex"
+    assert draft.contract.column("local").timezone and draft.contract.key == ("id",)
+    done = tried(draft, tmp_path, mariadb.url)
+    assert (done.read, done.set_aside) == (1, 0)
+    assert "borrador" in table_names("s.t", url)
