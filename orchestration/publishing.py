@@ -30,10 +30,10 @@ from exports.metadata import CatalogFacts, load_catalog_facts
 from exports.portal import LocalPublisher, Publisher
 from exports.publication import roll_back, withdraw
 from exports.versions import Compared, Journal, Version
-from orchestration.connections import connections
 from orchestration.gate import obstacles
 from orchestration.releases import Release, covering
 from orchestration.settings import CITY_TIMEZONE, REFERENCE_DIR, settings
+from orchestration.synthetic import holds_sample
 from orchestration.warehouse.connection import Warehouse, locate
 from sources.raw_table import Connection
 
@@ -46,12 +46,15 @@ STRATEGIC_MART = "proyectos.dim_indicador"
 
 
 def catalog_facts() -> CatalogFacts:
-    """What the catalogue says of itself; the sample's says that it is synthetic."""
+    """What the catalogue says of itself: synthetic while the sample is in the warehouse,
+    whatever else is connected since."""
     config = settings()
+    with locate().connect() as connection:
+        synthetic = holds_sample(connection)
     return load_catalog_facts(
         correo=config.contact_email,
         portal=config.ckan_url or config.portal_url,
-        sintetico=connections().sample,
+        sintetico=synthetic,
     )
 
 

@@ -24,6 +24,7 @@ from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
 from orchestration.settings import settings
 from orchestration.summary import RunSummary, summarise
+from orchestration.synthetic import admit_sample, holds_sample
 from orchestration.warehouse.connection import Warehouse, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
@@ -33,6 +34,10 @@ from sources.raw_table import Connection
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+_SAMPLE_LEFT = (
+    "el almacén todavía tiene el municipio sintético de muestra, y todo lo que sale de él lo dice. "
+    "Para empezar sin él: `lujan clean`, o WAREHOUSE_URL con una base nueva."
+)
 SAMPLE_APPROVER = "Comité de Datos (muestra sintética)"
 
 
@@ -61,6 +66,8 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     watch.finished("warehouse", "almacén", "ok")
     linked = connections(config)
     if sample and (linked.sample or not linked.urls):
+        with warehouse.connect() as connection:
+            admit_sample(connection, label=warehouse.label)
         build_sample(watch)
         linked = connections(config)
     catalogue = configured_catalogue()
@@ -68,8 +75,9 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
         problems = synchronise(connection, catalogue, linked)
         if linked.sample:
             _approve_sample(connection)
+        left_over = _SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
-    notes = (*migration.warnings, *_look_at_portal(warehouse))
+    notes = (*migration.warnings, *_look_at_portal(warehouse), *filter(None, [left_over]))
     watch.started("models", "manifiesto")
     ensure_manifest()
     watch.finished("models", "manifiesto", "ok")

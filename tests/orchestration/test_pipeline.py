@@ -369,6 +369,10 @@ def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
         "select cuenta_id, caudal_minimo_lh from agua.alerta_flujo_continuo "
         "where medidor_id = 'm-1'"
     ) == [(None, 20)]
+    # The sample is still in the warehouse: what leaves it goes on saying so.
+    assert "municipio sintético de muestra" in " ".join(run.stdout.split())
+    page = (city.portal / WATER_EXPORT / "index.html").read_text(encoding="utf-8")
+    assert "Datos sintéticos de muestra" in page
 
 
 @pytest.mark.parametrize(
