@@ -190,6 +190,11 @@ class Version:
     started: dt.datetime
     changed: dt.datetime
 
+    @property
+    def rows(self) -> int:
+        """Rows of its tables: each resource once, whatever its formats."""
+        return sum(table.rows for table in self.known(Prepared).tables)
+
     def known(self, kind: type[F]) -> F:
         """Facts of a state that was reached; KeyError when it was not."""
         return kind.model_validate(self.facts[kind.STATE])
