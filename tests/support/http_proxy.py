@@ -26,6 +26,8 @@ Kind = Literal[
     "twice",  # passed on twice; the second answer comes
     "stale",  # answered as the last time the same was asked
     "spoil",  # passed on; the answer's last bytes are others
+    "killed_before",  # never passed on, and the client killed while it waits (`strike`)
+    "killed_after",  # passed on, then the client killed while it waits for the answer (`strike`)
 ]
 
 
@@ -42,6 +44,7 @@ class Fault:
     seconds: float = 0.0
     body: str = ""
     outside: bool = False  # only requests without a credential
+    strike: Callable[[], None] | None = None
     struck: int = 0
 
 
@@ -161,6 +164,15 @@ def http_proxy(target: str) -> Iterator[HttpProxy]:
         def _spoil(self, _: Fault, forward: Callable[[], Any]) -> None:
             answer = forward()
             self._send(answer.status_code, answer.headers, answer.content[:-3] + b"???")
+
+        def _killed_before(self, fault: Fault, _: Callable[[], Any]) -> None:
+            assert fault.strike
+            fault.strike()
+            self.close_connection = True
+
+        def _killed_after(self, fault: Fault, forward: Callable[[], Any]) -> None:
+            forward()
+            self._killed_before(fault, forward)
 
         def _send(
             self, status: int, headers: Any, content: bytes, announced: int | None = None
