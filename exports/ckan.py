@@ -72,6 +72,8 @@ FINGERPRINT = "huella_publicacion"
 _OURS = "version_archivo"
 _DATASET = "conjunto"
 WITHDRAWN = "retirado"
+# Extra with what the page says today above the dataset's own text.
+NOTICE = "aviso"
 # Ids of CKAN's default licence list.
 _LICENCES = {"CC-BY-4.0": "cc-by", "CC0-1.0": "cc-zero"}
 _FIELD_WORDS = {
@@ -195,6 +197,7 @@ class CkanPublisher:
         wanted = self._wanted(version)
         with self._explained(name):
             current = self._retried(partial(self._find, "package_show", name))
+            current = current and _without_notice(current)
             base = _published(live)
             if current is None or current.get("state") != "active":
                 return Compared(
@@ -381,6 +384,39 @@ class CkanPublisher:
                 for item in found["resources"]
             ),
         )
+
+    def announce(self, dataset: str, notice: str | None) -> bool:
+        """Show a notice above the text of one of our datasets, or take it away; False: as it was.
+
+        Only texts change. Nothing happens when the dataset is not there, not ours, or withdrawn.
+        """
+        with self._explained(dataset):
+            return self._retried(partial(self._announce, dataset, notice))
+
+    def _announce(self, dataset: str, notice: str | None) -> bool:
+        current = self._find("package_show", dataset)
+        if current is None or current.get("state") != "active":
+            return False
+        extras = {item["key"]: item["value"] for item in current.get("extras", ())}
+        text = _without_notice(current)["notes"]
+        wanted = f"{_notice(notice)}{text}" if notice else text
+        as_it_was = (extras.get(NOTICE), current.get("notes")) == (notice, wanted)
+        if FINGERPRINT not in extras or WITHDRAWN in extras or as_it_was:
+            return False
+        extras.pop(NOTICE, None)
+        if notice:
+            extras[NOTICE] = notice
+        self._revise(
+            current,
+            {
+                "filter": ["-extras__*"],
+                "update": {
+                    "notes": wanted,
+                    "extras": [{"key": key, "value": value} for key, value in extras.items()],
+                },
+            },
+        )
+        return True
 
     def count_rows(self, dataset: str, file: str, filters: Mapping[str, Any]) -> int | None:
         """Rows of a published table for which the filters hold, as anybody gets them.
@@ -661,6 +697,7 @@ class CkanPublisher:
                 lambda: self._find("package_show", name) is not None,
             )  # fmt: skip
             return
+        current = _without_notice(current)
         merged = self._merged(current, wanted, base)
         if current.get("state") == "active" and not list(_differences(current, merged)):
             return
@@ -1134,7 +1171,7 @@ _REPEATED = (
 # Extras that only this program writes, wherever they come from.
 _EXTRAS = (
     "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
-    "license", "temporal", FINGERPRINT, WITHDRAWN, "motivo_retiro",
+    "license", "temporal", FINGERPRINT, WITHDRAWN, "motivo_retiro", NOTICE,
 )  # fmt: skip
 # Keys of a resource that this program writes.
 _RESOURCE_KEYS = (
@@ -1163,6 +1200,22 @@ def _in_ckan(metadata: Metadata) -> Metadata:
         "tags": [{"name": name} for name in metadata["tags"]],
         "groups": [{"name": name} for name in metadata["groups"]],
         "extras": [{"key": key, "value": value} for key, value in metadata["extras"].items()],
+    }
+
+
+def _notice(words: str) -> str:
+    """As CKAN's pages show it: a quote, bold, before everything else."""
+    return f"> **Aviso:** {words}\n\n"
+
+
+def _without_notice(current: Mapping[str, Any]) -> Metadata:
+    """The dataset as it is apart from today's notice, which is no part of any version."""
+    extras = current.get("extras", ())
+    words = next((item["value"] for item in extras if item["key"] == NOTICE), "")
+    return {
+        **current,
+        "notes": (current.get("notes") or "").removeprefix(_notice(words)),
+        "extras": [item for item in extras if item["key"] != NOTICE],
     }
 
 

@@ -303,8 +303,17 @@ class Resource(_Document):
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """Names of the files of this resource, in the order of `formatos`."""
+        """Names of the files of this resource, in the order of `formatos`, while it is not large.
+
+        A large one becomes parts or compressed files: `owns` knows all of their names.
+        """
         return tuple(f"{self.nombre}.{extension}" for extension in self.formatos)
+
+    def owns(self, file: str) -> bool:
+        """Whether a file is of this resource: whole, a part of it, compressed or not."""
+        formats = "|".join(self.formatos)
+        pattern = rf"{re.escape(self.nombre)}(-parte-\d+)?\.({formats})(\.gz)?"
+        return re.fullmatch(pattern, file) is not None
 
 
 class DatasetDefinition(_Document):

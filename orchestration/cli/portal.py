@@ -143,14 +143,19 @@ def history(dataset: Dataset) -> None:
 
 @portal_app.command()
 def look() -> None:
-    """Mira el portal como lo ve cualquiera y anota qué muestra (indicadores R31 y R40)."""
-    from orchestration.publishing import catalog_facts, ckan
+    """Mira el portal como lo ve cualquiera y anota qué muestra (indicadores R31 y R40).
+
+    También pone al día los avisos de las páginas de lo retenido o atrasado.
+    """
+    from orchestration.publishing import catalog_facts, ckan, show_notices
     from orchestration.publishing import look as look_now
     from orchestration.warehouse.connection import locate
 
     portal = ckan(catalog_facts())
     with locate().connect(autocommit=True) as connection:
         published = look_now(connection, portal)
+        for problem in show_notices(connection):
+            console.print(f"[yellow]Atención:[/yellow] {problem}", highlight=False)
     console.print(f"{portal.portal} muestra {published} conjuntos publicados.", highlight=False)
 
 

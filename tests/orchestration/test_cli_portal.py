@@ -232,6 +232,53 @@ def test_a_red_check_withholds_and_is_told_before_and_after(
 
 @ckan
 @slow
+def test_the_page_says_that_the_data_are_withheld_or_late_and_sends_none(
+    online: City, portal: CkanPortal
+) -> None:
+    online.lujan("approve", NAME, *BY)
+    online.lujan("portal", "publish", NAME)
+    before = page(portal)
+    assert "Aviso" not in before["notes"]
+
+    online.verdict(passed=False)
+    online.lujan("portal", "publish", NAME)
+    withheld = page(portal)
+    assert withheld["notes"].startswith("> **Aviso:** La actualización de este conjunto está ret")
+    assert withheld["notes"].endswith(before["notes"])
+    assert withheld["resources"] == before["resources"]
+    assert "el portal ya lo tiene igual" in online.lujan("portal", "diff", NAME).text
+
+    online.verdict(passed=True)
+    assert "nada nuevo" in online.lujan("portal", "publish", NAME).text
+    assert page(portal) == before
+
+    online.rows("update meta.publicacion set fin = fin - interval '220 days'")
+    online.lujan("portal", "look")
+    late = page(portal)
+    assert "se actualiza cada seis meses y está atrasado" in late["notes"]
+    assert late["extras"]["modified"] == before["extras"]["modified"]
+    online.rows("insert into agua.dim_zona values (5, 'Agrelo', 'Drummond', 'Agrelo', 66)")
+    online.build()
+    assert online.lujan("portal", "publish", NAME).code == 0
+    assert "Aviso" not in page(portal)["notes"] and rows_shown(portal) == 3
+
+
+def page(portal: CkanPortal) -> dict[str, Any]:
+    """What the dataset says, without what changes with every change of it."""
+    found = shown(portal)
+    assert found
+    return {
+        "notes": found["notes"],
+        "resources": [
+            {key: value for key, value in item.items() if key != "metadata_modified"}
+            for item in found["resources"]
+        ],
+        "extras": {item["key"]: item["value"] for item in found["extras"]},
+    }
+
+
+@ckan
+@slow
 def test_a_token_that_may_not_is_told_and_not_shown(online: City, portal: CkanPortal) -> None:
     online.lujan("approve", NAME, *BY)
     online.lujan("portal", "publish", NAME)
@@ -266,7 +313,6 @@ COMMANDS = [
 
 def test_a_portal_that_does_not_answer_is_told(city: City) -> None:
     few: dict[str, Any] = CkanPublisher.__init__.__kwdefaults__
-    city.patch.setitem(few, "attempts", 2)
     city.patch.setitem(few, "max_wait", 0.01)
     city.lujan("approve", NAME, *BY)
     address = "http://127.0.0.1:9"
