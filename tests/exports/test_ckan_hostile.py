@@ -245,6 +245,7 @@ def reader(city: City) -> Iterator[Reader]:
 ANY_ATTEMPT = 99
 # The two uses of `package_revise`: adding to the archive, and pointing readers to it.
 UPLOAD, SWITCH = "update__resources__extend", "-resources__*"
+SWITCHED = Fault("lose_answer", "revise", body=SWITCH)
 SCENARIOS = {
     "busy, with Retry-After": (
         [Fault("status", "revise", status=429, headers={"Retry-After": "0"}, times=2)],
@@ -272,8 +273,8 @@ SCENARIOS = {
     ),
     "the switch happens, its answer is lost, then nothing answers": (
         [
-            Fault("lose_answer", "revise", body=SWITCH),
-            Fault("lose_request", "package_show", times=ANY_ATTEMPT, skip=8),
+            SWITCHED,
+            Fault("lose_request", "package_show", times=ANY_ATTEMPT, after=SWITCHED),
         ],
         None,
     ),
@@ -482,6 +483,88 @@ def test_processes_killed_at_chance_moments_leave_nothing_broken(
     city.publish()
     assert city.rows_shown() == rows
     assert city.journal().unfinished() is None
+
+
+def small_change(city: City) -> int:
+    """One row changes, one goes, two equal ones come; as many as before and one more."""
+    run = city.connection.execute
+    run("update proyectos.fct_proyecto set avance_pct = 1 + coalesce(avance_pct, 0) "
+        "where proyecto_id = (select min(proyecto_id) from proyectos.fct_proyecto)")  # fmt: skip
+    run("delete from proyectos.fct_proyecto where proyecto_id = "
+        "(select max(proyecto_id) from proyectos.fct_proyecto)")  # fmt: skip
+    city.text += 1
+    run("insert into proyectos.fct_proyecto (proyecto_id, proyecto_nombre, actualizado_en) "
+        "select 40, %s, now() from generate_series(1, 2)",
+        (f'Dos "iguales"\nde {city.text}',))  # fmt: skip
+    row = run("select count(*) from proyectos.fct_proyecto").fetchone()
+    assert row
+    return int(row[0])
+
+
+def rows_sent(city: City, publisher: CkanPublisher) -> int:
+    """Publish; how many rows travelled."""
+    sent: list[int] = []
+    post = publisher._ckan.post_json
+
+    def posted(action: str, body: bytes, *more: Any) -> Any:
+        sent.append(len(json.loads(body)["records"]))
+        return post(action, body, *more)
+
+    publisher._ckan.post_json = posted
+    city.publish(publisher)
+    return sum(sent)
+
+
+def table_shown(city: City) -> set[tuple[Any, ...]]:
+    found = RemoteCKAN(city.portal.url).call_action(
+        "datastore_search",
+        {"resource_id": city.publisher().resource_id(NAME, "obras.csv"), "limit": 1000,
+         "records_format": "lists"},
+    )  # fmt: skip
+    return {tuple(row[1:]) for row in found["records"]}
+
+
+def test_only_the_difference_is_sent_once_a_version_gives_its_table_up(
+    city: City, reader: Reader
+) -> None:
+    for _ in range(2):  # with what others left, as many versions as are kept
+        small_change(city)
+        city.publish()
+    before = table_shown(city)
+    for _ in range(2):  # the table changed into this one is changed into a later one
+        rows = small_change(city)
+        # What changed in three versions: the table was left by the third before this one.
+        assert 0 < rows_sent(city, city.publisher()) <= 3 * 4
+        assert city.rows_shown() == rows
+    assert len(table_shown(city) - before) == 1 + 2  # the changed row; equal ones count once
+
+    # Going back finds both kinds of tables, and the content it goes back from is sent to none.
+    newest = table_shown(city)
+    roll_back(city.publisher(), city.journal(), by="Ana", reason="prueba")
+    assert table_shown(city) != newest
+    city.publish(city.publisher())
+    small_change(city)
+    assert rows_sent(city, city.publisher()) > 0
+
+
+def test_a_process_killed_while_it_sends_a_difference_is_taken_up(
+    city: City, reader: Reader
+) -> None:
+    for _ in range(2):
+        small_change(city)
+        city.publish()
+    for fault in (
+        Fault("killed_before", "datastore_upsert"),  # rows are gone, none came
+        Fault("killed_after", "datastore_upsert"),  # all is there, and nobody says so
+        Fault("killed_after", "datastore_delete"),
+    ):
+        rows = small_change(city)
+        with publishing(city.job(None)) as process:
+            city.proxy.inject(dataclasses.replace(fault, strike=process.kill))
+            assert ended(process) == -signal.SIGKILL
+        city.proxy.clear()
+        assert rows_sent(city, city.publisher()) <= 3 * 4
+        assert city.rows_shown() == rows
 
 
 def test_rows_go_on_from_where_a_cut_left_them(city: City, reader: Reader) -> None:

@@ -44,6 +44,7 @@ class Fault:
     seconds: float = 0.0
     body: str = ""
     outside: bool = False  # only requests without a credential
+    after: Fault | None = None  # only once that one has struck
     strike: Callable[[], None] | None = None
     struck: int = 0
 
@@ -71,6 +72,8 @@ class HttpProxy:
                 if fault.where not in path or fault.body.encode() not in body:
                     continue
                 if fault.outside and not outside:
+                    continue
+                if fault.after and not fault.after.struck:
                     continue
                 if fault.skip:
                     fault.skip -= 1
