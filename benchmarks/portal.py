@@ -6,7 +6,8 @@ Belongs here: a CKAN of its own, the contenders, their verification, and one lin
 belong here: how CKAN is started (`orchestration/portal_dev.py`).
 
 All contenders fill an empty table of the same columns on the same portal, in turn, `--rounds`
-times; what arrived is read back and compared byte for byte, or the line has no figure. The limit is
+times; what arrived is read back and compared row by row, or the line has no figure. "La diferencia"
+begins with the table of the version before, one row in a hundred of which is another. The limit is
 the server's own COPY from a file into a table that CKAN made, with the full-text trigger and index
 CKAN puts on it: nothing that ends as a DataStore table can be filled faster.
 """
@@ -38,6 +39,7 @@ from psycopg import sql
 from exports import datastore
 from exports.ckan import CkanPublisher, _DataStorePort
 from exports.definition import load_definition
+from exports.differences import RowSum
 from exports.export import approve, export_dataset
 from exports.manifest import Manifest
 from exports.metadata import load_catalog_facts
@@ -58,6 +60,9 @@ _COLUMNS = (
 # Calls one after another take minutes for a few thousand rows: a sample gives the pace.
 _ROW_WISE_ROWS = 300
 _LIMIT, _OURS_COPY, _OURS_API = "límite: COPY", "lujan, COPY", "lujan, API"
+_OURS_DIFFERENCE = "lujan, API, la diferencia"
+# Of a table that has a new version, one row in so many is another.
+_CHANGED_EVERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             published.append(
                 _publication(server, portal, Path(folder), options.publish_rows, direct=direct)
             )
+            published.append(_difference(portal, Path(folder), options.publish_rows))
     if options.json:
         for line in lines:
             print(json.dumps(asdict(line), ensure_ascii=False))
@@ -126,12 +132,14 @@ def _servers(folder: Path) -> Iterator[tuple[EmbeddedServer, CkanPortal]]:
 def _compare(portal: CkanPortal, folder: Path, rows: int, rounds: int) -> list[Line]:
     path = folder / "filas.csv"
     table = _write_rows(path, rows)
+    before = _write_rows(folder / "antes.csv", rows, other_every=_CHANGED_EVERY)
     sample = table.model_copy(update={"rows": min(rows, _ROW_WISE_ROWS), "key": ("lectura_id",)})
-    bench = _Bench(portal, table, path)
+    bench = _Bench(portal, table, path, before)
     contenders: dict[str, Callable[[], float | None]] = {
         _LIMIT: bench.limit,
         _OURS_COPY: bench.ours_by_copy,
         _OURS_API: bench.ours_by_api,
+        _OURS_DIFFERENCE: bench.ours_by_difference,
         "subida entera (datastore_create)": bench.whole_upload,
         "fila por fila (datastore_upsert)": lambda: bench.row_by_row(sample),
     }
@@ -158,8 +166,8 @@ def _compare(portal: CkanPortal, folder: Path, rows: int, rounds: int) -> list[L
 class _Bench:
     """The contenders. Each gives rows per second, or None when what arrived is something else."""
 
-    def __init__(self, portal: CkanPortal, table: Table, path: Path) -> None:
-        self._portal, self._table, self._path = portal, table, path
+    def __init__(self, portal: CkanPortal, table: Table, path: Path, before: Table) -> None:
+        self._portal, self._table, self._path, self._before = portal, table, path, before
         self._publisher = CkanPublisher(
             portal.url, portal.token, load_catalog_facts(sintetico=True)
         )
@@ -195,6 +203,16 @@ class _Bench:
     def ours_by_api(self) -> float | None:
         name = self._resource()
         return self._timed(name, lambda: datastore.load(self._port, name, self._table, self._path))
+
+    def ours_by_difference(self) -> float | None:
+        """From a table that holds the version before; rows of the new one per second."""
+        name = self._resource()
+        self._port.create(name, self._before)
+        direct = datastore.DirectDataStore(self._portal.datastore_url)
+        direct.copy(name, self._before, self._path.with_name(self._before.rows_file))
+        return self._timed(
+            name, lambda: datastore.turn_into(self._port, name, self._table, self._path)
+        )
 
     def whole_upload(self) -> float | None:
         name = self._resource()
@@ -261,19 +279,22 @@ class _Bench:
         return self._path
 
 
-def _write_rows(path: Path, rows: int) -> Table:
-    digest, shown = hashlib.sha256(), hashlib.sha256()
+def _write_rows(path: Path, rows: int, *, other_every: int = 0) -> Table:
+    """Rows of readings; with `other_every`, one in so many as it was a version before."""
+    digest, shown, total = hashlib.sha256(), hashlib.sha256(), RowSum()
     with path.open("wb") as stream:
         for n in range(rows):
+            other = 1 if other_every and n % other_every == 0 else 0
             day, hour = divmod(n // 2000, 24)
             line = (
                 f"{n},M-{n % 2000:05d},2026-{1 + day // 28 % 12:02d}-{1 + day % 28:02d} "
-                f"{hour:02d}:00:00,{n % 9973 / 8:.3f},{'f' if n % 11 == 0 else 't'},"
+                f"{hour:02d}:00:00,{(n + other) % 9973 / 8:.3f},{'f' if n % 11 == 0 else 't'},"
                 f"Zona {n % 15}\n"
             ).encode()
             stream.write(line)
             digest.update(line)
             shown.update(datastore._shown(line))
+            total.add(datastore._shown(line))
     return Table(
         resource="lecturas",
         file="lecturas.csv",
@@ -282,6 +303,7 @@ def _write_rows(path: Path, rows: int) -> Table:
         bytes=path.stat().st_size,
         sha256=digest.hexdigest(),
         shown_sha256=shown.hexdigest(),
+        shown_sum=total.hexdigest(),
         columns=tuple(
             TableColumn(id=name, type=kind, label=name, notes="") for name, _, kind in _COLUMNS
         ),
@@ -319,6 +341,43 @@ def _publication(
     found: dict[str, Any] = ours.recv()
     process.join()
     return {"contender": "publicación completa", "rows": rows, **found}
+
+
+def _difference(portal: CkanPortal, folder: Path, rows: int) -> dict[str, Any]:
+    """A large table changed into its next version through the API, in a process of its own."""
+    table = _write_rows(folder / "grande.csv", rows)
+    before = _write_rows(folder / "grande-antes.csv", rows, other_every=_CHANGED_EVERY)
+    bench = _Bench(portal, table, folder / "grande.csv", before)
+    name = bench._resource()
+    bench._port.create(name, before)
+    direct = datastore.DirectDataStore(portal.datastore_url)
+    direct.copy(name, before, folder / "grande-antes.csv")
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    arguments = (portal.url, portal.token, name, table, folder / "grande.csv", theirs)
+    process = context.Process(target=_turn_into, args=arguments)
+    process.start()
+    theirs.close()
+    found: dict[str, Any] = ours.recv()
+    process.join()
+    return {"contender": "tabla a su versión siguiente", "rows": rows, **found}
+
+
+def _turn_into(url: str, token: str, name: str, table: Table, path: Path, answer: Any) -> None:
+    port = _DataStorePort(CkanPublisher(url, token, load_catalog_facts(sintetico=True)))
+    started = time.perf_counter()
+    report = datastore.turn_into(port, name, table, path)
+    seconds = time.perf_counter() - started
+    checked = datastore.check(port, name, table)
+    answer.send(
+        {
+            "way": "API, la diferencia",
+            "sent": report.rows if report else None,
+            "verified": checked == table.rows,
+            "seconds": round(seconds, 1),
+            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        }
+    )
 
 
 def _publish(

@@ -24,10 +24,20 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class HiddenSum(Generic[Key]):
-    """What a published total leaves for the cells hidden under it: they add up to `value`."""
+    """What a total leaves for the cells hidden under it: they add up to `value`.
+
+    `total` is the total itself when it is hidden too, as those of a crossed table may be: then the
+    cells add up to it and `value`, which is what the cells shown take away from it (negative).
+    """
 
     cells: tuple[Key, ...]
     value: float
+    total: Key | None = None
+
+    @property
+    def unknown(self) -> tuple[Key, ...]:
+        """Everything hidden that it speaks of."""
+        return self.cells if self.total is None else (*self.cells, self.total)
 
 
 def ranges(sums: Iterable[HiddenSum[Key]]) -> dict[Key, tuple[float, float]]:
@@ -38,7 +48,7 @@ def ranges(sums: Iterable[HiddenSum[Key]]) -> dict[Key, tuple[float, float]]:
     """
     found: dict[Key, tuple[float, float]] = {}
     for component in _components(list(sums)):
-        if len(component) == 1:
+        if len(component) == 1 and component[0].total is None:
             (only,) = component
             if only.value < -_ROUNDING:
                 raise ValueError("a total is smaller than its cells")
@@ -72,11 +82,11 @@ def _components(sums: Sequence[HiddenSum[Key]]) -> list[list[HiddenSum[Key]]]:
 
     first: dict[Key, int] = {}
     for index, item in enumerate(sums):
-        for cell in item.cells:
+        for cell in item.unknown:
             parent[root(index)] = root(first.setdefault(cell, index))
     together: dict[int, list[HiddenSum[Key]]] = {}
     for index, item in enumerate(sums):
-        if item.cells:
+        if item.unknown:
             together.setdefault(root(index), []).append(item)
     return list(together.values())
 
@@ -85,12 +95,14 @@ def _solve(component: Sequence[HiddenSum[Key]]) -> dict[Key, tuple[float, float]
     import numpy as np
     from scipy.optimize import linprog
 
-    cells = list(dict.fromkeys(cell for item in component for cell in item.cells))
+    cells = list(dict.fromkeys(cell for item in component for cell in item.unknown))
     place = {cell: index for index, cell in enumerate(cells)}
     matrix = np.zeros((len(component), len(cells)))
     for row, item in enumerate(component):
         for cell in item.cells:
             matrix[row, place[cell]] = 1
+        if item.total is not None:
+            matrix[row, place[item.total]] = -1
     totals = [item.value for item in component]
     found = {}
     for cell, index in place.items():

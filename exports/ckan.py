@@ -71,7 +71,12 @@ _CHUNK = 1 << 20
 FINGERPRINT = "huella_publicacion"
 _OURS = "version_archivo"
 _DATASET = "conjunto"
+# Of a table that was changed into another: the identity of what it holds now, or nothing while it
+# is being changed. A table without it holds what its id was made from.
+_CONTENT = "contenido"
 WITHDRAWN = "retirado"
+# Extra with what the page says today above the dataset's own text.
+NOTICE = "aviso"
 # Ids of CKAN's default licence list.
 _LICENCES = {"CC-BY-4.0": "cc-by", "CC0-1.0": "cc-zero"}
 _FIELD_WORDS = {
@@ -192,9 +197,11 @@ class CkanPublisher:
         """What publishing this version would change at the portal; nothing is changed."""
         self._check_contact(version.package)
         name = version.dataset
-        wanted = self._wanted(version)
         with self._explained(name):
+            archived = self._retried(self._archived)
+            wanted = self._wanted(version, self._table_ids(version, archived))
             current = self._retried(partial(self._find, "package_show", name))
+            current = current and _without_notice(current)
             base = _published(live)
             if current is None or current.get("state") != "active":
                 return Compared(
@@ -206,7 +213,6 @@ class CkanPublisher:
             self._check_ours(name, current, base)
             have = {item["id"]: item for item in current["resources"]}
             merged = self._merged(current, wanted, base)
-            archived = self._retried(self._archived) or set()
             files, tables = [], []
             for item in wanted["resources"]:
                 there = have.get(item["id"], {})
@@ -227,11 +233,20 @@ class CkanPublisher:
                 foreign=tuple(_file_name(have[id_]) for id_ in have if id_ in kept - ids),
             )
 
-    def upload(self, version: Version, live: Version | None, folder: Path, rows: Path) -> Uploaded:
+    def upload(
+        self,
+        version: Version,
+        live: Version | None,
+        folder: Path,
+        rows: Path,
+        spare: Mapping[str, str] | None = None,
+    ) -> Uploaded:
         """Send what the portal does not hold yet, beside what readers see.
 
         `folder` holds the files of the package, `rows` those of its tables. Going on after a cut:
-        files and rows that have arrived are not sent again.
+        files and rows that have arrived are not sent again. `spare` are tables of a version that
+        nobody goes back to any more, by file: one that differs little from what is wanted is
+        changed into it, which sends the difference only.
         """
         name = version.dataset
         with self._explained(name):
@@ -241,8 +256,8 @@ class CkanPublisher:
                 for theme in version.package["superTheme"]:
                     self._retried(partial(self._ensure_group, theme))
             files = self._file_ids(version)
-            tables = self._table_ids(version)
             stored = self._retried(self._ensure_archive)
+            tables = self._table_ids(version, stored)
             missing = [file for file, id_ in files.items() if id_ not in stored]
             if missing:
                 if version.origin != "exportacion":
@@ -255,20 +270,54 @@ class CkanPublisher:
                     sent.append(str(resource["path"]))
             port = _DataStorePort(self)
             for table in _tables(version):
-                id_ = tables[table.file]
-                if port.count(id_) == table.rows:
+                if port.count(tables[table.file]) == table.rows:
                     continue
                 if version.origin != "exportacion":
                     raise self._gone(name, [table.file])
-                self._retried(partial(self._ensure_table_resource, version, table, id_))
+                begun = self._begun(name, table, stored) or (spare or {}).get(table.file)
                 with self._mismatch(name, table):
-                    if self._direct:
-                        port.create(id_, table)
-                        self._direct.copy(id_, table, rows / table.rows_file)
+                    if begun in stored and self._turn_into(port, begun, table, rows):
+                        tables[table.file] = begun
                     else:
-                        datastore.load(port, id_, table, rows / table.rows_file)
+                        self._fill(port, version, table, tables[table.file], rows)
                 sent.append(_table_name(table))
         return Uploaded(files=files, tables=tables, sent=tuple(sent))
+
+    def _fill(
+        self, port: _DataStorePort, version: Version, table: Table, id_: str, rows: Path
+    ) -> None:
+        """A whole table, all of its rows sent."""
+        self._retried(partial(self._ensure_table_resource, version, table, id_))
+        if self._direct:
+            port.create(id_, table)
+            self._direct.copy(id_, table, rows / table.rows_file)
+        else:
+            datastore.load(port, id_, table, rows / table.rows_file)
+
+    def _turn_into(
+        self, port: _DataStorePort, id_: str, table: Table, rows: Path
+    ) -> datastore.LoadReport | None:
+        """Change an old table into this one; None when filling another is better.
+
+        The archive says all the time what is in it: of a table that is being changed, nothing.
+        """
+        if self._direct:
+            return None
+        self._retried(partial(self._hold, id_, {_CONTENT: ""}))
+        report = datastore.turn_into(port, id_, table, rows / table.rows_file)
+        if report:
+            self._retried(partial(self._hold, id_, {_CONTENT: table.identity}))
+        return report
+
+    def _begun(self, name: str, table: Table, stored: Mapping[str, Metadata]) -> str | None:
+        """A table for this file that an earlier process was changing when it was cut."""
+        return _holding(stored, name, table, "")
+
+    def _hold(self, id_: str, facts: Mapping[str, str]) -> None:
+        """Note facts of a resource of the archive."""
+        archive = self._call("package_show", {"id": ARCHIVE})
+        changes = [dict(facts) if item["id"] == id_ else {} for item in archive["resources"]]
+        self._revise(archive, {"update": {"resources": changes}})
 
     def read_back(self, version: Version, live: Version | None) -> ReadBack:
         """Read everything that the version in force does not already vouch for, and compare.
@@ -303,12 +352,13 @@ class CkanPublisher:
     def switch(self, version: Version, live: Version | None) -> Switched:
         """Point readers to this version: files and texts in one call, then the tables' names."""
         name = version.dataset
-        wanted = self._wanted(version)
+        tables = version.known(Uploaded).tables
+        wanted = self._wanted(version, tables)
         base = _published(live)
         with self._explained(name):
             port = _DataStorePort(self)
             for table in _tables(version):
-                port.create(version.known(Uploaded).tables[table.file], table)  # its dictionary
+                port.create(tables[table.file], table)  # its dictionary
             self._retried(partial(self._point, name, wanted, base))
             for item in wanted["resources"]:
                 if "tabla_version" in item:
@@ -382,6 +432,39 @@ class CkanPublisher:
             ),
         )
 
+    def announce(self, dataset: str, notice: str | None) -> bool:
+        """Show a notice above the text of one of our datasets, or take it away; False: as it was.
+
+        Only texts change. Nothing happens when the dataset is not there, not ours, or withdrawn.
+        """
+        with self._explained(dataset):
+            return self._retried(partial(self._announce, dataset, notice))
+
+    def _announce(self, dataset: str, notice: str | None) -> bool:
+        current = self._find("package_show", dataset)
+        if current is None or current.get("state") != "active":
+            return False
+        extras = {item["key"]: item["value"] for item in current.get("extras", ())}
+        text = _without_notice(current)["notes"]
+        wanted = f"{_notice(notice)}{text}" if notice else text
+        as_it_was = (extras.get(NOTICE), current.get("notes")) == (notice, wanted)
+        if FINGERPRINT not in extras or WITHDRAWN in extras or as_it_was:
+            return False
+        extras.pop(NOTICE, None)
+        if notice:
+            extras[NOTICE] = notice
+        self._revise(
+            current,
+            {
+                "filter": ["-extras__*"],
+                "update": {
+                    "notes": wanted,
+                    "extras": [{"key": key, "value": value} for key, value in extras.items()],
+                },
+            },
+        )
+        return True
+
     def count_rows(self, dataset: str, file: str, filters: Mapping[str, Any]) -> int | None:
         """Rows of a published table for which the filters hold, as anybody gets them.
 
@@ -416,8 +499,11 @@ class CkanPublisher:
 
     # What a version says, in CKAN's words.
 
-    def _wanted(self, version: Version) -> Metadata:
-        """The dataset as it should be (mapping of the national tools), with its fingerprint."""
+    def _wanted(self, version: Version, tables: Mapping[str, str]) -> Metadata:
+        """The dataset as it should be (mapping of the national tools), with its fingerprint.
+
+        `tables` are the ids of its DataStore tables, by file.
+        """
         package, name = version.package, version.dataset
         publisher, author, maintainer = package["contributors"]
         extras = {
@@ -437,7 +523,7 @@ class CkanPublisher:
                 WITHDRAWN: package["withdrawn"],
                 "motivo_retiro": package["withdrawalReason"],
             }
-        files, tables = self._file_ids(version), self._table_ids(version)
+        files = self._file_ids(version)
         by_file = {table.file: table for table in _tables(version)}
         resources = []
         for item in package["resources"]:
@@ -500,11 +586,20 @@ class CkanPublisher:
             for item in version.package["resources"]
         }
 
-    def _table_ids(self, version: Version) -> dict[str, str]:
+    def _table_ids(self, version: Version, stored: Mapping[str, Metadata]) -> dict[str, str]:
+        """By file, the table that holds these rows, or that will: one whose id says so."""
         return {
-            table.file: self._derived(version.dataset, table.file, "tabla", table.identity)
-            for table in _tables(version)
+            table.file: self._table_id(version.dataset, table, stored) for table in _tables(version)
         }
+
+    def _table_id(self, name: str, table: Table, stored: Mapping[str, Metadata]) -> str:
+        if changed := _holding(stored, name, table, table.identity):
+            return changed
+        parts = [name, table.file, "tabla", table.identity]
+        # The table whose id these rows would have may hold others by now.
+        while _CONTENT in stored.get(id_ := self._derived(*parts), {}):
+            parts.append("otra")
+        return id_
 
     def _derived(self, *parts: str) -> str:
         return str(uuid.uuid5(_NAMESPACE, "/".join((self._facts.organizacion, *parts))))
@@ -554,10 +649,10 @@ class CkanPublisher:
                 lambda: self._find("group_show", name) is not None,
             )  # fmt: skip
 
-    def _archived(self) -> set[str] | None:
-        """Ids of what the archive of versions holds; None while there is no archive."""
+    def _archived(self) -> dict[str, Metadata]:
+        """What the archive of versions holds, by id; nothing while there is no archive."""
         found = self._find("package_show", ARCHIVE)
-        return None if found is None else {item["id"] for item in found["resources"]}
+        return {item["id"]: item for item in (found or {}).get("resources", ())}
 
     def _table_moved(self, there: Metadata, item: Metadata) -> bool:
         """Whether the resource's table is another one, or its id does not name it."""
@@ -566,8 +661,8 @@ class CkanPublisher:
             return True
         return target is not None and self._table_behind(item["id"]) != target
 
-    def _ensure_archive(self) -> set[str]:
-        """The dataset that holds all versions, made if need be; ids of what it holds."""
+    def _ensure_archive(self) -> dict[str, Metadata]:
+        """The dataset that holds all versions, made if need be; what it holds, by id."""
         found = self._find("package_show", ARCHIVE)
         if found is None:
             described = {
@@ -586,7 +681,7 @@ class CkanPublisher:
             found = self._call("package_show", {"id": ARCHIVE})
         elif found["state"] != "active":
             found = self._call("package_patch", {"id": found["id"], "state": "active"})
-        return {item["id"] for item in found["resources"]}
+        return {item["id"]: item for item in found["resources"]}
 
     def _send_file(self, version: Version, folder: Path, resource: Mapping[str, Any]) -> None:
         file = str(resource["path"])
@@ -661,6 +756,7 @@ class CkanPublisher:
                 lambda: self._find("package_show", name) is not None,
             )  # fmt: skip
             return
+        current = _without_notice(current)
         merged = self._merged(current, wanted, base)
         if current.get("state") == "active" and not list(_differences(current, merged)):
             return
@@ -1040,10 +1136,16 @@ class _DataStorePort:
             self._portal._timeout,
         )
 
-    def page(self, table_id: str, table: Table, after: int, rows: int) -> str:
+    def remove(self, table_id: str, numbers: Sequence[int]) -> None:
+        data = {"resource_id": table_id, "filters": {"_id": list(numbers)}, "force": True}
+        self.retried(partial(self._portal._call, "datastore_delete", data))
+
+    def page(
+        self, table_id: str, table: Table, after: int, rows: int, *, numbered: bool = False
+    ) -> str:
         data = {
             "resource_id": table_id,
-            "fields": [column.id for column in table.columns],
+            "fields": [*(["_id"] if numbered else []), *(column.id for column in table.columns)],
             "records_format": "csv",
             "include_total": False,
             "sort": "_id",
@@ -1134,7 +1236,7 @@ _REPEATED = (
 # Extras that only this program writes, wherever they come from.
 _EXTRAS = (
     "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
-    "license", "temporal", FINGERPRINT, WITHDRAWN, "motivo_retiro",
+    "license", "temporal", FINGERPRINT, WITHDRAWN, "motivo_retiro", NOTICE,
 )  # fmt: skip
 # Keys of a resource that this program writes.
 _RESOURCE_KEYS = (
@@ -1152,6 +1254,15 @@ def _table_name(table: Table) -> str:
     return f"{table.file} (tabla)"
 
 
+def _holding(stored: Mapping[str, Metadata], name: str, table: Table, content: str) -> str | None:
+    """The changed table of this file of which the archive says that it holds `content`."""
+    for id_, item in stored.items():
+        of_file = item.get(_DATASET) == name and item["name"] == f"{name}: {_table_name(table)}"
+        if of_file and item.get(_CONTENT) == content:
+            return id_
+    return None
+
+
 def _published(live: Version | None) -> Metadata | None:
     """What the last finished version put at the portal."""
     return dict(live.known(Switched).metadata) if live and live.reached(Switched) else None
@@ -1163,6 +1274,22 @@ def _in_ckan(metadata: Metadata) -> Metadata:
         "tags": [{"name": name} for name in metadata["tags"]],
         "groups": [{"name": name} for name in metadata["groups"]],
         "extras": [{"key": key, "value": value} for key, value in metadata["extras"].items()],
+    }
+
+
+def _notice(words: str) -> str:
+    """As CKAN's pages show it: a quote, bold, before everything else."""
+    return f"> **Aviso:** {words}\n\n"
+
+
+def _without_notice(current: Mapping[str, Any]) -> Metadata:
+    """The dataset as it is apart from today's notice, which is no part of any version."""
+    extras = current.get("extras", ())
+    words = next((item["value"] for item in extras if item["key"] == NOTICE), "")
+    return {
+        **current,
+        "notes": (current.get("notes") or "").removeprefix(_notice(words)),
+        "extras": [item for item in extras if item["key"] != NOTICE],
     }
 
 

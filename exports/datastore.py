@@ -19,6 +19,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ import psycopg
 from psycopg import sql
 
 from exports.definition import Resource
+from exports.differences import Differences, RowSum, differences, records
 from exports.files import TIMEZONE, Connection, _select, sync
 from exports.manifest import Kind, Manifest, MartColumn
 from exports.versions import Table, TableColumn
@@ -75,8 +77,17 @@ class TablePort(Protocol):
         """Add rows in one transaction of the portal."""
         ...
 
-    def page(self, table_id: str, table: Table, after: int, rows: int) -> str:
-        """Up to `rows` rows as COPY's CSV, in the order loaded, after the first `after`."""
+    def page(
+        self, table_id: str, table: Table, after: int, rows: int, *, numbered: bool = False
+    ) -> str:
+        """Up to `rows` rows as COPY's CSV, in the order loaded, after the first `after`.
+
+        `numbered`: with the portal's own number of the row (`_id`) before its columns.
+        """
+        ...
+
+    def remove(self, table_id: str, numbers: Sequence[int]) -> None:
+        """Remove the rows with these numbers; those that are not there do no harm."""
         ...
 
     def fields(self, table_id: str) -> list[tuple[str, str]]:
@@ -107,13 +118,17 @@ class LoadReport:
 
 @dataclass(frozen=True, slots=True)
 class WrittenRows:
-    """A rows file. `sha256` is of its bytes, `shown_sha256` of what a portal shows of them."""
+    """A rows file. `sha256` is of its bytes, `shown_sha256` of what a portal shows of them.
+
+    `shown_sum` is the same whatever the order of the rows.
+    """
 
     name: str
     rows: int
     bytes: int
     sha256: str
     shown_sha256: str
+    shown_sum: str
 
 
 def write_rows(
@@ -127,7 +142,7 @@ def write_rows(
     query = _select(resource, mart, columns, [_value(column) for column in columns])
     statement = sql.SQL("copy ({}) to stdout (format csv)").format(query)
     timed = any(_TYPES[column.kind] == "timestamp" for column in columns)
-    digest, shown, size, rows = hashlib.sha256(), hashlib.sha256(), 0, 0
+    digest, shown, total, size, rows = hashlib.sha256(), hashlib.sha256(), RowSum(), 0, 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with (
         path.open("wb", buffering=_WRITE_BYTES) as stream,
@@ -137,13 +152,16 @@ def write_rows(
         for record in copy:
             stream.write(record)
             digest.update(record)
+            as_shown = _shown(bytes(record)) if timed else bytes(record)
             if timed:
-                shown.update(_shown(bytes(record)))
+                shown.update(as_shown)
+            total.add(as_shown)
             size += len(record)
             rows += 1
         sync(stream)
     found = digest.hexdigest()
-    return WrittenRows(path.name, rows, size, found, shown.hexdigest() if timed else found)
+    as_shown_hash = shown.hexdigest() if timed else found
+    return WrittenRows(path.name, rows, size, found, as_shown_hash, total.hexdigest())
 
 
 def describe_table(
@@ -160,6 +178,7 @@ def describe_table(
         bytes=written.bytes,
         sha256=written.sha256,
         shown_sha256=written.shown_sha256,
+        shown_sum=written.shown_sum,
         # Rows are told apart by the key only where all of it is published.
         key=key if set(key) <= set(resource.columnas) else (),
         columns=tuple(_column(column) for column in manifest.columns(resource)),
@@ -180,11 +199,83 @@ def load(port: TablePort, table_id: str, table: Table, path: Path) -> LoadReport
     port.create(table_id, table)
     start = present or 0
     sent = chunks = 0
-    for records in _chunks(path, table, skip=start):
-        _insert(port, table_id, records, expected=start + sent)
-        sent += len(records)
+    for chunk in _chunks(path, table, skip=start):
+        _insert(port, table_id, chunk, expected=start + sent)
+        sent += len(chunk)
         chunks += 1
     return LoadReport(sent, chunks, start)
+
+
+# Above this share of its rows, another table is filled sooner than one is changed into it.
+_CHANGED_SHARE = 0.5
+_REMOVED_AT_ONCE = 1_000
+
+
+def turn_into(port: TablePort, table_id: str, table: Table, path: Path) -> LoadReport | None:
+    """Make a table that holds other rows hold those of `path`, by sending the difference.
+
+    For a table nobody is pointed to: what is not wanted goes first, then comes what is missing, at
+    the end. A changed row goes and comes: CKAN's own upsert leaves what a search finds of a row as
+    it was. Begun again after a cut it goes on from wherever that left the table, whatever it holds.
+    None, with the table as it was, when its columns are others or too much of it would change.
+    Raises what the port raises.
+    """
+    if port.fields(table_id) != [(column.id, column.type) for column in table.columns]:
+        return None
+    timed = _is_timed(table)
+    present = port.count(table_id) or 0
+    with path.open("rb") as stream:
+        wanted = (_shown(record) if timed else record for record in records(stream))
+        with differences(_present(port, table_id, table, present), wanted, path.parent) as found:
+            if found.gone_rows + found.missing_rows > _CHANGED_SHARE * table.rows:
+                return None
+            return _send_difference(port, table_id, table, path, found, present)
+
+
+def _send_difference(
+    port: TablePort, table_id: str, table: Table, path: Path, found: Differences, present: int
+) -> LoadReport:
+    gone = found.gone()
+    while numbers := list(islice(gone, _REMOVED_AT_ONCE)):
+        port.remove(table_id, numbers)
+    kept, sent, chunks = present - found.gone_rows, 0, 0
+    for chosen in _chosen(path, table, found.missing()):
+        _insert(port, table_id, chosen, expected=kept + sent)
+        sent += len(chosen)
+        chunks += 1
+    return LoadReport(sent, chunks, kept)
+
+
+def _present(
+    port: TablePort, table_id: str, table: Table, rows: int
+) -> Iterator[tuple[int, bytes]]:
+    """Rows a table has, each with its number."""
+    timed = _is_timed(table)
+    for start in range(0, rows, PAGE_ROWS):
+        page = port.page(table_id, table, start, PAGE_ROWS, numbered=True)
+        for record in records(page.encode().splitlines(keepends=True)):
+            number, _, row = record.partition(b",")
+            yield int(number), _shown(row) if timed else row
+
+
+def _chosen(path: Path, table: Table, numbers: Iterator[int]) -> Iterator[list[dict[str, Any]]]:
+    """The rows with these numbers (ascending, from 0), in chunks as large as any."""
+    wanted, start = next(numbers, None), 0
+    chosen: list[dict[str, Any]] = []
+    most = 1
+    for chunk in _chunks(path, table, skip=0):
+        most = max(most, len(chunk))
+        while wanted is not None and wanted < start + len(chunk):
+            chosen.append(chunk[wanted - start])
+            wanted = next(numbers, None)
+            if len(chosen) == most:
+                yield chosen
+                chosen = []
+        if wanted is None:
+            break
+        start += len(chunk)
+    if chosen:
+        yield chosen
 
 
 class DirectDataStore:
@@ -222,7 +313,7 @@ class DirectDataStore:
 
 
 def check(port: TablePort, table_id: str, table: Table) -> int:
-    """Read the table back and compare columns, types, number of rows and every byte; its rows.
+    """Read the table back and compare columns, types, number of rows and every row; its rows.
 
     Raises TableMismatchError.
     """
@@ -233,16 +324,19 @@ def check(port: TablePort, table_id: str, table: Table) -> int:
     rows = port.count(table_id)
     if rows != table.rows:
         raise TableMismatchError(f"tiene {rows} filas y no {table.rows}")
-    timed = any(column.type == "timestamp" for column in table.columns)
-    digest, read = hashlib.sha256(), 0
+    timed = _is_timed(table)
+    digest, total, read = hashlib.sha256(), RowSum(), 0
     while read < table.rows:
         page = port.page(table_id, table, read, PAGE_ROWS)
         if not page:
             raise TableMismatchError(f"deja de dar filas después de la {read}")
-        text = page.encode()
-        digest.update(_shown(text) if timed else text)
+        text = _shown(page.encode()) if timed else page.encode()
+        digest.update(text)
+        for record in records(text.splitlines(keepends=True)):
+            total.add(record)
         read += min(PAGE_ROWS, table.rows - read)
-    if digest.hexdigest() != table.shown_sha256:
+    # A table that was changed into this one has the same rows in another order.
+    if digest.hexdigest() != table.shown_sha256 and total.hexdigest() != table.shown_sum:
         raise TableMismatchError("tiene otros valores que los enviados")
     return read
 
@@ -305,6 +399,10 @@ def _chunks(path: Path, table: Table, skip: int) -> Iterator[list[dict[str, Any]
             skip -= min(skip, batch.num_rows)
         if rows.num_rows:
             yield rows.to_pylist()
+
+
+def _is_timed(table: Table) -> bool:
+    return any(column.type == "timestamp" for column in table.columns)
 
 
 def _shown(rows: bytes) -> bytes:

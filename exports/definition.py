@@ -217,15 +217,17 @@ class Disclosure(_Document):
     `medidas` are the columns that say something about the counted group and must be empty where
     the count is. `margenes` lists groups of columns whose total is published: none of them may
     have exactly one suppressed row, because the total would give it back; `fila_total` says which
-    rows are those totals. `celdas_inseguras: omitir` leaves unsafe rows out of the files, and says
-    how many, instead of refusing the dataset: only for tables without totals.
+    rows are those totals. A table crossed by two or more columns names one for each of them; a
+    margin is then the total over the one column it leaves out. `celdas_inseguras: omitir` leaves
+    unsafe rows out of the files, and says how many, instead of refusing the dataset: only for
+    tables without totals.
     """
 
     umbral_minimo: Annotated[int, Field(ge=THRESHOLD_FLOOR)] = THRESHOLD_USUAL
     columna_conteo: ColumnName
     medidas: tuple[ColumnName, ...] = ()
     margenes: tuple[tuple[ColumnName, ...], ...] = ()
-    fila_total: TotalRow | None = None
+    fila_total: TotalRow | tuple[TotalRow, ...] | None = None
     dominancia: Dominance | None = None
     celdas_inseguras: Literal["rechazar", "omitir"] = "rechazar"
     justificacion: Text | None = None
@@ -241,7 +243,32 @@ class Disclosure(_Document):
                 "con `margenes` no se puede omitir: el total devolvería lo omitido; la supresión "
                 "se hace en el mart"
             )
+        names = [total.columna for total in self.totals]
+        if len(names) > 1:
+            if len(set(names)) < len(names):
+                raise ValueError("`fila_total` repite una columna")
+            for margin in self.margenes:
+                if len(set(names) - set(margin)) != 1:
+                    raise ValueError(
+                        "con varias `fila_total`, cada margen deja afuera exactamente una de sus "
+                        f"columnas ({', '.join(names)}): la que se suma"
+                    )
         return self
+
+    @property
+    def totals(self) -> tuple[TotalRow, ...]:
+        """How total rows are marked: by one column, or by each of those that cross."""
+        if self.fila_total is None:
+            return ()
+        return (self.fila_total,) if isinstance(self.fila_total, TotalRow) else self.fila_total
+
+    def total_of(self, margin: Iterable[str]) -> TotalRow | None:
+        """Which rows are the totals of a margin; None where the mart has none."""
+        totals = self.totals
+        if len(totals) > 1:
+            named = set(margin)
+            totals = tuple(total for total in totals if total.columna not in named)
+        return totals[0] if totals else None
 
 
 class Coordinates(_Document):
@@ -303,8 +330,17 @@ class Resource(_Document):
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """Names of the files of this resource, in the order of `formatos`."""
+        """Names of the files of this resource, in the order of `formatos`, while it is not large.
+
+        A large one becomes parts or compressed files: `owns` knows all of their names.
+        """
         return tuple(f"{self.nombre}.{extension}" for extension in self.formatos)
+
+    def owns(self, file: str) -> bool:
+        """Whether a file is of this resource: whole, a part of it, compressed or not."""
+        formats = "|".join(self.formatos)
+        pattern = rf"{re.escape(self.nombre)}(-parte-\d+)?\.({formats})(\.gz)?"
+        return re.fullmatch(pattern, file) is not None
 
 
 class DatasetDefinition(_Document):
@@ -507,7 +543,7 @@ _HELP: Mapping[str, str] = {
     "columna_conteo": "Columna que cuenta personas, cuentas o casos.",
     "medidas": "Columnas que dicen algo del grupo contado y se vacían con él.",
     "margenes": "Grupos de columnas de los que se publica el total.",
-    "fila_total": "Qué filas son el total de su grupo.",
+    "fila_total": "Qué filas son el total de su grupo; en una tabla cruzada, una por columna.",
     "dominancia": "Cuánto puede pesar, como mucho, un solo caso en una celda.",
     "celdas_inseguras": "Qué hacer con una celda insegura: rechazar el conjunto u omitir la fila.",
     "justificacion": "Por qué se baja un umbral; la aprobación lo cubre.",

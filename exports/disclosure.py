@@ -129,7 +129,7 @@ def _audit(connection: Connection, definition: DatasetDefinition, manifest: Mani
     """Refuse when published totals, of all resources of a mart together, give hidden cells back."""
     by_mart: dict[str, list[Resource]] = {}
     for resource in definition.recursos:
-        if resource.divulgacion and resource.divulgacion.fila_total:
+        if resource.divulgacion and resource.divulgacion.totals:
             by_mart.setdefault(resource.mart, []).append(resource)
     for name, resources in by_mart.items():
         sums: list[HiddenSum[str]] = []
@@ -142,7 +142,7 @@ def _audit(connection: Connection, definition: DatasetDefinition, manifest: Mani
                 found = _hidden_sums(connection, resource, manifest.mart(name), rule, margin)
                 sums += found
                 for item in found:
-                    for cell in item.cells:
+                    for cell in item.unknown:
                         thresholds[cell] = max(thresholds.get(cell, 0), rule.umbral_minimo)
         try:
             told = exposed(sums, thresholds)
@@ -189,7 +189,7 @@ def _guard_columns(
 ) -> list[DisclosureError]:
     """Columns that only the guard reads must exist, or it would guard nothing."""
     rule = resource.divulgacion
-    used = [part.columna for part in (rule.dominancia, rule.fila_total) if part] if rule else []
+    used = [part.columna for part in (rule.dominancia, *rule.totals) if part] if rule else []
     return [
         _refused(
             definition,
@@ -333,7 +333,7 @@ def _lonely_cells(
     rows = sql.SQL("(select * from {}{}) as t").format(source_table(mart), row_condition(resource))
     kept: sql.Composable = sql.SQL("true")
     hidden_total: sql.Composable = sql.SQL("false")
-    if total := rule.fila_total:
+    if total := rule.total_of(margin):
         kept = sql.SQL("{} is distinct from {}").format(
             sql.Identifier("t", total.columna), sql.Literal(total.valor)
         )
@@ -368,8 +368,8 @@ def _hidden_sums(
     rule: Disclosure,
     margin: Sequence[str],
 ) -> list[HiddenSum[str]]:
-    """What every published total leaves for the cells hidden under it; only those are read."""
-    total = rule.fila_total
+    """What every total leaves for the cells hidden under it; only those are read."""
+    total = rule.total_of(margin)
     if total is None:
         return []
     count = sql.Identifier("t", rule.columna_conteo)
@@ -385,12 +385,14 @@ def _hidden_sums(
     groups: list[sql.Composable] = [sql.Identifier("t", name) for name in margin]
     query = sql.SQL(
         "select array_agg(jsonb_build_array({key})::text) filter (where {count} is null), "
-        "(select s.{n} from {mart} as s where s.{column} = {value}{same}) "
-        "- coalesce(sum({count}), 0) "
+        "coalesce(sum({count}), 0), "
+        "(select jsonb_build_array(s.{n}, jsonb_build_array({total_key})::text) from {mart} as s "
+        "where s.{column} = {value}{same}) "
         "from (select * from {source}{where}) as t where {shown} is distinct from {value} "
         "group by {groups} having bool_or({count} is null)"
     ).format(
         key=sql.SQL(", ").join(sql.Identifier("t", name) for name in key),
+        total_key=sql.SQL(", ").join(sql.Identifier("s", name) for name in key),
         count=count,
         n=sql.Identifier(rule.columna_conteo),
         mart=sql.Identifier(mart.schema, mart.table),
@@ -402,12 +404,15 @@ def _hidden_sums(
         where=row_condition(resource),
         groups=sql.SQL(", ").join(groups or [sql.SQL("()")]),
     )
+    sums = []
     with connection.cursor(row_factory=tuple_row) as cursor:
-        return [
-            HiddenSum(tuple(cells), float(left))
-            for cells, left in cursor.execute(query)
-            if left is not None
-        ]
+        for cells, seen, row in cursor.execute(query):
+            if row is None:
+                continue  # no total is published for this group
+            published, name = row
+            hidden = name if published is None else None
+            sums.append(HiddenSum(tuple(cells), float(published or 0) - float(seen), hidden))
+    return sums
 
 
 def _single(connection: Connection, query: sql.Composed) -> int:

@@ -59,7 +59,12 @@ class VersionedPortal(Publisher, Protocol):
     def compare(self, version: Version, live: Version | None) -> Compared: ...
 
     def upload(
-        self, version: Version, live: Version | None, folder: Path, rows: Path
+        self,
+        version: Version,
+        live: Version | None,
+        folder: Path,
+        rows: Path,
+        spare: Mapping[str, str] | None = None,
     ) -> Uploaded: ...
 
     def read_back(self, version: Version, live: Version | None) -> ReadBack: ...
@@ -233,7 +238,7 @@ def _step(
 ) -> Facts:
     match version.state:
         case "aprobada":
-            return portal.upload(version, live, folder, rows)
+            return portal.upload(version, live, folder, rows, _spare(journal, version))
         case "subida":
             return portal.read_back(version, live)
         case "releida":
@@ -254,6 +259,29 @@ def _pruned(portal: VersionedPortal, journal: Journal, version: Version) -> Reco
         if version.origin == "retiro":
             raise
         return Recorded(left=str(error))
+
+
+def _spare(journal: Journal, version: Version) -> dict[str, str]:
+    """Tables of the version that this one will push out, which no other needs, by file.
+
+    Only of equal columns and key, so that they can be changed into those of this version.
+    """
+    newest = journal.recorded(KEPT_VERSIONS)
+    if version.origin != "exportacion" or len(newest) < KEPT_VERSIONS:
+        return {}
+    *kept, oldest = newest
+    needed = {id_ for item in kept for id_ in item.known(Uploaded).tables.values()}
+    shapes = {table.file: _shape(table) for table in version.known(Prepared).tables}
+    held = oldest.known(Uploaded).tables
+    return {
+        table.file: held[table.file]
+        for table in oldest.known(Prepared).tables
+        if shapes.get(table.file) == _shape(table) and held[table.file] not in needed
+    }
+
+
+def _shape(table: Table) -> tuple[object, ...]:
+    return (table.key, [(column.id, column.type) for column in table.columns])
 
 
 def _kept(journal: Journal, version: Version) -> list[Version]:

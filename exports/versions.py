@@ -55,7 +55,7 @@ class Table(BaseModel):
 
     `file` is the resource's file on the portal that carries the table; `rows_file` holds the rows
     in COPY's CSV, untouched, in the folder of rows; `sha256` is of its bytes, `shown_sha256` of
-    what a portal shows of them.
+    what a portal shows of them, `shown_sum` of the same whatever the order of the rows.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -67,6 +67,7 @@ class Table(BaseModel):
     bytes: int
     sha256: str
     shown_sha256: str
+    shown_sum: str = ""  # not known of versions recorded before it was
     key: tuple[str, ...] = ()
     columns: tuple[TableColumn, ...]
 
@@ -189,6 +190,11 @@ class Version:
     rejection: str | None
     started: dt.datetime
     changed: dt.datetime
+
+    @property
+    def rows(self) -> int:
+        """Rows of its tables: each resource once, whatever its formats."""
+        return sum(table.rows for table in self.known(Prepared).tables)
 
     def known(self, kind: type[F]) -> F:
         """Facts of a state that was reached; KeyError when it was not."""

@@ -102,11 +102,12 @@ _CRON: Mapping[str, str] = {
 
 @op(name="mirar_el_portal")
 def _look_at_portal() -> None:
-    from orchestration.publishing import catalog_facts, ckan, look
+    from orchestration.publishing import catalog_facts, ckan, look, show_notices
     from orchestration.warehouse.connection import locate
 
     with locate().connect(autocommit=True) as connection:
         look(connection, ckan(catalog_facts()))
+        show_notices(connection)  # what became overdue since yesterday
 
 
 @job(name="mirar_el_portal", description="Anota qué muestra el portal a cualquiera.")

@@ -92,7 +92,7 @@ def ckan_portal(
         config = folder / "ckan.ini"
         fresh = not config.is_file()
         if fresh:
-            _run(programs, folder, "generate", "config", str(config))
+            _run(programs, folder, None, ("generate", "config", str(config)))
         _configure(
             config,
             {
@@ -112,19 +112,20 @@ def ckan_portal(
         )
         (folder / "storage").mkdir(exist_ok=True)
         ckan = [str(programs / "ckan"), "-c", str(config)]
+        token_command = ("user", "token", "add", _USER, "pruebas")
         if fresh:
-            _run(programs, folder, "-c", str(config), "db", "init")
-            grants = _run(programs, folder, "-c", str(config), "datastore", "set-permissions")
-            _apply_permissions(write_url, grants)
-            _run(
-                programs, folder, "-c", str(config), "user", "add", _USER,
-                "email=publicador@example.org", "password=clave-de-prueba",
+            answers = _run(
+                programs, folder, config,
+                ("db", "init"),
+                ("datastore", "set-permissions"),
+                ("user", "add", _USER, "email=publicador@example.org", "password=clave-de-prueba"),
+                ("sysadmin", "add", _USER),
+                token_command,
             )  # fmt: skip
-            _run(programs, folder, "-c", str(config), "sysadmin", "add", _USER)
+            _apply_permissions(write_url, answers[1])
         else:
-            _run(programs, folder, "-c", str(config), "search-index", "rebuild")
-        answer = _run(programs, folder, "-c", str(config), "user", "token", "add", _USER, "pruebas")
-        token = answer.split()[-1]
+            answers = _run(programs, folder, config, ("search-index", "rebuild"), token_command)
+        token = answers[-1].split()[-1]
         log = folder / "ckan.log"
         process_id = stack.enter_context(
             _process(
@@ -172,9 +173,29 @@ def _configure(config: Path, options: Mapping[str, str]) -> None:
     config.write_text(text, encoding="utf-8")
 
 
-def _run(programs: Path, folder: Path, *arguments: str) -> str:
+# CKAN takes some three seconds to load for every command: all of them in one process.
+_COMMANDS = """
+import contextlib, io, json, sys
+from ckan.cli.cli import ckan
+answers = []
+for arguments in json.load(sys.stdin):
+    sys.argv = ["ckan", *arguments]  # it looks there whether a configuration is needed
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())) as said:
+        ckan.main(arguments, prog_name="ckan", standalone_mode=False)
+        said.flush()
+    answers.append(said.buffer.getvalue().decode())
+print(json.dumps(answers))
+"""
+
+
+def _run(
+    programs: Path, folder: Path, config: Path | None, *commands: tuple[str, ...]
+) -> list[str]:
+    """What each of CKAN's own commands says, one after the other. PipelineError when one fails."""
+    options = ["-c", str(config)] if config else []
     done = subprocess.run(
-        [str(programs / "ckan"), *arguments],
+        [str(programs / "python"), "-c", _COMMANDS],
+        input=json.dumps([[*options, *command] for command in commands]),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -182,8 +203,12 @@ def _run(programs: Path, folder: Path, *arguments: str) -> str:
         timeout=_START_SECONDS,
     )
     if done.returncode != 0:
-        raise PipelineError(f"ckan {arguments[2:4]}: {(done.stdout + done.stderr)[-3000:]}")
-    return done.stdout
+        raise PipelineError(
+            f"ckan no pudo {', '.join(' '.join(command[:2]) for command in commands)}: "
+            f"{(done.stdout + done.stderr)[-3000:]}"
+        )
+    answers: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return answers
 
 
 class _Solr(BaseHTTPRequestHandler):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+import logging
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from exports.definition import DatasetDefinition, columns_fingerprint, load_definitions
+from exports.definition import (
+    FREQUENCIES,
+    DatasetDefinition,
+    columns_fingerprint,
+    load_definitions,
+)
 from exports.errors import ExportError, PortalError
 from exports.export import (
     ExportResult,
@@ -39,6 +45,8 @@ from sources.raw_table import Connection
 
 if TYPE_CHECKING:
     from exports.ckan import CkanPublisher
+
+_log = logging.getLogger(__name__)
 
 # National profile: up to date while less than 1.2 periods have passed.
 _SLACK = 1.2
@@ -68,12 +76,16 @@ def publisher(facts: CatalogFacts, notices: Mapping[str, str] | None = None) -> 
     return LocalPublisher(settings().portal_dir, facts.portal, notices)
 
 
-def portal_notices(connection: Connection, *, leaving: str | None = None) -> dict[str, str]:
+def portal_notices(
+    connection: Connection, *, leaving: str | None = None, now: dt.datetime | None = None
+) -> dict[str, str]:
     """What the public page of a dataset must say of it today, by dataset.
 
+    That it is overdue, that it is withheld, or that a person let it leave: the last one that holds.
     `leaving` is about to be published: what was withheld of it no longer is.
     """
-    notices = {
+    overdue = _overdue_notices(connection, now or dt.datetime.now(dt.UTC))
+    withheld = {
         str(name): (
             f"La actualización de este conjunto está retenida desde el {day_of(since)} porque un "
             "control de calidad no pasa. Se muestra la última versión publicada"
@@ -82,7 +94,6 @@ def portal_notices(connection: Connection, *, leaving: str | None = None) -> dic
         for name, since, good in connection.execute(
             "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
         )
-        if name != leaving
     }
     released = {
         str(name): (
@@ -93,17 +104,63 @@ def portal_notices(connection: Connection, *, leaving: str | None = None) -> dic
             "select distinct on (conjunto) conjunto, fin, liberacion_id from meta.publicacion "
             "order by conjunto, publicacion_id desc"
         )
-        if release is not None and name != leaving
+        if release is not None
     }
-    return notices | released
+    notices = overdue | withheld | released
+    return {name: words for name, words in notices.items() if name != leaving}
 
 
-def show_notices(connection: Connection) -> None:
-    """Bring the notices of the local portal's pages up to date; a CKAN portal is left alone."""
+def _overdue_notices(connection: Connection, now: dt.datetime) -> dict[str, str]:
+    """Of datasets that were published and were not brought up to date in their time."""
+    definitions, _ = load_definitions()
+    periods = _periods()
+    found = {}
+    for name, last in _last_settled(connection).items():
+        definition = definitions.get(name)
+        period = periods.get(definition.frecuencia) if definition else None
+        if definition and period and last and now - last > period * _SLACK:
+            found[name] = (
+                f"Este conjunto se actualiza {FREQUENCIES[definition.frecuencia]} y está "
+                f"atrasado: se muestra la última versión, del {day_of(last)}."
+            )
+    return found
+
+
+def show_notices(connection: Connection, dataset: str | None = None) -> list[str]:
+    """Bring the notices on public pages up to date; on CKAN those of `dataset`, or of all of ours.
+
+    Only texts change: no data are sent. A portal that does not answer stops nothing; what it said
+    is given back, and the next look tries again.
+    """
     config = settings()
+    notices = portal_notices(connection)
     if not config.ckan_url:
         address = catalog_facts().portal
-        LocalPublisher(config.portal_dir, address, portal_notices(connection)).refresh_pages()
+        LocalPublisher(config.portal_dir, address, notices).refresh_pages()
+        return []
+    problems = []
+    try:
+        # A courtesy: a run that withholds much does not wait long for a portal that is down.
+        portal = ckan(catalog_facts(), attempts=2)
+        for name in [dataset] if dataset else _ours(connection, portal.portal):
+            portal.announce(name, notices.get(name))
+    except PortalError as error:
+        problems.append(f"No se pudo actualizar el aviso de la página. {error}")
+        _log.warning(problems[-1])
+    return problems
+
+
+def _ours(connection: Connection, portal: str) -> list[str]:
+    """Datasets that we published on this portal and did not withdraw."""
+    return [
+        str(name)
+        for name, origin in connection.execute(
+            "select distinct on (conjunto) conjunto, origen from meta.version_portal "
+            "where portal = %s and estado = 'registrada' order by conjunto, version_id desc",
+            [portal],
+        )
+        if origin != "retiro"
+    ]
 
 
 def day_of(moment: dt.datetime) -> str:
@@ -122,10 +179,10 @@ def record_release(
             [release.id, definition.nombre, run_id],
         )
         connection.commit()
-        show_notices(connection)
+        show_notices(connection, definition.nombre)
 
 
-def ckan(facts: CatalogFacts) -> CkanPublisher:
+def ckan(facts: CatalogFacts, *, attempts: int = 6) -> CkanPublisher:
     """The city's portal. Raises PortalError when none is configured."""
     from exports.ckan import CkanPublisher
     from exports.datastore import DirectDataStore
@@ -140,7 +197,7 @@ def ckan(facts: CatalogFacts) -> CkanPublisher:
     direct = None
     if config.ckan_datastore_url:
         direct = DirectDataStore(config.ckan_datastore_url.get_secret_value())
-    return CkanPublisher(config.ckan_url, token, facts, direct=direct)
+    return CkanPublisher(config.ckan_url, token, facts, direct=direct, attempts=attempts)
 
 
 def find_definition(name: str) -> DatasetDefinition:
@@ -190,7 +247,9 @@ def publish(name: str, *, again: bool = False) -> ExportResult:
         release = covering(connection, name, found) if found else None
         if found and release is None:
             words = "; ".join(str(item) for item in found)
-            return record_withheld(connection, definition, run_id, words)
+            withheld = record_withheld(connection, definition, run_id, words)
+            show_notices(connection, name)
+            return withheld
         portal = publisher(facts, portal_notices(connection, leaving=name))
         result = export_dataset(
             connection, definition, _manifest(), settings().exports_dir, run_id, portal,
@@ -198,6 +257,9 @@ def publish(name: str, *, again: bool = False) -> ExportResult:
         )  # fmt: skip
     if release:
         record_release(locate(), definition, run_id, release)
+    elif settings().ckan_url:
+        with locate().connect(autocommit=True) as connection:
+            show_notices(connection, name)
     return result
 
 
@@ -237,17 +299,19 @@ def look(connection: Connection, portal: CkanPublisher, now: dt.datetime | None 
     seen = [found for name in portal.names() if (found := portal.look(name))]
     rows = []
     for item in seen:
-        definition = definitions.get(item.name)
-        marts = _marts_by_file(definition) if definition else {}
+        marts = {
+            resource.file: _mart_of(definitions.get(item.name), resource.file)
+            for resource in item.resources
+        }
         resources = [
             {
                 "archivo": resource.file,
                 "formato": resource.format,
-                "mart": marts.get(resource.file),
+                "mart": marts[resource.file],
                 "filas": resource.rows,
                 "estrategicos": portal.count_rows(item.name, resource.file,
                                                   {"es_estrategico": True})
-                if marts.get(resource.file) == STRATEGIC_MART and resource.rows is not None
+                if marts[resource.file] == STRATEGIC_MART and resource.rows is not None
                 else None,
             }
             for resource in item.resources
@@ -303,14 +367,14 @@ def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
     """Datasets that are overdue, were withheld, or were approved since their last attempt."""
     definitions, _ = load_definitions()
     periods = _periods()
-    last = {
+    attempts = {
         str(row[0]): row[1:]
         for row in connection.execute(
-            "select distinct on (conjunto) conjunto, estado, coalesce(motivo, ''), max(fin) filter "
-            "(where estado in ('publicada', 'sin_cambios', 'exportada')) over (partition by "
-            "conjunto) from meta.publicacion order by conjunto, publicacion_id desc"
+            "select distinct on (conjunto) conjunto, estado, coalesce(motivo, '') "
+            "from meta.publicacion order by conjunto, publicacion_id desc"
         )
     }
+    last = _last_settled(connection)
     approved = {
         str(row[0]): (set(row[1]), int(row[2]))
         for row in connection.execute(
@@ -320,7 +384,8 @@ def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
     }
     found = []
     for name, definition in definitions.items():
-        state, reason, settled = last.get(name, ("", "", None))
+        state, reason = attempts.get(name, ("", ""))
+        settled = last.get(name)
         period = periods.get(definition.frecuencia)
         overdue = None if period is None else settled is None or now - settled > period * _SLACK
         fingerprints, approval = approved.get(name, (set(), 0))
@@ -339,6 +404,18 @@ def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
         key = f"{name}:{approval}:{_newest_build(connection, definition)}:{day}"
         found.append(Waiting(name, overdue, settled, blocked, key))
     return found
+
+
+def _last_settled(connection: Connection) -> dict[str, dt.datetime | None]:
+    """When each dataset was last published or found unchanged; None when it never was."""
+    return {
+        str(name): when
+        for name, when in connection.execute(
+            "select conjunto, max(fin) filter "
+            "(where estado in ('publicada', 'sin_cambios', 'exportada')) "
+            "from meta.publicacion group by conjunto"
+        )
+    }
 
 
 def _periods() -> dict[str, dt.timedelta]:
@@ -382,8 +459,10 @@ def _rows(package: Mapping[str, Any]) -> dict[str, int | None]:
     return {str(item["path"]): item.get("rowCount") for item in package.get("resources", ())}
 
 
-def _marts_by_file(definition: DatasetDefinition) -> dict[str, str]:
-    return {name: item.mart for item in definition.recursos for name in item.file_names}
+def _mart_of(definition: DatasetDefinition | None, file: str) -> str | None:
+    """The mart a published file is made from; None for dictionaries and what is not ours."""
+    resources = definition.recursos if definition else ()
+    return next((item.mart for item in resources if item.owns(file)), None)
 
 
 def _run_id() -> str:

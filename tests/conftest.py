@@ -18,6 +18,7 @@ from orchestration import settings as settings_module
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
+from tests.support.ckan import CkanPortal, running_portal
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,7 +27,7 @@ def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     patch = pytest.MonkeyPatch()
     for name in list(os.environ):
         if name.startswith(("SOURCE_", "LUJAN_SMTP_", "LUJAN_DIGEST_")) or name in (
-            "WAREHOUSE_URL", "CKAN_URL", "CKAN_TOKEN"
+            "WAREHOUSE_URL", "CKAN_URL", "CKAN_TOKEN", "CKAN_DATASTORE_URL"
         ):  # fmt: skip
             patch.delenv(name)
     empty = tmp_path_factory.mktemp("env") / "none.env"
@@ -44,6 +45,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServe
     server.start()
     yield server
     server.destroy()
+
+
+@pytest.fixture(scope="session")
+def portal(
+    postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CkanPortal]:
+    """One CKAN for the session: it takes some ten seconds to start."""
+    with running_portal(tmp_path_factory.mktemp("ckan"), postgres) as running:
+        yield running
 
 
 @pytest.fixture

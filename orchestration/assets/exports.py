@@ -84,7 +84,7 @@ def _hold_back(
     record_withheld(connection, definition, run_id, words)
     connection.commit()
     observer().finished("exports", definition.nombre, "retenida")
-    show_notices(connection)
+    show_notices(connection, definition.nombre)
     return found
 
 
@@ -177,6 +177,9 @@ def _export(
             f"{definition.nombre} salió con controles en rojo: lo liberó {release.by} "
             f"({release.reason}), hasta el {day_of(release.expires_at)}."
         )
+    elif settings().ckan_url:
+        with warehouse.connect() as connection:
+            show_notices(connection, definition.nombre)
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
         raise Failure(description=str(result.error), allow_retries=False)

@@ -288,6 +288,7 @@ def clean(
     """Detiene el almacén embebido y borra la carpeta de datos (no toca WAREHOUSE_URL)."""
     import shutil
 
+    from orchestration.cli.questions import confirm
     from orchestration.settings import settings
     from orchestration.warehouse.embedded import EmbeddedServer
 
@@ -296,7 +297,7 @@ def clean(
         console.print("No hay nada que borrar.")
         return
     if not yes:
-        typer.confirm(f"¿Borrar {folder} con todo su contenido?", abort=True)
+        confirm(f"¿Borrar {folder} con todo su contenido?")
     EmbeddedServer(settings().embedded_dir).destroy()
     shutil.rmtree(folder)
     console.print(f"Borrado: {folder}", highlight=False)

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestration.cli.portal_definitions import register
+from orchestration.cli.questions import confirm
 
 portal_app = typer.Typer(
     no_args_is_help=True,
@@ -73,10 +74,9 @@ def withdraw(
     from orchestration.publishing import take_away
 
     if not yes:
-        typer.confirm(
+        confirm(
             f"Se borrarán del portal los archivos y tablas de {dataset}, también los de versiones "
-            "anteriores. ¿Seguir?",
-            abort=True,
+            "anteriores. ¿Seguir?"
         )
     take_away(dataset, by=by, reason=reason)
     console.print(
@@ -101,11 +101,10 @@ def rollback(
     from orchestration.publishing import go_back
 
     version = go_back(dataset, by=by, reason=reason, to=to, dry_run=dry_run)
-    rows = sum(item.get("rowCount") or 0 for item in version.package["resources"])
     if dry_run:
         console.print(
             f"{dataset}: volvería a la versión {version.id} ({_moment(version.changed)}, "
-            f"{rows} filas).",
+            f"{version.rows} filas).",
             highlight=False,
         )
         return
@@ -130,11 +129,10 @@ def history(dataset: Dataset) -> None:
     for title in ("Versión", "Cuándo", "Qué", "Estado", "Filas", "Aprobó"):
         table.add_column(title)
     for item in versions:
-        rows = sum(part.get("rowCount") or 0 for part in item.package["resources"])
         approved = item.known(Approved).by if item.reached(Approved) else ""
         table.add_row(
-            str(item.id), _moment(item.changed), _ORIGINS[item.origin], item.state, str(rows),
-            approved,
+            str(item.id), _moment(item.changed), _ORIGINS[item.origin], item.state,
+            str(item.rows), approved,
         )  # fmt: skip
     console.print(table)
     for item in versions:
@@ -145,14 +143,19 @@ def history(dataset: Dataset) -> None:
 
 @portal_app.command()
 def look() -> None:
-    """Mira el portal como lo ve cualquiera y anota qué muestra (indicadores R31 y R40)."""
-    from orchestration.publishing import catalog_facts, ckan
+    """Mira el portal como lo ve cualquiera y anota qué muestra (indicadores R31 y R40).
+
+    También pone al día los avisos de las páginas de lo retenido o atrasado.
+    """
+    from orchestration.publishing import catalog_facts, ckan, show_notices
     from orchestration.publishing import look as look_now
     from orchestration.warehouse.connection import locate
 
     portal = ckan(catalog_facts())
     with locate().connect(autocommit=True) as connection:
         published = look_now(connection, portal)
+        for problem in show_notices(connection):
+            console.print(f"[yellow]Atención:[/yellow] {problem}", highlight=False)
     console.print(f"{portal.portal} muestra {published} conjuntos publicados.", highlight=False)
 
 

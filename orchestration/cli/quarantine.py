@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Protocol
 import typer
 from rich.console import Console
 
+from orchestration.cli.questions import confirm
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _decide(
     expected = len(ids) if ids else sum(group.rows for group in groups)
     if expected and not yes:
         # Asked with no transaction open: people answer in their own time.
-        typer.confirm(f"¿{verb.capitalize()} {_rows(expected)} de {dataset}?", abort=True)
+        confirm(f"¿{verb.capitalize()} {_rows(expected)} de {dataset}?")
     with warehouse.connect() as connection:
         done = decide(connection, dataset, by=by, reason=reason, ids=ids or (), rule=rule)
     if not done:

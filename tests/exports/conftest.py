@@ -14,8 +14,6 @@ import yaml
 from exports.definition import DatasetDefinition, load_definition
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
-from orchestration.warehouse.embedded import EmbeddedServer
-from tests.support.ckan import CkanPortal, running_portal
 
 Connection = psycopg.Connection[Any]
 
@@ -181,15 +179,6 @@ def manifest() -> Manifest:
 @pytest.fixture
 def people_resource() -> dict[str, Any]:
     return copy.deepcopy(PEOPLE_RESOURCE)
-
-
-@pytest.fixture(scope="session")
-def portal(
-    postgres: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[CkanPortal]:
-    """One portal for the session: it takes some ten seconds to start."""
-    with running_portal(tmp_path_factory.mktemp("ckan"), postgres) as running:
-        yield running
 
 
 @pytest.fixture

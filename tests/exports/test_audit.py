@@ -41,6 +41,14 @@ def test_two_hidden_cells_a_row_do_not_help_when_columns_give_them_back() -> Non
     }  # fmt: skip
 
 
+def test_a_hidden_total_that_is_known_otherwise_gives_its_cells_back() -> None:
+    """Under a hidden total 14 are shown and one cell is hidden; elsewhere the total is told: 16."""
+    under = HiddenSum(("a",), -14, total="total")
+    assert exposed([under], {"a": 5, "total": 5}) == {}
+    told = exposed([under, HiddenSum(("total",), 16)], {"a": 5, "total": 5})
+    assert told == {"a": pytest.approx((2, 2)), "total": pytest.approx((16, 16))}
+
+
 def test_totals_that_contradict_each_other_are_no_protection() -> None:
     with pytest.raises(ValueError, match="contradict"):
         ranges([HiddenSum(("a",), 3), HiddenSum(("a", "b"), 2)])

@@ -183,8 +183,11 @@ def test_a_corrected_text_sends_no_data(
     publisher = Spy(portal.url, portal.token, facts)
     export(publisher)
     publisher.writes.clear()
-    assert export(publisher, descripcion="Una descripción corregida.").estado == "publicada"
-    assert publisher.writes == ["datastore_create", "package_revise"]  # dictionary, texts
+    result = export(publisher, descripcion="Una descripción corregida.")
+    assert result.estado == "publicada"
+    # The page of the dictionary quotes the description; then the table's dictionary, the texts.
+    assert result.reason.startswith(f"archivos: {NAME}-diccionario.md; metadatos: ")
+    assert publisher.writes == ["package_revise", "datastore_create", "package_revise"]
     assert "Una descripción corregida." in shown(portal)["notes"]
 
 

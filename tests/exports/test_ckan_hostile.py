@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import copy
 import csv
+import dataclasses
 import hashlib
 import io
 import json
 import logging
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -42,6 +44,7 @@ from orchestration.warehouse.migrate import migrate
 from tests.exports.conftest import DOCUMENT, MANIFEST, MARTS_SQL, Connection
 from tests.support.ckan import CkanPortal
 from tests.support.http_proxy import Fault, HttpProxy, http_proxy
+from tests.support.publishing import Death, Publication, ended, publishing
 
 NAME = "obras-publicas"
 ROWS = 150
@@ -62,6 +65,9 @@ class Reader:
         self.looks = 0
         self.alias_absent = 0
         self._session = requests.Session()
+        # Rows of the files read lately, by address and hash: CKAN has better things to do in these
+        # tests than to send the same bytes ten times a second.
+        self._read: dict[tuple[str, str], tuple[int, int]] = {}
 
     def __enter__(self) -> Reader:
         self._thread.start()
@@ -88,12 +94,9 @@ class Reader:
             return
         counted = {}
         for item in ours:
-            url = item["url"].replace(self._shown_as, self._portal)
-            content = self._session.get(url, timeout=30).content
-            if item["hash"] != f"sha256:{hashlib.sha256(content).hexdigest()}":
-                self.contradictions.append(f"{item['fileName']} is not what its hash says")
+            rows = self._rows(item)
             if item["fileName"] == "obras.csv":
-                counted["csv"] = len(list(csv.reader(io.StringIO(content.decode())))) - 1
+                counted["csv"] = rows
                 counted["said"] = item["filas"]
                 table = self._action("datastore_search", resource_id=item["tabla_version"], limit=0)
                 counted["table"] = table["result"]["total"]
@@ -101,10 +104,27 @@ class Reader:
                 if not alias["success"]:
                     self.alias_absent += 1
             elif item["fileName"] == "obras.json":
-                counted["json"] = len(json.loads(content))
+                counted["json"] = rows
         if len(set(counted.values())) != 1 or len(counted) != 4:
             self.contradictions.append(f"two versions at once: {counted}")
         self.looks += 1
+
+    def _rows(self, item: dict[str, Any]) -> int:
+        """Rows of a file, read and compared with its hash; again every tenth look."""
+        rows, look = self._read.get((item["url"], item["hash"]), (0, -10))
+        if self.looks - look < 10:
+            return rows
+        url = item["url"].replace(self._shown_as, self._portal)
+        content = self._session.get(url, timeout=30).content
+        if item["hash"] != f"sha256:{hashlib.sha256(content).hexdigest()}":
+            self.contradictions.append(f"{item['fileName']} is not what its hash says")
+            return 0
+        if item["fileName"].endswith(".csv"):
+            rows = len(list(csv.reader(io.StringIO(content.decode())))) - 1
+        elif item["fileName"].endswith(".json"):
+            rows = len(json.loads(content))
+        self._read[(item["url"], item["hash"])] = (rows, self.looks)
+        return rows
 
     def _action(self, name: str, /, **asked: Any) -> dict[str, Any]:
         found: dict[str, Any] = self._session.get(
@@ -117,9 +137,11 @@ class City:
     """The warehouse, the definition and the publisher of these scenarios."""
 
     def __init__(
-        self, connection: Connection, folder: Path, portal: CkanPortal, proxy: HttpProxy
-    ) -> None:
-        self.connection, self.folder, self.portal, self.proxy = connection, folder, portal, proxy
+        self, warehouse: str, connection: Connection, folder: Path, portal: CkanPortal,
+        proxy: HttpProxy,
+    ) -> None:  # fmt: skip
+        self.warehouse, self.connection = warehouse, connection
+        self.folder, self.portal, self.proxy = folder, portal, proxy
         self.facts: CatalogFacts = load_catalog_facts(sintetico=True)
         self.manifest = Manifest(copy.deepcopy(MANIFEST))
         self.text = 1
@@ -142,6 +164,14 @@ class City:
         return export_dataset(
             self.connection, self.definition(), self.manifest, self.folder / "salida", "corrida",
             publisher or self.publisher(), facts=self.facts,
+        )  # fmt: skip
+
+    def job(self, death: Death | None) -> Publication:
+        """The same publication, for a process of its own."""
+        self.definition()
+        return Publication(
+            self.warehouse, self.folder / f"{NAME}.yaml", copy.deepcopy(MANIFEST),
+            self.folder / "salida", self.proxy.url, self.portal.token, CHUNK_BYTES, death,
         )  # fmt: skip
 
     def journal(self) -> Journal:
@@ -196,7 +226,7 @@ def city(
             "select n, repeat('obra ' || n, 80) from generate_series(1, %s) as n",
             (ROWS,),
         )
-        made = City(connection, tmp_path_factory.mktemp("hostil"), portal, proxy)
+        made = City(warehouse.url, connection, tmp_path_factory.mktemp("hostil"), portal, proxy)
         made.publish()
         yield made
     patch.undo()
@@ -215,6 +245,7 @@ def reader(city: City) -> Iterator[Reader]:
 ANY_ATTEMPT = 99
 # The two uses of `package_revise`: adding to the archive, and pointing readers to it.
 UPLOAD, SWITCH = "update__resources__extend", "-resources__*"
+SWITCHED = Fault("lose_answer", "revise", body=SWITCH)
 SCENARIOS = {
     "busy, with Retry-After": (
         [Fault("status", "revise", status=429, headers={"Retry-After": "0"}, times=2)],
@@ -242,8 +273,8 @@ SCENARIOS = {
     ),
     "the switch happens, its answer is lost, then nothing answers": (
         [
-            Fault("lose_answer", "revise", body=SWITCH),
-            Fault("lose_request", "package_show", times=ANY_ATTEMPT, skip=8),
+            SWITCHED,
+            Fault("lose_request", "package_show", times=ANY_ATTEMPT, after=SWITCHED),
         ],
         None,
     ),
@@ -399,41 +430,141 @@ def test_a_dataset_of_others_is_not_touched(city: City) -> None:
     assert city.action("package_show", id=name)["title"] == "De otra oficina"
 
 
-class Killed(BaseException):
-    """The process ends here, as for the system's out-of-memory killer."""
-
-
 STEPS = ("compare", "upload", "read_back", "switch", "verify", "prune")
+DEATHS: dict[str, tuple[Death | Fault, bool]] = {
+    # The moment of the SIGKILL; whether the version it leaves is the one that gets finished.
+    **{f"after {step}": (Death("after", step), step in STEPS[3:]) for step in STEPS},
+    "before switch": (Death("before", "switch"), True),
+    "while a file is sent": (Fault("killed_before", "revise", body=UPLOAD), False),
+    "while a file arrives": (Fault("killed_after", "revise", body=UPLOAD, skip=1), False),
+    "between chunks of rows": (Fault("killed_after", "datastore_upsert"), False),
+    "while a download is compared": (Fault("killed_after", "download", outside=True), False),
+    "while the switch arrives": (Fault("killed_after", "revise", body=SWITCH), True),
+    "between the calls that move the table's name": (
+        Fault("killed_before", "datastore_create", body='"aliases": ["'), True,
+    ),
+    "while older versions are taken away": (Fault("killed_after", "datastore_delete"), True),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("when", "step"), [*(("after", step) for step in STEPS), ("before", "switch")]
-)
-def test_a_process_killed_at_any_state_is_taken_up_by_the_next(
-    step: str, when: str, city: City, reader: Reader
+@pytest.mark.parametrize("moment", DEATHS)
+def test_a_process_killed_at_any_moment_is_taken_up_by_the_next(
+    moment: str, city: City, reader: Reader
 ) -> None:
+    death, rolled_forward = copy.copy(DEATHS[moment])
     rows = city.change()
-    publisher = city.publisher()
-    real = getattr(publisher, step)
-
-    def killed(*arguments: Any) -> Any:
-        if when == "after":
-            real(*arguments)  # done at the portal, not yet recorded
-        raise Killed
-
-    setattr(publisher, step, killed)
-    with pytest.raises(Killed):
-        city.publish(publisher)
+    with publishing(city.job(death if isinstance(death, Death) else None)) as process:
+        if isinstance(death, Fault):
+            city.proxy.inject(dataclasses.replace(death, strike=process.kill))
+        assert ended(process) == -signal.SIGKILL
+    city.proxy.clear()
     left = city.journal().unfinished()
     assert left is not None
 
     city.publish()
 
     assert city.rows_shown() == rows
+    assert city.shown()["title"] == f"Obras públicas {city.text}"
     live = city.journal().live()
     assert live is not None and city.journal().unfinished() is None
-    rolled_forward = STEPS.index(step) >= STEPS.index("switch")
     assert (live.id == left.id) is rolled_forward
+
+
+def test_processes_killed_at_chance_moments_leave_nothing_broken(
+    city: City, reader: Reader
+) -> None:
+    """Three in a row, later each time, also while files are written and nothing was sent yet."""
+    rows = city.change()
+    for seconds in (0.4, 0.9, 1.4):
+        with publishing(city.job(None)) as process:
+            process.join(seconds)
+            process.kill()
+            ended(process)
+    city.publish()
+    assert city.rows_shown() == rows
+    assert city.journal().unfinished() is None
+
+
+def small_change(city: City) -> int:
+    """One row changes, one goes, two equal ones come; as many as before and one more."""
+    run = city.connection.execute
+    run("update proyectos.fct_proyecto set avance_pct = 1 + coalesce(avance_pct, 0) "
+        "where proyecto_id = (select min(proyecto_id) from proyectos.fct_proyecto)")  # fmt: skip
+    run("delete from proyectos.fct_proyecto where proyecto_id = "
+        "(select max(proyecto_id) from proyectos.fct_proyecto)")  # fmt: skip
+    city.text += 1
+    run("insert into proyectos.fct_proyecto (proyecto_id, proyecto_nombre, actualizado_en) "
+        "select 40, %s, now() from generate_series(1, 2)",
+        (f'Dos "iguales"\nde {city.text}',))  # fmt: skip
+    row = run("select count(*) from proyectos.fct_proyecto").fetchone()
+    assert row
+    return int(row[0])
+
+
+def rows_sent(city: City, publisher: CkanPublisher) -> int:
+    """Publish; how many rows travelled."""
+    sent: list[int] = []
+    post = publisher._ckan.post_json
+
+    def posted(action: str, body: bytes, *more: Any) -> Any:
+        sent.append(len(json.loads(body)["records"]))
+        return post(action, body, *more)
+
+    publisher._ckan.post_json = posted
+    city.publish(publisher)
+    return sum(sent)
+
+
+def table_shown(city: City) -> set[tuple[Any, ...]]:
+    found = RemoteCKAN(city.portal.url).call_action(
+        "datastore_search",
+        {"resource_id": city.publisher().resource_id(NAME, "obras.csv"), "limit": 1000,
+         "records_format": "lists"},
+    )  # fmt: skip
+    return {tuple(row[1:]) for row in found["records"]}
+
+
+def test_only_the_difference_is_sent_once_a_version_gives_its_table_up(
+    city: City, reader: Reader
+) -> None:
+    for _ in range(2):  # with what others left, as many versions as are kept
+        small_change(city)
+        city.publish()
+    before = table_shown(city)
+    for _ in range(2):  # the table changed into this one is changed into a later one
+        rows = small_change(city)
+        # What changed in three versions: the table was left by the third before this one.
+        assert 0 < rows_sent(city, city.publisher()) <= 3 * 4
+        assert city.rows_shown() == rows
+    assert len(table_shown(city) - before) == 1 + 2  # the changed row; equal ones count once
+
+    # Going back finds both kinds of tables, and the content it goes back from is sent to none.
+    newest = table_shown(city)
+    roll_back(city.publisher(), city.journal(), by="Ana", reason="prueba")
+    assert table_shown(city) != newest
+    city.publish(city.publisher())
+    small_change(city)
+    assert rows_sent(city, city.publisher()) > 0
+
+
+def test_a_process_killed_while_it_sends_a_difference_is_taken_up(
+    city: City, reader: Reader
+) -> None:
+    for _ in range(2):
+        small_change(city)
+        city.publish()
+    for fault in (
+        Fault("killed_before", "datastore_upsert"),  # rows are gone, none came
+        Fault("killed_after", "datastore_upsert"),  # all is there, and nobody says so
+        Fault("killed_after", "datastore_delete"),
+    ):
+        rows = small_change(city)
+        with publishing(city.job(None)) as process:
+            city.proxy.inject(dataclasses.replace(fault, strike=process.kill))
+            assert ended(process) == -signal.SIGKILL
+        city.proxy.clear()
+        assert rows_sent(city, city.publisher()) <= 3 * 4
+        assert city.rows_shown() == rows
 
 
 def test_rows_go_on_from_where_a_cut_left_them(city: City, reader: Reader) -> None:

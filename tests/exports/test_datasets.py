@@ -44,6 +44,23 @@ def test_every_document_can_be_used() -> None:
     assert len(NAMES) >= 15
 
 
+@pytest.mark.parametrize(
+    "mart",
+    [
+        "inventario.dim_dataset", "proyectos.fct_proyecto", "proyectos.dim_indicador",
+        "gobernanza.kpi_comite", "agua.fct_consumo_mensual_zona", "agua.fct_calidad_agua",
+        "agua.dim_elemento_red", "poblacion.fct_solicitudes_vecinales",
+        "proyectos.kpi_cumplimiento_secretaria", "poblacion.fct_encuesta_habilidades",
+        "calidad.kpi_calidad_dataset",
+    ],
+)  # fmt: skip
+def test_every_kind_of_the_citys_data_has_a_dataset(mart: str) -> None:
+    """Inventory, projects, indicators, KPIs, water by zone, water quality, infrastructure,
+    requests, budget, survey and quality scores."""
+    published = {mart for item in load_definitions().definitions.values() for mart in item.marts}
+    assert mart in published
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_column_exists_is_described_and_may_leave(name: str, dbt_manifest: Manifest) -> None:
     check_request(load_definitions().definitions[name], dbt_manifest)

@@ -30,6 +30,20 @@ def test_a_correct_document_gives_its_marts_and_files(define: Define) -> None:
 
 
 @pytest.mark.parametrize(
+    ("file", "owned"),
+    [
+        ("proyectos.csv", True), ("proyectos.json.gz", True), ("proyectos-parte-01.csv", True),
+        ("proyectos-parte-12.csv.gz", True), ("proyectos.xlsx", False), ("proyectos-x.csv", False),
+        ("proyectos-municipales-diccionario.csv", False), ("otros-proyectos.csv", False),
+    ],
+)  # fmt: skip
+def test_a_resource_knows_its_files_by_any_of_their_names(
+    define: Define, file: str, owned: bool
+) -> None:
+    assert define().recursos[0].owns(file) is owned
+
+
+@pytest.mark.parametrize(
     ("field", "value", "words"),
     [
         ("frecuencia", "R/P1|", "'R/P1|' no es uno de"),

@@ -272,3 +272,70 @@ def test_a_guard_column_that_does_not_exist_is_an_error(
     zones_resource["divulgacion"]["dominancia"]["columna"] = "otra"
     with pytest.raises(DisclosureError, match="usa otra, que no existe"):
         check_request(define(recursos=[zones_resource]), zones)
+
+
+A, B, C = "Agrelo", "Barrancas", "Chacras"
+F, M, X = "Femenino", "Masculino", "No binario"
+# Persons by district and gender; the two small cells are hidden in every case.
+CROSSED = {(A, F): 50, (A, M): 44, (A, X): 2, (B, F): 30, (B, M): 33, (B, X): 14,
+           (C, F): 29, (C, M): 21, (C, X): 5}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("hidden", "words"),
+    [
+        ({(A, X), (C, X)}, "una sola celda suprimida"),
+        # Two a row and two a column; but the two of the last column add up to seven.
+        ({(A, X), (A, M), (C, X), (C, M)}, "se deducen"),
+        ({(A, X), (A, M), (C, X), (C, M), (B, X), (B, M)}, None),
+        ({(A, X), (A, F), (C, X), (C, F), ("Total", X), ("Total", F)}, None),
+    ],
+    ids=["alone in their rows", "small square", "wide enough", "totals hidden too"],
+)
+def test_a_crossed_table_is_solved_with_its_totals_of_both_kinds(
+    connection: Connection,
+    define: Define,
+    people_resource: dict[str, Any],
+    manifest: Manifest,
+    hidden: set[tuple[str, str]],
+    words: str | None,
+) -> None:
+    table = dict(CROSSED)
+    for district in (A, B, C):
+        table[district, "Total"] = sum(n for (d, _), n in CROSSED.items() if d == district)
+    for gender in (F, M, X):
+        table["Total", gender] = sum(n for (_, g), n in CROSSED.items() if g == gender)
+    table["Total", "Total"] = sum(CROSSED.values())
+    connection.execute("truncate poblacion.fct_beneficiarios")
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "insert into poblacion.fct_beneficiarios values (%s, %s, %s, null)",
+            [(*cell, None if cell in hidden else n) for cell, n in table.items()],
+        )
+    connection.commit()
+    people_resource["divulgacion"] |= {
+        "margenes": [["distrito"], ["genero"]],
+        "fila_total": [
+            {"columna": "distrito", "valor": "Total"}, {"columna": "genero", "valor": "Total"},
+        ],
+    }  # fmt: skip
+    definition = define(recursos=[people_resource])
+    with files.snapshot(connection):
+        if words is None:
+            check_rows(connection, definition, manifest)
+        else:
+            with pytest.raises(DisclosureError, match=words):
+                check_rows(connection, definition, manifest)
+
+
+def test_a_margin_of_a_crossed_table_leaves_out_exactly_one_column(
+    define: Define, people_resource: dict[str, Any]
+) -> None:
+    people_resource["divulgacion"] |= {
+        "margenes": [["distrito", "genero"]],
+        "fila_total": [
+            {"columna": "distrito", "valor": "Total"}, {"columna": "genero", "valor": "Total"},
+        ],
+    }  # fmt: skip
+    with pytest.raises(DefinitionError, match="deja afuera exactamente una"):
+        define(recursos=[people_resource])

@@ -11,12 +11,14 @@ import pytest
 from ckanapi import RemoteCKAN
 
 from exports.ckan import ARCHIVE, CkanPublisher
+from exports.definition import LoadedDefinitions
 from exports.export import approve, export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.publication import withdraw
 from exports.versions import Journal
-from orchestration.publishing import look
+from orchestration import publishing
+from orchestration.publishing import STRATEGIC_MART, look
 from tests.exports.conftest import Connection, Define
 from tests.support.ckan import CkanPortal
 
@@ -70,3 +72,58 @@ def test_a_look_notes_what_is_published_withdrawn_foreign_and_gone(
     publish()
     assert seen()[NAME][0] == "publicado"
     admin.action.dataset_purge(id=OTHERS)
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_strategic_indicators_are_counted_as_the_portal_shows_them(
+    portal: CkanPortal, connection: Connection, define: Define, facts: CatalogFacts, tmp_path: Path
+) -> None:
+    """R40: of the rows anybody gets, also when the files are parts and compressed; not of ours."""
+    name = "indicadores-de-prueba"
+    columns = {"indicador_id": "integer", "es_estrategico": "boolean"}
+    manifest = Manifest({"nodes": {"m": {
+        "resource_type": "model", "schema": "proyectos", "name": "dim_indicador",
+        "meta": {"clasificacion": "libre_acceso"},
+        "columns": {
+            column: {"data_type": kind, "description": column} for column, kind in columns.items()
+        },
+    }}})  # fmt: skip
+    connection.execute(
+        "create table proyectos.dim_indicador (indicador_id int, es_estrategico bool)"
+    )
+    connection.execute(
+        "insert into proyectos.dim_indicador values (1, true), (2, true), (3, false), (4, null)"
+    )
+    resource = {"nombre": "indicadores", "titulo": "Indicadores", "orden": ["indicador_id"],
+                "mart": STRATEGIC_MART, "columnas": list(columns), "formatos": ["csv"]}  # fmt: skip
+    definition = define(name, recursos=[resource])
+    approve(connection, definition, "Comité", "Acta 1")
+    connection.commit()
+    publisher = CkanPublisher(portal.url, portal.token, facts)
+    export_dataset(
+        connection, definition, manifest, tmp_path, "c", publisher, facts=facts, max_rows=3
+    )
+    connection.execute("update proyectos.dim_indicador set es_estrategico = true")
+    connection.commit()
+
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        psycopg.connect(
+            connection.info.dsn, password=connection.info.password, autocommit=True
+        ) as own,
+    ):
+        patch.setattr(
+            publishing, "load_definitions", lambda: LoadedDefinitions({name: definition}, ())
+        )
+        look(own, publisher)
+        found = own.execute(
+            "select r->>'archivo', r->>'mart', (r->>'estrategicos')::int from meta.portal_visto, "
+            "jsonb_array_elements(recursos) as r where conjunto = %s order by 1", [name]
+        ).fetchall()  # fmt: skip
+    assert found == [
+        ("indicadores-de-prueba-diccionario.csv", None, None),
+        ("indicadores-de-prueba-diccionario.md", None, None),
+        ("indicadores-parte-01.csv", STRATEGIC_MART, 2),
+        ("indicadores-parte-02.csv", STRATEGIC_MART, None),
+    ]

@@ -161,7 +161,7 @@ def test_discard_asks_keeps_the_row_and_can_be_undone(
     assert refused.exit_code == 1
     assert "2 filas." in lujan("quarantine", "list").output
 
-    done = lujan("quarantine", "discard", "prueba.tabla", "--id", first, *why, input="y\n")
+    done = lujan("quarantine", "discard", "prueba.tabla", "--id", first, *why, input="sí\n")
     assert done.exit_code == 0 and "1 fila" in done.output
     shown = lujan("quarantine", "show", "prueba.tabla", "--state", "descartada")
     assert "Ana (fila de prueba)" in flat(shown)

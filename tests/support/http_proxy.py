@@ -26,6 +26,8 @@ Kind = Literal[
     "twice",  # passed on twice; the second answer comes
     "stale",  # answered as the last time the same was asked
     "spoil",  # passed on; the answer's last bytes are others
+    "killed_before",  # never passed on, and the client killed while it waits (`strike`)
+    "killed_after",  # passed on, then the client killed while it waits for the answer (`strike`)
 ]
 
 
@@ -42,6 +44,8 @@ class Fault:
     seconds: float = 0.0
     body: str = ""
     outside: bool = False  # only requests without a credential
+    after: Fault | None = None  # only once that one has struck
+    strike: Callable[[], None] | None = None
     struck: int = 0
 
 
@@ -68,6 +72,8 @@ class HttpProxy:
                 if fault.where not in path or fault.body.encode() not in body:
                     continue
                 if fault.outside and not outside:
+                    continue
+                if fault.after and not fault.after.struck:
                     continue
                 if fault.skip:
                     fault.skip -= 1
@@ -161,6 +167,15 @@ def http_proxy(target: str) -> Iterator[HttpProxy]:
         def _spoil(self, _: Fault, forward: Callable[[], Any]) -> None:
             answer = forward()
             self._send(answer.status_code, answer.headers, answer.content[:-3] + b"???")
+
+        def _killed_before(self, fault: Fault, _: Callable[[], Any]) -> None:
+            assert fault.strike
+            fault.strike()
+            self.close_connection = True
+
+        def _killed_after(self, fault: Fault, forward: Callable[[], Any]) -> None:
+            forward()
+            self._killed_before(fault, forward)
 
         def _send(
             self, status: int, headers: Any, content: bytes, announced: int | None = None
