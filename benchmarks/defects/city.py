@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -177,6 +178,7 @@ class City:
         """Load the datasets and do everything that follows from it."""
         run_id = str(uuid.uuid4())
         self._load(datasets, run_id)
+        self._judge(run_id)
         self._build(run_id)
 
     def _load(self, datasets: Sequence[str], run_id: str) -> None:
@@ -187,6 +189,14 @@ class City:
         for contracts in self._catalogue.by_landing_table().values():
             if any(contract.id in datasets for contract in contracts):
                 load_raw_table(contracts, self._warehouse, linked, run_id)
+
+    def _judge(self, run_id: str) -> None:
+        """Table rules, freshness, profiles and monitors, of every dataset as the step does."""
+        from orchestration.assets.raw_controls import judge_alone
+
+        with self._warehouse.connect() as connection:
+            for contract in self._catalogue.contracts.values():
+                judge_alone(connection, contract, run_id)
 
     def _build(self, run_id: str) -> None:
         from orchestration.build_plan import plan_build
@@ -238,7 +248,7 @@ class City:
             "--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR),
             "--target-path", str(target), "--log-path", str(target), "--quiet",
         ]  # fmt: skip
-        with _quietly():
+        with _quietly(), stoppable():
             if self._parsed is None:
                 parsed = dbtRunner().invoke(["parse", *options])
                 if not isinstance(parsed.result, Manifest):
@@ -322,11 +332,13 @@ class City:
 _SAME_VERDICTS = """
 insert into meta.resultado_control (
     corrida_id, control, motor, objeto, columna, dimension, regla, severidad, paso,
-    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable, dataset,
+    lote_evaluadas, lote_fallidas
 )
 select
     %(run)s, control, motor, objeto, columna, dimension, regla, severidad, paso,
-    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable, dataset,
+    lote_evaluadas, lote_fallidas
 from meta.control_vigente
 where motor = 'great_expectations' and objeto = any(%(marts)s)
 """
@@ -408,6 +420,29 @@ def _own_settings(folder: Path) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
+
+
+@contextlib.contextmanager
+def stoppable() -> Iterator[None]:
+    """An order to stop stops the run, also what dbt would take for a failure of its own.
+
+    dbt turns whatever is raised while it works into a result. It is interrupted, so that it
+    cancels its queries, and the order is given again once it has returned.
+    """
+    orders: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        orders.append(number)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if orders:
+            raise SystemExit(128 + orders[0])
 
 
 @contextlib.contextmanager
