@@ -228,7 +228,13 @@ class City:
             record(connection, run_id, dbt_test_results(results))
             now = {mart: _content(connection, mart) for mart in suites}
             # A suite sees rows alone: of a mart rebuilt as it was, its verdicts are what they were.
-            same = [mart for mart in suites if now[mart] and now[mart] == self._content.get(mart)]
+            # A city that starts from nothing has none yet.
+            judged = {str(row[0]) for row in connection.execute(_MARTS_JUDGED)}
+            same = [
+                mart
+                for mart in suites
+                if mart in judged and now[mart] and now[mart] == self._content.get(mart)
+            ]
             connection.execute(_SAME_VERDICTS, {"run": run_id, "marts": same})
         url = self._warehouse.sqlalchemy_url("psycopg2")
         with MartValidator(url, self._folder / "docs", run_id) as validator:
@@ -328,6 +334,10 @@ class City:
                 words = str(result.error or result.reason)
                 yield Signal("retenido", name, name, "bloqueante", owner, 1, words)
 
+
+_MARTS_JUDGED = """
+select distinct objeto from meta.resultado_control where motor = 'great_expectations'
+"""
 
 _SAME_VERDICTS = """
 insert into meta.resultado_control (

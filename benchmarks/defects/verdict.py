@@ -63,9 +63,13 @@ def judge(
 ) -> Verdict:
     """Find the expected signal among those raised, and the alarms nobody expected.
 
-    `consequences` have patterns with `{dataset}` and `{tabla}` in them, as `load_known` gives them.
+    `consequences` have patterns with `{dataset}`, `{tabla}` and `{sistema}` in them.
     """
-    places = {"dataset": defect.dataset, "tabla": defect.raw_table}
+    places = {
+        "dataset": defect.dataset,
+        "tabla": defect.raw_table,
+        "sistema": defect.dataset.partition(".")[0],
+    }
     allowed = [*defect.also, *(known.pattern.format(**places) for known in consequences)]
     expected = [signal for signal in raised if signal.matches(defect.detects)]
     right = [
