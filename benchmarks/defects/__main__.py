@@ -9,7 +9,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.defects.catalogue import CatalogueError, Defect, load_catalogue
+from benchmarks.defects.stopping import listen
 from benchmarks.defects.verdict import (
     CONSEQUENCES,
     LEGITIMATE,
@@ -208,12 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop(_signal: int, _frame: object) -> None:
-    """A terminated run still stops its server and removes its folder."""
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    listen()
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     sys.exit(main())

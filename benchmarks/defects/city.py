@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from psycopg import sql
 from benchmarks.defects.catalogue import Defect
 from benchmarks.defects.inject import InjectionError, Sources, inject
 from benchmarks.defects.signals import Signal, raised, read_signals
+from benchmarks.defects.stopping import interrupting, obey
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, settings
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -127,6 +127,7 @@ class City:
         return Sources(settings().sample_dir, self._server.url(SAMPLE_DATABASE))
 
     def _restore(self, *, from_scratch: bool) -> None:
+        obey()
         from orchestration.connections import SAMPLE_DATABASE
 
         shutil.rmtree(settings().sample_dir, ignore_errors=True)
@@ -187,6 +188,7 @@ class City:
 
         linked = connections()
         for contracts in self._catalogue.by_landing_table().values():
+            obey()
             if any(contract.id in datasets for contract in contracts):
                 load_raw_table(contracts, self._warehouse, linked, run_id)
 
@@ -196,6 +198,7 @@ class City:
 
         with self._warehouse.connect() as connection:
             for contract in self._catalogue.contracts.values():
+                obey()
                 judge_alone(connection, contract, run_id)
 
     def _build(self, run_id: str) -> None:
@@ -239,6 +242,7 @@ class City:
         url = self._warehouse.sqlalchemy_url("psycopg2")
         with MartValidator(url, self._folder / "docs", run_id) as validator:
             for mart, suite in suites.items():
+                obey()
                 if mart not in same:
                     verdicts = suite_verdicts(validator, suite)
                     with self._warehouse.connect() as connection:
@@ -254,7 +258,7 @@ class City:
             "--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR),
             "--target-path", str(target), "--log-path", str(target), "--quiet",
         ]  # fmt: skip
-        with _quietly(), stoppable():
+        with _quietly(), interrupting():
             if self._parsed is None:
                 parsed = dbtRunner().invoke(["parse", *options])
                 if not isinstance(parsed.result, Manifest):
@@ -430,29 +434,6 @@ def _own_settings(folder: Path) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         settings.cache_clear()
-
-
-@contextlib.contextmanager
-def stoppable() -> Iterator[None]:
-    """An order to stop stops the run, also what dbt would take for a failure of its own.
-
-    dbt turns whatever is raised while it works into a result. It is interrupted, so that it
-    cancels its queries, and the order is given again once it has returned.
-    """
-    orders: list[int] = []
-
-    def note(number: int, _frame: object) -> None:
-        orders.append(number)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if orders:
-            raise SystemExit(128 + orders[0])
 
 
 @contextlib.contextmanager

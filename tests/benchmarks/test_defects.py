@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.defects import stopping
 from benchmarks.defects.__main__ import judged
 from benchmarks.defects.catalogue import (
     CLASSES,
@@ -26,7 +27,7 @@ from benchmarks.defects.catalogue import (
     Defect,
     load_catalogue,
 )
-from benchmarks.defects.city import City, open_city, stoppable
+from benchmarks.defects.city import City, open_city
 from benchmarks.defects.inject import STEPS, InjectionError, Sources, inject
 from benchmarks.defects.signals import Signal, raised
 from benchmarks.defects.verdict import (
@@ -194,14 +195,35 @@ def test_the_target_is_missed_by_one_false_alarm_or_too_many_misses() -> None:
 # --- stopping and going on ---------------------------------------------------------------------
 
 
+@pytest.fixture
+def orders() -> Iterator[None]:
+    """Nothing was ordered before, and nothing is left of it after."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    stopping.listen()
+    yield
+    stopping._ORDERS.clear()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("orders")
 @pytest.mark.parametrize("order", [signal.SIGTERM, signal.SIGINT])
 def test_an_order_to_stop_is_obeyed_though_dbt_takes_it_for_a_failure(order: int) -> None:
     began = time.monotonic()
-    with pytest.raises(SystemExit) as stopped, stoppable(), suppress(BaseException):
+    with pytest.raises(SystemExit) as stopped, stopping.interrupting(), suppress(BaseException):
         os.kill(os.getpid(), order)
         time.sleep(5)
     assert stopped.value.code == 128 + order
     assert time.monotonic() - began < 4, "dbt is interrupted, not waited for"
+
+
+@pytest.mark.usefixtures("orders")
+def test_an_order_that_came_up_where_python_drops_exceptions_is_obeyed_at_the_next_step() -> None:
+    with suppress(SystemExit):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    with pytest.raises(SystemExit, match="143"):
+        stopping.obey()
 
 
 def test_a_run_that_was_interrupted_goes_on_where_it_stood(tmp_path: Path) -> None:
