@@ -48,6 +48,11 @@ _NORMAL = 1.4826  # makes the median absolute deviation comparable with a standa
 _FLOOR_VOLUME, _FLOOR_SHARE, _FLOOR_DISTANCE = 0.05, 0.02, 0.025
 _LEAST_DISTANCE = 0.1
 _WORST_SHOWN = 5
+# A table loaded whole needs no history to be seen collapsing: it may not lose more than half of
+# the rows it held the time before. Of so few rows that is no surprise.
+_MOST_LOST = 0.5
+_FEWEST_ROWS = 8
+_PREVIOUS = "la vez anterior"
 
 MONITORS: Mapping[str, tuple[str, str]] = {
     "volumen": ("completitud", "La cantidad de filas es la habitual."),
@@ -148,6 +153,7 @@ def judge_volume(profiles: Sequence[Profile], now: Profile) -> Judgement:
 
     A table loaded whole is a level and is held against the latest; what arrives has weekdays and
     seasons. A deviation is at least 5 %, and the noise of counting (1/√n; half of it for a level).
+    While a level's history is too short for that, it is only asked whether the table collapsed.
     """
     history = [Point(profile.day, math.log1p(profile.rows)) for profile in profiles]
     if now.scope == "tabla":
@@ -157,7 +163,20 @@ def judge_volume(profiles: Sequence[Profile], now: Profile) -> Judgement:
     middle = statistics.median(values) if values else 0.0
     noise = (0.5 if now.scope == "tabla" else 1.0) / math.sqrt(math.exp(middle))
     floor = max(_FLOOR_VOLUME, noise)
-    return judge(values, math.log1p(now.rows), floor=floor, basis=basis)
+    found = judge(values, math.log1p(now.rows), floor=floor, basis=basis)
+    if found.passed is None and now.scope == "tabla" and profiles:
+        return _collapse(profiles, now) or found
+    return found
+
+
+def _collapse(profiles: Sequence[Profile], now: Profile) -> Judgement | None:
+    """Whether most rows went since the time before; None for a table that never held many."""
+    if max(profile.rows for profile in (*profiles, now)) < _FEWEST_ROWS:
+        return None
+    before = profiles[-1].rows
+    least = before * (1 - _MOST_LOST)
+    usual, low = math.log1p(before), math.log1p(least)
+    return Judgement(now.rows >= least, usual, low, math.inf, 1, _PREVIOUS)
 
 
 def judge_interval(profiles: Sequence[Profile], moment: dt.datetime) -> Judgement:
@@ -311,6 +330,12 @@ def _volume(contract: Contract, before: Sequence[Profile], last: Profile) -> Che
     if found.passed is None:
         return _result(contract, "volumen", found, _short(found))
     assert found.low is not None and found.high is not None and found.expected is not None
+    if found.basis == _PREVIOUS:
+        words = (
+            f"{last.rows} filas; {_PREVIOUS}, {math.expm1(found.expected):.0f}. Hasta que haya "
+            f"{SHORTEST} veces para comparar solo se mira que no pierda más de la mitad."
+        )
+        return _result(contract, "volumen", found, words, rows=last.rows)
     low, high, usual = (max(math.expm1(v), 0.0) for v in (found.low, found.high, found.expected))
     words = (
         f"{last.rows} filas; lo habitual ({found.basis}, {found.compared} veces) es {usual:.0f}, "

@@ -4,9 +4,10 @@ Belongs here: measuring in the warehouse, by statements over a set, and storing.
 here: judging (`monitors.py`) or proposing rules (`proposals.py`).
 
 What is measured: a dataset loaded whole is measured whole, any other by the rows that came since
-its last profile. Rows are counted exactly; statistics of more than `SAMPLE_ROWS` rows are taken
-from a sample of about that many, drawn by PostgreSQL block by block (`tablesample system`, seeded
-by the load, so the same rows come again), and `filas_medidas` says how many they were.
+its last profile: the work follows what came, not what the table holds. Rows are counted exactly;
+statistics of more than `SAMPLE_ROWS` rows are taken from a sample of about that many (blocks drawn
+by `tablesample system`, seeded by the load, or rows by a hash of their place: the same come again),
+and `filas_medidas` says how many they were.
 
 Of a column that is not `libre_acceso`, or answers to the protocol, only nulls and distinct values
 are counted: no value, length or pattern of it is ever stored. Of the others, a value is stored
@@ -28,6 +29,11 @@ SAMPLE_ROWS = 50_000
 FEWEST_ROWS = 5
 TOP = 20
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
+# Blocks are drawn from the table where the rows wanted are at least this share of it; drawing ever
+# more of them for the sake of a few would in the end read a table that has grown for years whole.
+# Otherwise the rows wanted are all looked up, and some of them kept.
+_MOST_OF_IT = 0.1
+_BUCKETS = 1 << 20
 _NUMBERS = ("smallint", "integer", "bigint", "double precision")
 _MOMENTS = ("date", "timestamp", "timestamptz")
 
@@ -113,20 +119,70 @@ def _draw(
     table = sql.Identifier(*contract.raw_name.split("."))
     condition: sql.Composable = sql.SQL("true")
     if not whole:
+        _summarise_new_blocks(connection, contract)
         condition = sql.SQL("_load_id = any({})").format(sql.Literal(list(loads)))
         condition = sql.SQL("{} and {}").format(condition, _range(connection, contract, loads))
-    rows = _scalar(connection, sql.SQL("select count(*) from {} where {}").format(table, condition))
+    rows = _came(connection, contract, loads, table, condition)
     sample: sql.Composable = sql.SQL("")
     if rows > sample_rows:
-        sample = sql.SQL("tablesample system ({}) repeatable ({})").format(
-            sql.Literal(round(100.0 * sample_rows / rows, 6)), sql.Literal(max(loads))
-        )
+        share = sample_rows / rows
+        if whole or rows >= _MOST_OF_IT * _about_held(connection, contract):
+            sample = sql.SQL("tablesample system ({}) repeatable ({})").format(
+                sql.Literal(round(100.0 * share, 6)), sql.Literal(max(loads))
+            )
+        else:
+            condition = sql.SQL("{} and (hashtext(ctid::text) & {}) < {}").format(
+                condition, sql.Literal(_BUCKETS - 1), sql.Literal(round(_BUCKETS * share))
+            )
     names = sql.SQL(", ").join(sql.Identifier(column.name) for column in contract.columns)
     connection.execute(
         sql.SQL("create temporary table _perfil on commit drop as select {} from {} {} where {}")
         .format(names, table, sample, condition)
     )  # fmt: skip
     return rows
+
+
+def _came(
+    connection: psycopg.Connection[Any],
+    contract: Contract,
+    loads: Sequence[int],
+    table: sql.Identifier,
+    condition: sql.Composable,
+) -> int:
+    """Rows to choose from. Where rows are only added the loads have counted them already."""
+    if contract.load_mode in ("files", "append"):
+        row = connection.execute(
+            "select coalesce(sum(filas_cargadas), 0) from meta.carga where carga_id = any(%s)",
+            [list(loads)],
+        ).fetchone()
+        return int(row[0]) if row else 0
+    return _scalar(connection, sql.SQL("select count(*) from {} where {}").format(table, condition))
+
+
+def _about_held(connection: psycopg.Connection[Any], contract: Contract) -> float:
+    """Rows of the table as PostgreSQL last estimated them; 0 while it never did."""
+    row = connection.execute(
+        "select coalesce(sum(c.reltuples) filter (where c.reltuples > 0), 0)::float8 "
+        "from pg_partition_tree(to_regclass(%s)) as t join pg_class as c on c.oid = t.relid "
+        "where t.isleaf",
+        [contract.raw_name],
+    ).fetchone()
+    return float(row[0]) if row else 0.0
+
+
+def _summarise_new_blocks(connection: psycopg.Connection[Any], contract: Contract) -> None:
+    """Note in the table's index of loads which blocks the last ones wrote.
+
+    PostgreSQL does so by itself, but later; until then every search reads all such blocks.
+    """
+    connection.execute(
+        "select brin_summarize_new_values(i.indexrelid) "
+        "from pg_partition_tree(to_regclass(%s)) as t "
+        "join pg_index as i on i.indrelid = t.relid "
+        "join pg_class as c on c.oid = i.indexrelid join pg_am as a on a.oid = c.relam "
+        "where t.isleaf and a.amname = 'brin'",
+        [contract.raw_name],
+    )
 
 
 def _range(
@@ -232,12 +288,7 @@ def _open_figures(
         ).fetchone()
         assert row is not None
         found["largo_minimo"], found["largo_maximo"], found["largo_medio"] = row
-        found["patrones"] = _frequent(
-            connection,
-            "regexp_replace(regexp_replace(left({0}, 40), '[[:alpha:]]+', 'a', 'g'), "
-            "'[0-9]', '9', 'g')",
-            name,
-        )
+        found["patrones"] = _patterns(connection, name)
     if distinct <= 1000 and column.pg_type in ("text", "boolean", "smallint", "integer", "bigint"):
         found["valores"] = _frequent(connection, "left({0}::text, 80)", name)
     return found
@@ -252,6 +303,20 @@ def _frequent(
             "select {}, count(*) from _perfil where {} is not null group by 1 "
             "having count(*) >= {} order by 2 desc, 1 limit {}"
         ).format(sql.SQL(expression).format(name), name, sql.Literal(FEWEST_ROWS), sql.Literal(TOP))
+    ).fetchall()
+    return [[str(value), int(count)] for value, count in rows]
+
+
+def _patterns(connection: psycopg.Connection[Any], name: sql.Identifier) -> list[list[Any]]:
+    """The most frequent shapes of a text; each value is looked at once, however often it stands."""
+    rows = connection.execute(
+        sql.SQL(
+            "select regexp_replace(regexp_replace(texto, '[[:alpha:]]+', 'a', 'g'), "
+            "'[0-9]', '9', 'g'), sum(filas) from ("
+            "select left({0}, 40) as texto, count(*) as filas from _perfil "
+            "where {0} is not null group by 1) as textos "
+            "group by 1 having sum(filas) >= {1} order by 2 desc, 1 limit {2}"
+        ).format(name, sql.Literal(FEWEST_ROWS), sql.Literal(TOP))
     ).fetchall()
     return [[str(value), int(count)] for value, count in rows]
 

@@ -36,6 +36,7 @@ from pydantic import ValidationError
 
 from sources.errors import ContractError
 from sources.layouts import COLUMN_LAYOUT, check_layout
+from sources.references import with_default_references
 from sources.table_rules import TableRule, is_row_rule, reference_rule, table_rule, unique_rule
 
 _Value = TypeVar("_Value")
@@ -337,7 +338,8 @@ def load_catalogue(directories: Iterable[Path] = (CONTRACTS_DIR,)) -> Catalogue:
     for conflict in _shared_table_conflicts(contracts):
         del contracts[conflict.dataset]
         errors.append(conflict)
-    return Catalogue(MappingProxyType(dict(sorted(contracts.items()))), tuple(errors))
+    complete = with_default_references(dict(sorted(contracts.items())))
+    return Catalogue(MappingProxyType(complete), tuple(errors))
 
 
 def load_contract(path: Path) -> Contract:

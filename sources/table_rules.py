@@ -201,9 +201,18 @@ def reference_rule(
         )
     if len(parts) == 2:
         parts = [system, *parts]
-    words = f"{column} existe en {parts[0]}.{parts[1]} ({parts[2]})."
+    return reference_to(column, tuple(parts), severity)
+
+
+def reference_to(
+    column: str,
+    target: tuple[str, ...],
+    severity: Literal["bloqueante", "advertencia"] = "advertencia",
+) -> TableRule:
+    """Every value of `column` is one of `target`: system, dataset, column."""
+    words = f"{column} existe en {target[0]}.{target[1]} ({target[2]})."
     return TableRule(
-        "reference", f"{column}_referencia", (column,), tuple(parts), NONE_AT_ALL, severity, words,
+        "reference", f"{column}_referencia", (column,), target, NONE_AT_ALL, severity, words,
         "consistencia",
     )  # fmt: skip
 

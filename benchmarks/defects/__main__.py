@@ -9,14 +9,15 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from benchmarks.defects.catalogue import CatalogueError, Defect, load_catalogue
+from benchmarks.defects.stopping import listen
 from benchmarks.defects.verdict import (
     CONSEQUENCES,
     LEGITIMATE,
@@ -48,11 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(_table(rows, summary))
         return 0 if on_target(summary) else 1
     logging.disable(logging.CRITICAL)  # what libraries say while they run is in the verdicts
-    verdicts, summary = _measure(defects, options)
+    rows, summary = _measure(defects, options)
     if options.json:
         print(json.dumps(summary, ensure_ascii=False), flush=True)
     elif options.table:
-        print(_table([verdict.as_row() for verdict in verdicts], summary))
+        print(_table(rows, summary))
     else:
         _say_summary(summary)
     return 0 if on_target(summary) else 1
@@ -60,14 +61,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(
     defects: Sequence[Defect], options: argparse.Namespace
-) -> tuple[list[Verdict], dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     from benchmarks.defects.city import PipelineBroke, open_city
     from benchmarks.defects.inject import InjectionError
     from sources.errors import PipelineError
 
     began = time.monotonic()
     _progress(f"Ciudad limpia, escala {options.scale}…")
-    verdicts: list[Verdict] = []
+    rows: list[dict[str, Any]] = []
+    known = judged(options.resume) if options.resume else {}
     consequences = load_known(CONSEQUENCES)
     with open_city(options.scale, keep=options.keep) as city:
         alarms = false_alarms(city.clean_alarms, load_known(LEGITIMATE))
@@ -75,6 +77,11 @@ def _measure(
         for signal in alarms:
             _progress(f"  {signal.label}: {signal.words}")
         for number, defect in enumerate(defects, 1):
+            if defect.id in known:
+                rows.append(known[defect.id])
+                if options.json:
+                    print(json.dumps(rows[-1], ensure_ascii=False), flush=True)
+                continue
             started = time.monotonic()
             try:
                 seen = city.observe(defect)
@@ -82,13 +89,29 @@ def _measure(
             except (InjectionError, PipelineBroke, PipelineError) as error:
                 verdict = not_injected(defect, error, time.monotonic() - started)
                 seen = None
-            verdicts.append(verdict)
+            rows.append(verdict.as_row())
             _report(verdict, number, len(defects), options)
             if options.signals and seen is not None:
                 for signal in seen.raised:
                     _progress(f"      {signal.severity:12} {signal.owner:32} {signal.label}"
                               f" ({signal.rows}) {signal.words[:140]}")  # fmt: skip
-    return verdicts, totals(verdicts, alarms) | {"elapsed": round(time.monotonic() - began, 1)}
+    resumed = {"resumed": sum(defect.id in known for defect in defects)} if known else {}
+    elapsed = {"elapsed": round(time.monotonic() - began, 1)}
+    return rows, totals(rows, alarms) | resumed | elapsed
+
+
+def judged(path: Path) -> dict[str, dict[str, Any]]:
+    """Verdicts that an interrupted run with --json left behind, by defect; not those that broke.
+
+    The last line may have been cut off with the run.
+    """
+    found = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        with suppress(json.JSONDecodeError):
+            row = json.loads(line)
+            if "defect" in row and "error" not in row:
+                found[str(row["defect"])] = row
+    return found
 
 
 def _report(verdict: Verdict, number: int, count: int, options: argparse.Namespace) -> None:
@@ -171,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--only", action="append", metavar="ID", help="solo los que empiezan así (se puede repetir)"
     )
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="ARCHIVO",
+        help="no repetir los que ya juzgó una corrida con --json que se interrumpió",
+    )
     parser.add_argument("--signals", action="store_true", help="todo lo que cada defecto encendió")
     parser.add_argument(
         "--scale", type=float, default=SCALE, help="tamaño de la muestra (%(default)s de la ciudad)"
@@ -179,12 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop(_signal: int, _frame: object) -> None:
-    """A terminated run still stops its server and removes its folder."""
-    raise SystemExit(143)
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    listen()
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     sys.exit(main())

@@ -28,6 +28,7 @@ from psycopg import sql
 from benchmarks.defects.catalogue import Defect
 from benchmarks.defects.inject import InjectionError, Sources, inject
 from benchmarks.defects.signals import Signal, raised, read_signals
+from benchmarks.defects.stopping import interrupting, obey
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, settings
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -126,6 +127,7 @@ class City:
         return Sources(settings().sample_dir, self._server.url(SAMPLE_DATABASE))
 
     def _restore(self, *, from_scratch: bool) -> None:
+        obey()
         from orchestration.connections import SAMPLE_DATABASE
 
         shutil.rmtree(settings().sample_dir, ignore_errors=True)
@@ -177,6 +179,7 @@ class City:
         """Load the datasets and do everything that follows from it."""
         run_id = str(uuid.uuid4())
         self._load(datasets, run_id)
+        self._judge(run_id)
         self._build(run_id)
 
     def _load(self, datasets: Sequence[str], run_id: str) -> None:
@@ -185,8 +188,18 @@ class City:
 
         linked = connections()
         for contracts in self._catalogue.by_landing_table().values():
+            obey()
             if any(contract.id in datasets for contract in contracts):
                 load_raw_table(contracts, self._warehouse, linked, run_id)
+
+    def _judge(self, run_id: str) -> None:
+        """Table rules, freshness, profiles and monitors, of every dataset as the step does."""
+        from orchestration.assets.raw_controls import judge_alone
+
+        with self._warehouse.connect() as connection:
+            for contract in self._catalogue.contracts.values():
+                obey()
+                judge_alone(connection, contract, run_id)
 
     def _build(self, run_id: str) -> None:
         from orchestration.build_plan import plan_build
@@ -218,11 +231,18 @@ class City:
             record(connection, run_id, dbt_test_results(results))
             now = {mart: _content(connection, mart) for mart in suites}
             # A suite sees rows alone: of a mart rebuilt as it was, its verdicts are what they were.
-            same = [mart for mart in suites if now[mart] and now[mart] == self._content.get(mart)]
+            # A city that starts from nothing has none yet.
+            judged = {str(row[0]) for row in connection.execute(_MARTS_JUDGED)}
+            same = [
+                mart
+                for mart in suites
+                if mart in judged and now[mart] and now[mart] == self._content.get(mart)
+            ]
             connection.execute(_SAME_VERDICTS, {"run": run_id, "marts": same})
         url = self._warehouse.sqlalchemy_url("psycopg2")
         with MartValidator(url, self._folder / "docs", run_id) as validator:
             for mart, suite in suites.items():
+                obey()
                 if mart not in same:
                     verdicts = suite_verdicts(validator, suite)
                     with self._warehouse.connect() as connection:
@@ -238,7 +258,7 @@ class City:
             "--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR),
             "--target-path", str(target), "--log-path", str(target), "--quiet",
         ]  # fmt: skip
-        with _quietly():
+        with _quietly(), interrupting():
             if self._parsed is None:
                 parsed = dbtRunner().invoke(["parse", *options])
                 if not isinstance(parsed.result, Manifest):
@@ -319,14 +339,20 @@ class City:
                 yield Signal("retenido", name, name, "bloqueante", owner, 1, words)
 
 
+_MARTS_JUDGED = """
+select distinct objeto from meta.resultado_control where motor = 'great_expectations'
+"""
+
 _SAME_VERDICTS = """
 insert into meta.resultado_control (
     corrida_id, control, motor, objeto, columna, dimension, regla, severidad, paso,
-    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable, dataset,
+    lote_evaluadas, lote_fallidas
 )
 select
     %(run)s, control, motor, objeto, columna, dimension, regla, severidad, paso,
-    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable
+    filas_evaluadas, filas_fallidas, muestra, explicacion, responsable, dataset,
+    lote_evaluadas, lote_fallidas
 from meta.control_vigente
 where motor = 'great_expectations' and objeto = any(%(marts)s)
 """

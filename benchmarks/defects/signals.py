@@ -42,10 +42,13 @@ class Signal:
 
 _QUERIES = {
     # A check that is no longer run for its object says nothing any more; the gate does the same.
+    # A monitor whose history is too short says nothing yet, unless the contract lets it block.
     "control": """
         select control, objeto, severidad, coalesce(responsable, ''), coalesce(filas_fallidas, 1),
             explicacion
-        from meta.control_vigente where paso is not true
+        from meta.control_vigente
+        where paso is not true
+        and not (paso is null and motor = 'monitor' and severidad = 'advertencia')
     """,
     "hallazgo": """
         select regla_id, dataset, severidad, coalesce(responsable, ''), count(*), min(descripcion)

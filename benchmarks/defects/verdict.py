@@ -6,7 +6,7 @@ here: running anything, or printing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,14 +59,18 @@ class Verdict:
 
 
 def judge(
-    defect: Defect, raised: Sequence[Signal], seconds: float, consequences: Iterable[str] = ()
+    defect: Defect, raised: Sequence[Signal], seconds: float, consequences: Iterable[Known] = ()
 ) -> Verdict:
     """Find the expected signal among those raised, and the alarms nobody expected.
 
-    `consequences` are patterns with `{dataset}` and `{tabla}` in them, as `load_known` gives them.
+    `consequences` have patterns with `{dataset}`, `{tabla}` and `{sistema}` in them.
     """
-    places = {"dataset": defect.dataset, "tabla": defect.raw_table}
-    allowed = [*defect.also, *(pattern.format(**places) for pattern in consequences)]
+    places = {
+        "dataset": defect.dataset,
+        "tabla": defect.raw_table,
+        "sistema": defect.dataset.partition(".")[0],
+    }
+    allowed = [*defect.also, *(known.pattern.format(**places) for known in consequences)]
     expected = [signal for signal in raised if signal.matches(defect.detects)]
     right = [
         signal
@@ -89,30 +93,41 @@ def not_injected(defect: Defect, error: Exception, seconds: float) -> Verdict:
     return Verdict(defect, None, None, (), seconds, f"{type(error).__name__}: {error}")
 
 
-def load_known(path: Path) -> dict[str, str]:
-    """What is true and no false alarm, of one of the two lists: pattern → why."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is true and no false alarm: signals of a pattern, of at most `rows` rows if it says."""
+
+    pattern: str
+    reason: str
+    rows: int | None = None
+
+    def explains(self, signal: Signal) -> bool:
+        return signal.matches(self.pattern) and (self.rows is None or signal.rows <= self.rows)
+
+
+def load_known(path: Path) -> list[Known]:
+    """The entries of one of the two lists, in the order of the file."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    return {str(entry["senal"]): str(entry["motivo"]) for entry in entries}
+    return [Known(str(e["senal"]), str(e["motivo"]), e.get("filas")) for e in entries]
 
 
-def false_alarms(clean: Iterable[Signal], legitimate: Iterable[str]) -> list[Signal]:
+def false_alarms(clean: Iterable[Signal], legitimate: Sequence[Known]) -> list[Signal]:
     """Alarms on the clean city that no known condition explains."""
-    known = list(legitimate)
-    return [s for s in clean if s.is_alarm and not any(s.matches(pattern) for pattern in known)]
+    return [s for s in clean if s.is_alarm and not any(known.explains(s) for known in legitimate)]
 
 
-def totals(verdicts: Sequence[Verdict], alarms: Sequence[Signal]) -> dict[str, Any]:
-    """The last line of the report."""
-    caught = sum(verdict.caught for verdict in verdicts)
+def totals(rows: Sequence[Mapping[str, Any]], alarms: Sequence[Signal]) -> dict[str, Any]:
+    """The last line of the report, from the lines before it."""
+    caught = sum(row["caught"] for row in rows)
     return {
         "caught": caught,
-        "total": len(verdicts),
-        "share": round(caught / len(verdicts), 4) if verdicts else 0.0,
+        "total": len(rows),
+        "share": round(caught / len(rows), 4) if rows else 0.0,
         "false_alarms": len(alarms),
-        "others_red": sum(len(verdict.others) for verdict in verdicts),
-        "missed": [verdict.defect.id for verdict in verdicts if not verdict.caught],
+        "others_red": sum(len(row["others_red"]) for row in rows),
+        "missed": [row["defect"] for row in rows if not row["caught"]],
         "alarms_on_clean": [signal.label for signal in alarms],
-        "seconds": round(sum(verdict.seconds for verdict in verdicts), 1),
+        "seconds": round(sum(row["seconds"] for row in rows), 1),
     }
 
 

@@ -8,7 +8,8 @@ most of its checks. The checks are declared blocking so that what is made from r
 but never end in an error: the gate reads what they stored and withholds what depends, only that.
 """
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -121,19 +122,33 @@ def judge(connection: Connection, contract: Contract, run_id: str) -> list[Check
 
 
 def _rules_due(connection: Connection, contract: Contract) -> bool:
-    """Whether rules are new, could not be judged, or speak of other tables as well."""
-    if any(rule.kind in ("reference", "sql") for rule in contract.table_rules):
-        return True
+    """Whether rules are new, could not be judged, or speak of other tables that changed."""
+    if any(rule.kind == "sql" for rule in contract.table_rules):
+        return True  # nobody knows which tables it reads
     names = {f"tabla.{contract.id}.{rule.name}" for rule in contract.table_rules}
-    known = {
-        str(row[0])
+    judged = {
+        str(row[0]): row[1]
         for row in connection.execute(
-            "select control from meta.control_vigente where objeto = %s and dataset = %s "
-            "and motor = 'contrato' and paso is not null",
+            "select control, evaluado_en from meta.control_vigente where objeto = %s "
+            "and dataset = %s and motor = 'contrato' and paso is not null",
             [contract.raw_name, contract.id],
         )
     }
-    return bool(names - known)
+    if names - judged.keys():
+        return True
+    parents = {".".join(r.argument[:2]) for r in contract.table_rules if r.kind == "reference"}
+    return bool(parents) and _changed_since(connection, parents, min(judged.values()))
+
+
+def _changed_since(connection: Connection, datasets: Collection[str], moment: dt.datetime) -> bool:
+    """Whether any of the datasets was loaded anew after `moment`, or so little before that the
+    load may have been committed after it."""
+    row = connection.execute(
+        "select exists (select from meta.carga where dataset = any(%s) and estado = 'cargada' "
+        "and (filas_cargadas > 0 or filas_eliminadas > 0) and fin > %s - interval '10 minutes')",
+        [list(datasets), moment],
+    ).fetchone()
+    return bool(row and row[0])
 
 
 def _verdict(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from benchmarks.defects import stopping
+from benchmarks.defects.__main__ import judged
 from benchmarks.defects.catalogue import (
     CLASSES,
     SYSTEMS,
@@ -26,6 +33,7 @@ from benchmarks.defects.signals import Signal, raised
 from benchmarks.defects.verdict import (
     CONSEQUENCES,
     LEGITIMATE,
+    Known,
     false_alarms,
     judge,
     load_known,
@@ -93,7 +101,15 @@ def test_every_step_of_the_catalogue_exists() -> None:
 
 def test_the_known_conditions_say_why() -> None:
     for path in (LEGITIMATE, CONSEQUENCES):
-        assert all(reason.strip() for reason in load_known(path).values())
+        assert all(known.reason.strip() for known in load_known(path))
+
+
+def test_a_known_condition_explains_no_more_rows_than_it_says() -> None:
+    known = [Known("control:estandar.*", "la encuesta", rows=1)]
+    one = Signal("control", "estandar.cumple", "calidad.kpi", "advertencia", "", rows=1)
+    assert false_alarms([one], known) == []
+    more = replace(one, rows=2)
+    assert false_alarms([more], known) == [more]
 
 
 ENTRY = {
@@ -167,11 +183,55 @@ def test_only_what_is_new_or_more_counts_as_raised() -> None:
 def test_the_target_is_missed_by_one_false_alarm_or_too_many_misses() -> None:
     caught, missed = judge(DEFECT, [FOUND], 1), judge(DEFECT, [], 1)
     broken = not_injected(DEFECT, InjectionError("nada cambió"), 1)
-    assert on_target(totals([caught] * 98 + [missed] * 2, []))
-    assert not on_target(totals([caught] * 97 + [missed] * 3, []))
-    assert not on_target(totals([caught], [STRAY]))
-    assert not on_target(totals([judge(DEFECT, [FOUND, STRAY], 1)], []))
-    assert not on_target(totals([broken], []))
+    good, bad = caught.as_row(), missed.as_row()
+    stray = judge(DEFECT, [FOUND, STRAY], 1).as_row()
+    assert on_target(totals([good] * 98 + [bad] * 2, []))
+    assert not on_target(totals([good] * 97 + [bad] * 3, []))
+    assert not on_target(totals([good], [STRAY]))
+    assert not on_target(totals([stray], []))
+    assert not on_target(totals([broken.as_row()], []))
+
+
+# --- stopping and going on ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def orders() -> Iterator[None]:
+    """Nothing was ordered before, and nothing is left of it after."""
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    stopping.listen()
+    yield
+    stopping._ORDERS.clear()
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("orders")
+@pytest.mark.parametrize("order", [signal.SIGTERM, signal.SIGINT])
+def test_an_order_to_stop_is_obeyed_though_dbt_takes_it_for_a_failure(order: int) -> None:
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as stopped, stopping.interrupting(), suppress(BaseException):
+        os.kill(os.getpid(), order)
+        time.sleep(5)
+    assert stopped.value.code == 128 + order
+    assert time.monotonic() - began < 4, "dbt is interrupted, not waited for"
+
+
+@pytest.mark.usefixtures("orders")
+def test_an_order_that_came_up_where_python_drops_exceptions_is_obeyed_at_the_next_step() -> None:
+    with suppress(SystemExit):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(5)
+    with pytest.raises(SystemExit, match="143"):
+        stopping.obey()
+
+
+def test_a_run_that_was_interrupted_goes_on_where_it_stood(tmp_path: Path) -> None:
+    caught = judge(DEFECT, [FOUND], 1).as_row()
+    broken = not_injected(BY_ID["aguas.zonas.borrada"], InjectionError("se cayó"), 1).as_row()
+    left = tmp_path / "interrumpida.jsonl"
+    left.write_text("\n".join([json.dumps(caught), json.dumps(broken), '{"defect": "mlc.hi']))
+    assert judged(left) == {DEFECT.id: caught}, "what broke is tried again"
 
 
 # --- injections --------------------------------------------------------------------------------

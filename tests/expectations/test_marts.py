@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from expectations.marts import MartValidator, Suite, SuiteError, load_suites, run_suite
 
@@ -75,6 +76,27 @@ def test_a_sound_mart_passes_and_its_pages_are_built(zones, suite, warehouse_url
     assert results[2].columna == "zona_id, cuenca"
     assert results[4].filas_evaluadas == 2
     assert (docs / "index.html").exists()
+
+
+def test_no_row_of_a_mart_is_fetched_to_judge_it(zones, suite, warehouse_url, tmp_path) -> None:
+    zones.execute(
+        "insert into prueba_gx.dim_zona select n, 'Ciudad' from generate_series(1, 500) n"
+    )
+    fetched: list[int] = []
+    with MartValidator(warehouse_url, tmp_path / "calidad") as validator:
+
+        @sa.event.listens_for(sa.Engine, "after_cursor_execute")
+        def count(_connection, cursor, _statement, _parameters, _context, _many) -> None:
+            fetched.append(cursor.rowcount)
+
+        try:
+            results = validator.run(suite)
+        finally:
+            sa.event.remove(sa.Engine, "after_cursor_execute", count)
+    assert [result.paso for result in results] == [True] * 5
+    assert results[0].filas_evaluadas == 500
+    assert len(fetched) > 5
+    assert max(fetched) <= 10, "counts and names of columns, never rows"
 
 
 def test_failures_come_with_counts_and_no_values(zones, suite, warehouse_url, tmp_path) -> None:

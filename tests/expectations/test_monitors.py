@@ -67,12 +67,24 @@ def test_one_broken_day_in_the_history_moves_nothing() -> None:
 
 def test_a_short_history_says_nothing() -> None:
     assert judge_volume([], day(0, 5)).passed is None
-    assert (
-        judge_volume([day(n, 1000, "tabla") for n in range(11)], day(11, 1, "tabla")).passed is None
-    )
     daily = [day(n, 1000) for n in range(40)]
     assert judge_volume(daily, day(40, 1)).passed is None, "five Saturdays are no rhythm yet"
     assert judge_nulls([ColumnProfile(10, 0)] * 3, ColumnProfile(10, 10)).passed is None
+
+
+def test_a_whole_table_that_collapses_is_seen_from_the_second_time_on() -> None:
+    def now(before: int, rows: int) -> bool | None:
+        return judge_volume([day(0, before, "tabla")], day(1, rows, "tabla")).passed
+
+    assert now(16, 4) is False
+    assert now(16, 8) is True
+    assert now(16, 900) is True, "growth is no collapse"
+    assert now(7, 1) is None, "of seven rows nothing is known yet"
+    assert judge_volume([day(0, 16)], day(1, 4)).passed is None, "what arrives has quiet days"
+    fixed = [day(0, 16, "tabla"), day(1, 4, "tabla")]
+    assert judge_volume(fixed, day(2, 16, "tabla")).passed is True, "and back again closes it"
+    smaller = judge_volume(fixed, day(2, 4, "tabla")).passed
+    assert smaller is True, "so does staying as small as it is"
 
 
 def test_few_rows_may_come_and_go() -> None:
@@ -193,6 +205,12 @@ def test_each_kind_of_surprise_reddens_its_monitor_and_no_other(
     assert {name for name, result in found.items() if result.paso is False} == {red}
     assert found[red].severidad == "bloqueante" and found[red].responsable == "mesa@ejemplo"
     assert words in found[red].explicacion
+
+
+def test_a_collapse_is_told_in_words(history: Callable[..., dict[str, Any]]) -> None:
+    found = history([full(1000), full(300)])["volumen"]
+    assert found.paso is False
+    assert "300 filas; la vez anterior, 1000." in found.explicacion
 
 
 def test_silence_reddens_the_interval_alone(history: Callable[..., dict[str, Any]]) -> None:

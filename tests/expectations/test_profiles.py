@@ -121,3 +121,45 @@ def test_a_large_table_is_counted_exactly_and_measured_from_a_sample(
     assert 1_000 < row[1] < 3_500
     middle = column(connection, number, "volumen_m3")["cuantiles"]["0.5"]
     assert 4_000 < middle < 6_000
+
+
+def test_what_came_is_found_without_reading_a_table_that_grew_for_years(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    contract = make_contract(
+        [*COLUMNS, {"name": "cambio", "physicalType": "timestamp"}],
+        loadMode="incremental", cursor="cambio",
+    )  # fmt: skip
+    land(contract, [(*row, None) for row in rows(5)])
+    with connection.transaction():
+        profile(connection, contract)
+    connection.execute(
+        "insert into raw.citymis__prueba (id, estado, volumen_m3, _load_id) "
+        "select n, 'viejo', 1, 0 from generate_series(1000, 301000) as n"
+    )
+    connection.execute("vacuum analyze raw.citymis__prueba")
+    load = land(contract, [])
+    connection.execute(
+        "insert into raw.citymis__prueba (id, estado, volumen_m3, _load_id) "
+        "select n, 'nuevo', 2, %s from generate_series(400001, 420000) as n",
+        [load],
+    )
+    with connection.transaction():
+        number = take(connection, contract, "r", [load], sample_rows=2_000)
+
+    row = connection.execute(
+        "select filas, filas_medidas from meta.perfil where perfil_id = %s", [number]
+    ).fetchone()
+    assert row is not None and row[0] == 20_000
+    assert 1_500 < row[1] < 2_500
+    assert column(connection, number, "estado")["valores"] == [["nuevo", row[1]]]
+    blocks = connection.execute("select pg_relation_size('raw.citymis__prueba') / 8192").fetchone()
+    plan = connection.execute(
+        "explain (analyze, buffers, format json) "
+        "select count(*) from raw.citymis__prueba where _load_id = any(array[%s])",
+        [load],
+    ).fetchone()
+    assert blocks is not None and plan is not None
+    [top] = plan[0]
+    read = top["Plan"]["Shared Hit Blocks"] + top["Plan"]["Shared Read Blocks"]
+    assert read < blocks[0] / 5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,14 @@ from orchestration.connections import Connections
 from orchestration.gate import obstacles
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import CONTRACTS_DIR, Catalogue, Contract, load_contract
+from sources.contract import (
+    CONTRACTS_DIR,
+    Catalogue,
+    Contract,
+    load_catalogue,
+    load_contract,
+)
+from sources.raw_table import ensure_raw_table
 
 OWN = ("expectations", "orchestration", "sources", "exports", "seeds")
 
@@ -81,6 +89,38 @@ def test_a_red_rule_on_raw_withholds_what_is_made_from_it_until_the_data_are_men
     load(loaded, zones, 1, "Zona Norte")
     assert run(loaded, zones, "r3")["tabla.aguas.zonas.sin_prueba"] is True
     assert not blocked(loaded)
+
+
+def test_a_reference_is_judged_again_when_only_the_other_table_changed(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    for name in ("zonas", "macromedidores"):
+        shutil.copy(CONTRACTS_DIR / "aguas" / f"{name}.yaml", tmp_path)
+    catalogue = load_catalogue([tmp_path])
+    zones, mains = catalogue.contracts["aguas.zonas"], catalogue.contracts["aguas.macromedidores"]
+    with warehouse.connect() as connection:
+        synchronise(connection, catalogue, Connections({}, sample=False))
+        ensure_raw_table(connection, mains)
+        connection.execute("delete from raw.aguas__macromedidores")
+    load(warehouse, zones, 1, "Zona Norte")
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into raw.aguas__macromedidores (macromedidor_id, zona_id, _load_id) "
+            "values ('M-1', 1, 1)"
+        )
+    control = "tabla.aguas.macromedidores.zona_id_referencia"
+    assert run(warehouse, mains, "r1")[control] is True
+    with warehouse.connect() as connection:
+        connection.execute(
+            "update meta.resultado_control set evaluado_en = now() - interval '1 day'"
+        )
+        connection.execute("update meta.carga set fin = now() - interval '2 days'")
+    assert control not in run(warehouse, mains, "r2"), "nothing changed, nothing is read"
+
+    load(warehouse, zones, 2, "Zona Sur")
+    with warehouse.connect() as connection:
+        connection.execute("delete from raw.aguas__zonas where zona_id = 1")
+    assert run(warehouse, mains, "r3")[control] is False
 
 
 def test_every_run_has_a_verdict_of_freshness_and_monitors_and_profiles_only_changes(

@@ -27,7 +27,17 @@ horas as (
         regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09')
         or lecturas_en_conflicto > 0
         or difiere_intervalo
-        or hora >= {{ fecha_referencia() }} + interval '2 days'
+),
+
+-- Set aside before the hours are made: no hour tells of them.
+futuras as (
+    select
+        carga_id,
+        medidor_id,
+        fecha_hora,
+        lecturas_descartadas
+    from {{ ref('fct_decision_lectura') }}
+    where regla_id = 'R-AGUA-12'
 ),
 
 por_hora as (
@@ -60,10 +70,6 @@ por_hora as (
             (
                 case when horas.lecturas_en_conflicto > 0 then 'R-AGUA-03' end,
                 'Hay dos lecturas distintas del mismo momento; se conservó la medida.'
-            ),
-            (
-                case when horas.hora >= {{ fecha_referencia() }} + interval '2 days' then 'R-AGUA-12' end,
-                'La lectura tiene una fecha posterior al día de referencia.'
             )
         ) as reglas (regla_id, descripcion)
     where reglas.regla_id is not null
@@ -227,6 +233,14 @@ reunidos as (
         filas_afectadas,
         descripcion
     from intervalos
+    union all
+    select
+        carga_id,
+        medidor_id || '|' || {{ hora_de_clave('fecha_hora') }},
+        'R-AGUA-12',
+        lecturas_descartadas,
+        'La lectura tiene una fecha posterior a su llegada; se apartó.'
+    from futuras
     union all
     select
         relojes.carga_id,
