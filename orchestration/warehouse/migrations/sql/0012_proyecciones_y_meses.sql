@@ -34,3 +34,19 @@ create table meta.proyeccion_mes (
     check (minimo is null or (0 <= minimo and minimo <= litros_medidor_dia and litros_medidor_dia <= maximo))
 );
 comment on table meta.proyeccion_mes is 'Litros por medidor y día proyectados para cada mes, con su intervalo (sin dato: no se conoce).';
+
+-- Months taken out of a raw table: who, why, and when they came back. Nothing is dropped by the
+-- pipeline, so neither an archive file nor a date of dropping is kept.
+alter table meta.particion_separada
+    drop column copia,
+    drop column copia_sha256,
+    drop column copia_filas,
+    drop column borrada_en,
+    add column separada_por text not null default 'almacén',
+    add column motivo text,
+    add column unida_en timestamptz,                -- back in its table; null = still apart
+    add column unida_por text;
+comment on table meta.particion_separada is 'Meses retirados de una tabla de raw: siguen en raw con su nombre, fuera de la tabla, y se pueden volver a unir.';
+
+insert into meta.motivo_cuarentena (regla, descripcion, que_hacer) values
+('mes_separado', 'La fila es de un mes que fue separado de su tabla.', 'Si la lectura hace falta: lujan partitions attach TABLA MES --by …, y lujan quarantine replay CONJUNTO.');

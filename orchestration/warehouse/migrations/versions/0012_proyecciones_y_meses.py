@@ -1,4 +1,4 @@
-"""Projections of consumption, with the error they were made with."""
+"""Projections of consumption with their error; months taken out of raw tables and put back."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-_SQL = Path(__file__).parents[1] / "sql" / "0012_proyecciones.sql"
+_SQL = Path(__file__).parents[1] / "sql" / "0012_proyecciones_y_meses.sql"
 
 
 def upgrade() -> None:
