@@ -11,6 +11,7 @@ from exports.definition import load_definitions
 from orchestration.assets.controls import mart_checks
 from orchestration.assets.dbt import dbt_models, dbt_resource
 from orchestration.assets.exports import export_assets
+from orchestration.assets.projections import projection_asset
 from orchestration.assets.raw import raw_assets
 from orchestration.assets.raw_controls import raw_checks
 from orchestration.automation import (
@@ -38,7 +39,12 @@ _definitions, _ = load_definitions()
 _catalogue = configured_catalogue()
 
 defs = Definitions(
-    assets=[*raw_assets(_catalogue), dbt_models(), *export_assets(_definitions)],
+    assets=[
+        *raw_assets(_catalogue),
+        dbt_models(),
+        projection_asset(),
+        *export_assets(_definitions),
+    ],
     asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
     jobs=[whole_job, daily_job, feed_job, publication_job, look_job, digest_job],
     schedules=[

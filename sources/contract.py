@@ -11,6 +11,8 @@ key for stands in `customProperties`, listed in `docs/contratos.md`.
 
 from __future__ import annotations
 
+import calendar
+import datetime as dt
 import functools
 import hashlib
 import re
@@ -206,6 +208,16 @@ class Contract:
     def key(self) -> tuple[str, ...]:
         """Names of the primary-key columns, in order; empty when the dataset has none."""
         return tuple(column.name for column in self.columns if column.primary_key)
+
+    def retention_from(self, today: dt.date) -> dt.date | None:
+        """First day to be kept by `retention` of `slaProperties`; None when it names none.
+
+        Raises ContractError for a unit that is neither years, months, weeks nor days.
+        """
+        for item in self.document.slaProperties or []:
+            if item.property == "retention":
+                return _before(self, today, int(str(item.value)), str(item.unit or "d"))
+        return None
 
     @property
     def declared(self) -> tuple[Column, ...]:
@@ -922,6 +934,18 @@ def _frequency(path: Path, identifier: str, document: OpenDataContractStandard) 
                 raise _problem(path, f"`frequency`: unidad {item.unit!r} no admitida", identifier)
             return _period(path, identifier, "frequency", text)
     return None
+
+
+def _before(contract: Contract, day: dt.date, count: int, unit: str) -> dt.date:
+    """The day `count` years, months, weeks or days before; the last of a shorter month."""
+    match unit:
+        case "y" | "m":
+            months = day.year * 12 + day.month - 1 - count * (12 if unit == "y" else 1)
+            year, month = divmod(months, 12)
+            return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+        case "w" | "d":
+            return day - dt.timedelta(days=count * (7 if unit == "w" else 1))
+    raise _problem(contract.path, f"`retention`: unidad {unit!r} no admitida", contract.id)
 
 
 def _period(path: Path, identifier: str, name: str, value: Any) -> str | None:

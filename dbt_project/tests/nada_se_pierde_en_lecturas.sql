@@ -1,22 +1,87 @@
--- Readings in = readings kept + readings set aside; litres are the same at every level.
+{#-
+    Readings in = readings kept + readings set aside; litres are the same at every level. Looked at where the
+    last batch of changes was, in whole months; everywhere when everything was built. Months that were taken
+    out of raw stay in the marts and are not compared.
+-#}
 with
+ultimo as (
+    select max(lote) as lote
+    from {{ ref('int_agua__cambios_lecturas') }}
+),
+
+tramos as (
+    select
+        min(date_trunc('month', cambios.dia::timestamp))::date as desde,
+        (max(date_trunc('month', cambios.dia::timestamp)) + interval '1 month')::date as hasta
+    from {{ ref('int_agua__cambios_lecturas') }} as cambios
+    inner join ultimo on cambios.lote = ultimo.lote
+    where cambios.tipo = 'dia'
+),
+
+-- The first batch lists no days: it brought everything there is.
+meses as (
+    select
+        case when {{ 'true' if flags.FULL_REFRESH else 'ultimo.lote <= 1' }} then date '0001-01-01' else tramos.desde end as desde,
+        case when {{ 'true' if flags.FULL_REFRESH else 'ultimo.lote <= 1' }} then date '9999-01-01' else tramos.hasta end as hasta
+    from ultimo
+    cross join tramos
+),
+
+tramo as (
+    select
+        desde,
+        hasta,
+        {{ inicio_dia('desde') }} as desde_hora,
+        {{ inicio_dia('hasta') }} as hasta_hora
+    from meses
+),
+
+separados as (
+    select
+        desde,
+        hasta
+    from {{ source('meta', 'particion_separada') }}
+    where tabla = 'telemetria__lecturas' and unida_en is null
+),
+
 crudas as (
     select count(*) as lecturas
     from {{ ref('stg_telemetria__lecturas') }}
-    where medidor_id is not null and fecha_hora is not null and lectura_l is not null
+    where
+        medidor_id is not null
+        and fecha_hora is not null
+        and lectura_l is not null
+        and fecha_hora >= (select tramo.desde_hora from tramo)
+        and fecha_hora < (select tramo.hasta_hora from tramo)
 ),
 
+-- Hours of months that raw still has: only their readings can be counted on both sides.
 horas as (
     select
-        coalesce(sum(lecturas), 0) + coalesce(sum(lecturas_descartadas), 0) as lecturas,
-        coalesce(sum(consumo_litros), 0) as litros
-    from {{ ref('fct_consumo_horario') }}
+        coalesce(sum(consumo.lecturas + consumo.lecturas_descartadas) filter (where separados.desde is null), 0) as lecturas,
+        coalesce(sum(consumo.consumo_litros) filter (where consumo.regla_id is distinct from 'R-AGUA-09'), 0) as litros
+    from {{ ref('fct_consumo_horario') }} as consumo
+    left join separados on consumo.hora >= separados.desde and consumo.hora < separados.hasta
+    where
+        consumo.hora >= (select tramo.desde_hora from tramo)
+        and consumo.hora < (select tramo.hasta_hora from tramo)
+),
+
+estimadas as (
+    select coalesce(sum(consumo_litros), 0) as litros
+    from {{ ref('fct_consumo_estimado') }}
+    where
+        hora >= (select tramo.desde_hora from tramo)
+        and hora < (select tramo.hasta_hora from tramo)
 ),
 
 futuras as (
     select coalesce(sum(lecturas_descartadas), 0) as lecturas
     from {{ ref('fct_decision_lectura') }}
-    where regla_id = 'R-AGUA-12'
+    where
+        regla_id = 'R-AGUA-12'
+        and fecha_hora >= (select tramo.desde_hora from tramo)
+        and fecha_hora < (select tramo.hasta_hora from tramo)
 ),
 
 niveles as (
@@ -24,16 +89,19 @@ niveles as (
         'dia' as nivel,
         coalesce(sum(litros), 0) as litros
     from {{ ref('fct_consumo_diario') }}
+    where dia >= (select tramo.desde from tramo) and dia < (select tramo.hasta from tramo)
     union all
     select
         'mes y cuenta',
         coalesce(sum(litros), 0)
     from {{ ref('fct_consumo_mensual_cuenta') }}
+    where mes >= (select tramo.desde from tramo) and mes < (select tramo.hasta from tramo)
     union all
     select
         'mes y zona',
         coalesce(sum(litros), 0)
     from {{ ref('fct_consumo_mensual_zona') }}
+    where mes >= (select tramo.desde from tramo) and mes < (select tramo.hasta from tramo)
 )
 
 select
@@ -47,8 +115,9 @@ where crudas.lecturas <> horas.lecturas + futuras.lecturas
 union all
 select
     niveles.nivel,
-    horas.litros as esperado,
+    horas.litros + estimadas.litros as esperado,
     niveles.litros as obtenido
 from niveles
 cross join horas
-where niveles.litros <> horas.litros
+cross join estimadas
+where niveles.litros <> horas.litros + estimadas.litros

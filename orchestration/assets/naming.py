@@ -16,6 +16,7 @@ INTERMEDIATE_GROUP = "3_intermediate"
 MARTS_GROUP = "4_marts"
 REFERENCE_GROUP = "0_referencia"
 EXPORTS_GROUP = "5_exports"
+PROJECTIONS_GROUP = "6_proyecciones"
 
 
 def raw_key(table: str) -> AssetKey:

@@ -22,6 +22,7 @@ _STAGES = {
     "models": "Preparación de modelos",
     "raw": "Carga de fuentes",
     "dbt": "Modelos",
+    "projections": "Proyecciones de consumo",
     "controles": "Controles",
     "exports": "Exportaciones",
 }

@@ -20,6 +20,7 @@ from rich.table import Table
 from orchestration.cli.contracts import draft, try_contract
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
+from orchestration.cli.partitions import partitions_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
@@ -42,6 +43,7 @@ contracts_app.command("draft")(draft)
 contracts_app.command("try")(try_contract)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
+app.add_typer(partitions_app, name="partitions")
 app.add_typer(portal_app, name="portal")
 app.add_typer(findings_app, name="findings")
 app.add_typer(gate_app, name="gate")

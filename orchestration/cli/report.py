@@ -33,6 +33,7 @@ _REASONS = {
     "maximo": "valor por encima del máximo",
     "patron": "valor sin la forma esperada",
     "valor_permitido": "valor fuera de la lista",
+    "mes_separado": "fila de un mes que fue separado de su tabla",
     "protocolo.edad_en_lugar_de_fecha": "una edad en lugar de la fecha de nacimiento",
     "protocolo.fecha_imposible": "fecha de nacimiento imposible",
 }

@@ -18,19 +18,17 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any
 
 import psycopg
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from sources.contract import Contract
 from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
+from sources.landing.months import detached_months
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
-from sources.landing.partitions import Partitions
+from sources.landing.partitions import Extent, Partitions
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
@@ -240,14 +238,15 @@ class _Feed:
         """Read, check and copy the rows; gives where in the table's partitions they are."""
         context = self._context
         quarantine = Quarantine(connection, self._contract, load_id, context.clock())
-        partitions, extent = Partitions(connection, self._contract), _Extent(self._contract)
+        checkers = [*self._checkers, *detached_months(connection, self._contract)]
+        partitions, extent = Partitions(connection, self._contract), Extent(self._contract)
         with self._opened(connection, file) as (reader, planned):
             contract = planned.contract
             note_drift(connection, planned, reader, context, report, file=file.name)
             with Writer(connection, table_name(contract), contract, load_id) as writer:
                 quarantine.pause = writer.pause
                 for judged in checked_batches(
-                    reader.batches(), contract, self._checkers, quarantine, report, context.progress
+                    reader.batches(), contract, checkers, quarantine, report, context.progress
                 ):
                     partitions.prepare(judged.good, writer.pause)
                     extent.add(judged.good)
@@ -255,7 +254,7 @@ class _Feed:
             finish_reading(reader, report)
             report.notes.extend(notes_of(reader))
         report.loaded = report.read - report.quarantined
-        return extent.span
+        return _span(extent)
 
     @contextmanager
     def _opened(self, connection: Connection, file: FeedFile) -> Iterator[tuple[Reader, Plan]]:
@@ -271,25 +270,7 @@ class _Feed:
             yield reader, planned
 
 
-class _Extent:
-    """Lowest and highest value of the partition column over the batches of one load."""
-
-    def __init__(self, contract: Contract) -> None:
-        self._column = contract.partition_by
-        self._low: Any = None
-        self._high: Any = None
-
-    def add(self, batch: pa.RecordBatch) -> None:
-        if self._column is None:
-            return
-        ends: Any = pc.min_max(batch.column(self._column)).as_py()
-        if ends["min"] is None:
-            return
-        self._low = ends["min"] if self._low is None else min(self._low, ends["min"])
-        self._high = ends["max"] if self._high is None else max(self._high, ends["max"])
-
-    @property
-    def span(self) -> Span:
-        if self._low is None:
-            return Span()
-        return Span(self._column, self._low.isoformat(), self._high.isoformat())
+def _span(extent: Extent) -> Span:
+    if extent.low is None:
+        return Span()
+    return Span(extent.column, extent.low.isoformat(), extent.high.isoformat())

@@ -25,9 +25,10 @@ import psycopg
 from sources.contract import Contract
 from sources.landing.doorstep import checked_batches
 from sources.landing.guard import warehouse_errors_in_words
-from sources.landing.partitions import Partitions
+from sources.landing.months import detached_months
+from sources.landing.partitions import Extent, Partitions
 from sources.landing.quarantine import Quarantine
-from sources.landing.records import lock, new_load_id, record
+from sources.landing.records import extent_details, lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.writer import Writer
 from sources.raw_table import RAW, Connection, ensure_raw_table, month_table, table_name
@@ -133,7 +134,8 @@ def _land(
     rows = JsonRows(contract, f"{origin} lote {load_id}")
     report.read = report.known = _documents(rows, again).read if again else 0
     quarantine = Quarantine(connection, contract, load_id, started)
-    months = _Months(connection, contract)
+    months, extent = _Months(connection, contract), Extent(contract)
+    checkers = [*checkers, *detached_months(connection, contract)]
     with Writer(connection, table_name(contract), contract, load_id) as writer:
         quarantine.pause = writer.pause
         batches = [_documents(rows, new)] if new else []
@@ -141,7 +143,10 @@ def _land(
             batches, contract, checkers, quarantine, report, context.progress
         ):
             months.prepare(judged.good, writer.pause)
+            extent.add(judged.good)
             writer.write(judged.good, judged.rows)
+    if extent.low is not None:
+        report.extent = extent_details(contract, extent.low, extent.high)
     report.loaded = report.read - report.quarantined - report.known
     record(connection, contract, context, report, load_id, started, origin, mode=MODE)
     return report

@@ -1,13 +1,14 @@
 """Months of a divided raw table, made as the rows of a load ask for them.
 
-Belongs here: which months a batch needs. Does not belong here: how a partition is made
-(`sources/raw_table.py`).
+Belongs here: which months a batch needs, and where the rows of a load are. Does not belong here:
+how a partition is made (`sources/raw_table.py`), taking months out (`months.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -41,3 +42,22 @@ class Partitions:
     def make(self, months: Sequence[dt.date]) -> None:
         """Make the partitions of these months that are not there yet."""
         ensure_month_partitions(self._connection, self._contract, months)
+
+
+class Extent:
+    """Lowest and highest value of the partition column over the batches of one load."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.column = contract.partition_by
+        self.low: Any = None
+        self.high: Any = None
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take the good rows of a batch into account."""
+        if self.column is None:
+            return
+        ends: Any = pc.min_max(batch.column(self.column)).as_py()
+        if ends["min"] is None:
+            return
+        self.low = ends["min"] if self.low is None else min(self.low, ends["min"])
+        self.high = ends["max"] if self.high is None else max(self.high, ends["max"])

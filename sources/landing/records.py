@@ -193,7 +193,22 @@ def _details(report: LoadReport) -> dict[str, Any]:
         found["sumas"] = report.checksums
     if report.missing is not None:
         found["claves_faltantes"] = report.missing
+    found.update(report.extent)
     return found
+
+
+def extent_details(contract: Contract, low: dt.datetime, high: dt.datetime) -> dict[str, Any]:
+    """Where in the table's partitions the rows of a load are, for its record's `detalle`.
+
+    Loads of files say it in `meta.archivo`. Who looks for a load's rows reads those months only.
+    """
+    return {
+        "rango": {
+            "columna": contract.partition_by,
+            "desde": low.isoformat(),
+            "hasta": high.isoformat(),
+        }
+    }
 
 
 def names_of(names: Iterable[str]) -> sql.Composed:

@@ -95,6 +95,8 @@ class LoadReport:
     checksums: dict[str, dict[str, str]] = field(default_factory=dict)
     # Keys of the source that raw lacked when all were compared; None where they were not.
     missing: int | None = None
+    # Where in the table's partitions the rows are, where no file's entry says it.
+    extent: dict[str, object] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:

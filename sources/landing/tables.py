@@ -27,6 +27,7 @@ from sources.landing.drift import note_drift
 from sources.landing.intake import Intake
 from sources.landing.keys import KeyReader, comparison_is_due, store_source_keys
 from sources.landing.merge import Merge, remove_gone
+from sources.landing.months import detached_months
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import (
@@ -86,12 +87,13 @@ def _load(
         with _open(connection, contract, url, context, books, exact=exact) as (reader, planned):
             contract = planned.contract
             intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
+            judges = [*checkers, *detached_months(connection, contract)]
             sums = _ask_totals(reader, contract, books, report)
             note_drift(connection, planned, reader, context, report)
             with intake:
                 quarantine.pause = intake.pause
                 for judged in checked_batches(
-                    reader.batches(), contract, checkers, quarantine, report, context.progress
+                    reader.batches(), contract, judges, quarantine, report, context.progress
                 ):
                     intake.write(judged)
             finish_reading(reader, report)

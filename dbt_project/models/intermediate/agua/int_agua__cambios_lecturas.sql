@@ -26,7 +26,10 @@
 -- noqa: disable=LT01,LT02,LT05,RF01
 with
 nuevas as (
-    select cargas.carga_id
+    select
+        cargas.carga_id,
+        cargas.modo,
+        cargas.detalle -> 'rango' as rango
     from {{ source('meta', 'carga') }} as cargas
     inner join {{ source('meta', 'contrato') }} as contratos on cargas.dataset = contratos.dataset
     where
@@ -79,11 +82,12 @@ medidores_nuevos as (
 -- Where the rows of the new loads lie; a load that says nothing of it has raw looked through.
 rango as (
     select
-        min(coalesce(archivos.desde::timestamptz, '-infinity')) as desde,
-        max(coalesce(archivos.hasta::timestamptz, 'infinity')) as hasta
+        min(coalesce(archivos.desde, nuevas.rango ->> 'desde', '-infinity')::timestamptz) as desde,
+        max(coalesce(archivos.hasta, nuevas.rango ->> 'hasta', 'infinity')::timestamptz) as hasta
     from nuevas
     left join {{ source('meta', 'archivo') }} as archivos
         on nuevas.carga_id = archivos.carga_id and archivos.rango_columna = 'fecha_hora'
+    where nuevas.modo not in ('mes_separado', 'mes_unido')
 ),
 
 llegadas as (
@@ -96,6 +100,20 @@ llegadas as (
         lecturas._load_id in (select nuevas.carga_id from nuevas)
         and lecturas.fecha_hora >= (select rango.desde from rango)
         and lecturas.fecha_hora <= (select rango.hasta from rango)
+),
+
+-- A month of raw that was apart and is back: its rows keep the number of the load that brought them.
+de_meses as (
+    select
+        nuevas.carga_id,
+        lecturas.medidor_id,
+        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+    from nuevas
+    inner join {{ ref('stg_telemetria__lecturas') }} as lecturas
+        on
+            lecturas.fecha_hora >= (nuevas.rango ->> 'desde')::timestamptz
+            and lecturas.fecha_hora < (nuevas.rango ->> 'hasta')::timestamptz
+    where nuevas.modo = 'mes_unido'
 ),
 
 -- Rows that the new loads took out of raw or replaced, as they were.
@@ -130,6 +148,12 @@ dias as (
             medidor_id,
             dia
         from llegadas
+        union all
+        select
+            carga_id,
+            medidor_id,
+            dia
+        from de_meses
         union all
         select
             carga_id,
