@@ -22,6 +22,17 @@
 {%- endmacro %}
 
 
+{#- Closed lists of the register, for its rows of today and for those it had before. -#}
+{% macro categoria_de_cuenta(columna) -%}
+    {{ valor_de_lista(columna, ['residencial', 'comercial', 'industrial', 'publica']) }}
+{%- endmacro %}
+
+
+{% macro estado_de_medidor(columna) -%}
+    {{ valor_de_lista(columna, ['activo', 'retirado', 'en_reparacion']) }}
+{%- endmacro %}
+
+
 {#-
     Runs of hours in which water flowed above the threshold of `regla` without a break, one row per
     meter and run, as a list of CTEs ending in `episodios`.
