@@ -146,3 +146,17 @@ episodios as (
         - round({{ segundos }} / {{ umbral_agua('R-AGUA-23', 'paso_s') }}) * {{ umbral_agua('R-AGUA-23', 'paso_s') }}
     ) > {{ umbral_agua('R-AGUA-23', 'tolerancia_s') }}
 {%- endmacro %}
+
+
+{#-
+    Seconds of a stretch of `segundos` ending at `fin` that lie within the night window of its last day
+    (R-NOCTURNO-01, hours of Mendoza).
+-#}
+{% macro segundos_de_noche(fin, segundos) -%}
+    {%- set cierre = "date_part('epoch', (" ~ fin ~ " at time zone '" ~ var("zona_horaria") ~ "')::time)" -%}
+    greatest(
+        0,
+        least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }}::double precision)
+        - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
+    )
+{%- endmacro %}

@@ -215,6 +215,46 @@ ventanas as (
 {%- endmacro %}
 
 
+{#-
+    Strategy `por_zona_dia`: the same for models of zones, whose days are replaced whole. meta.columna is
+    'hora' or 'dia'.
+-#}
+{% macro get_incremental_por_zona_dia_sql(arg_dict) -%}
+    {%- set destino = arg_dict['target_relation'] -%}
+    {%- set columnas = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set es_hora = config.get('meta')['columna'] == 'hora' -%}
+    with
+    {{ dias_afectados(this, ref('fct_consumo_horario'), atribucion=true) }}
+    delete from {{ destino }} as viejas
+    using (select distinct todos.dia from dias_afectados as todos) as dias
+    where
+        {%- if es_hora %}
+        viejas.hora >= {{ inicio_dia('dias.dia') }} and viejas.hora < {{ inicio_dia('dias.dia + 1') }}
+        {%- else %}
+        viejas.dia = dias.dia
+        {%- endif %};
+    insert into {{ destino }} ({{ columnas }})
+    select {{ columnas }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `medidores_por_dia` (medidor_id, dia): every meter with data on a day that has to be
+    recomputed, so that its rows are read by key. Months know their meters (fct_consumo_mensual_medidor).
+-#}
+{% macro medidores_de_dias_afectados() -%}
+{{ dias_afectados(this, ref('fct_consumo_horario'), atribucion=true) }},
+
+medidores_por_dia as (
+    select distinct
+        meses.medidor_id,
+        dias.dia
+    from (select distinct todos.dia from dias_afectados as todos) as dias
+    inner join {{ ref('fct_consumo_mensual_medidor') }} as meses on meses.mes = date_trunc('month', dias.dia::timestamp)::date
+)
+{%- endmacro %}
+
+
 {#- Days that a day weighs on: parameter dias_de_historia of a rule; none without a rule. -#}
 {% macro dias_despues(regla=none) -%}
     {{ umbral_agua(regla, 'dias_de_historia') ~ '::integer' if regla else '0' }}

@@ -11,7 +11,14 @@ import pytest
 from orchestration.warehouse.connection import Warehouse
 from tests.support.water import City, Reading, build_models
 
-MODELS = ("intermediate.int_agua__vigencias", "agua.fct_consumo_mensual_medidor")
+MODELS = (
+    "intermediate.int_agua__vigencias",
+    "agua.fct_consumo_mensual_medidor",
+    "agua.fct_consumo_horario_cuenta",
+    "agua.fct_consumo_diario_cuenta",
+    "agua.fct_consumo_horario_zona",
+    "agua.fct_consumo_diario_zona",
+)
 JUNE = dt.datetime(2026, 6, 1, 3, tzinfo=dt.UTC)  # midnight in Mendoza
 END = "9999-12-31"
 
@@ -94,10 +101,34 @@ def test_each_change_counts_from_its_own_day(town: Warehouse, tmp_path: Path) ->
     }
     assert litres(town) == expected
 
+    for mart in ("fct_consumo_diario_cuenta", "fct_consumo_horario_cuenta"):
+        # Of the retired meter nothing is left after its day: it had stopped counting.
+        assert totals(town, mart, "cuenta_id") == {1: 2390, 2: 1900, 3: 2900}, mart
+    for mart in ("fct_consumo_diario_zona", "fct_consumo_horario_zona"):
+        assert totals(town, mart, "zona_id") == {1: 3320, 2: 3870}, mart
+    assert ask(
+        town,
+        "select dia::text, litros from agua.fct_consumo_diario_cuenta "
+        "where cuenta_id = 1 and dia between '2026-06-04' and '2026-06-06' order by dia",
+    ) == [("2026-06-04", 240), ("2026-06-05", 230), ("2026-06-06", 240)], "both meters of the day"
+
     build_models(town, tmp_path, MODELS)
     assert litres(town) == expected, "nothing was new"
     build_models(town, tmp_path, MODELS, "--full-refresh")
     assert litres(town) == expected, "the same from scratch"
+
+
+def test_a_meter_that_leaves_the_register_belongs_to_nobody_from_that_day(
+    town: Warehouse, tmp_path: Path
+) -> None:
+    with town.connect() as connection:
+        City(connection).change("aguas.medidores", "2026-06-06", {"medidor_id": "M-04"})
+
+    build_models(town, tmp_path, MODELS)
+
+    assert periods(town)[-1] == ("M-04", 2, 1, "1900-01-01", "2026-06-06")
+    assert litres(town)["M-04", None, None] == 1210
+    assert totals(town, "fct_consumo_diario_zona", "zona_id") == {1: 4660, None: 1210}
 
 
 def hours(meter: str, first: int, last: int) -> list[Reading]:
@@ -107,17 +138,26 @@ def hours(meter: str, first: int, last: int) -> list[Reading]:
     ]
 
 
-def periods(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+def ask(warehouse: Warehouse, query: str) -> list[tuple[Any, ...]]:
     with warehouse.connect() as connection:
-        return connection.execute(
-            "select medidor_id, cuenta_id, zona_id, desde::text, hasta::text "
-            "from intermediate.int_agua__vigencias order by medidor_id, desde"
-        ).fetchall()
+        return connection.execute(query.encode()).fetchall()
+
+
+def periods(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    return ask(
+        warehouse, "select medidor_id, cuenta_id, zona_id, desde::text, hasta::text "
+        "from intermediate.int_agua__vigencias order by medidor_id, desde",
+    )  # fmt: skip
 
 
 def litres(warehouse: Warehouse) -> dict[tuple[Any, ...], int]:
-    with warehouse.connect() as connection:
-        rows = connection.execute(
-            "select medidor_id, cuenta_id, zona_id, litros from agua.fct_consumo_mensual_medidor"
-        ).fetchall()
-        return {row[:3]: row[3] for row in rows}
+    rows = ask(
+        warehouse,
+        "select medidor_id, cuenta_id, zona_id, litros from agua.fct_consumo_mensual_medidor",
+    )
+    return {row[:3]: row[3] for row in rows}
+
+
+def totals(warehouse: Warehouse, mart: str, key: str) -> dict[int | None, int]:
+    rows = ask(warehouse, f"select {key}, sum(litros)::integer from agua.{mart} group by 1")
+    return {row[0]: row[1] for row in rows}
