@@ -79,10 +79,15 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The last days of a large table: what changed lately, at a cost that does not grow with it."""
+    """The last days of a large table: what changed lately, at a cost that does not grow with it.
+
+    `hasta` is a table of the same schema with that column, of which the newest day is taken: for
+    a view that would have to be computed whole to know its own.
+    """
 
     columna: str
     dias: int
+    hasta: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +349,8 @@ def _rows_of(suite: Suite) -> str:
     query = sa.select(sa.text("*")).select_from(table)
     if suite.ventana:
         moment: sa.ColumnElement[Any] = sa.column(suite.ventana.columna)
-        newest = sa.select(sa.func.max(moment)).select_from(table).scalar_subquery()
+        dated = sa.table(suite.ventana.hasta or suite.table, schema=suite.schema)
+        newest = sa.select(sa.func.max(moment)).select_from(dated).scalar_subquery()
         days = sa.literal(dt.timedelta(days=suite.ventana.dias), sa.Interval)
         query = query.where(moment >= newest - days)
     # SQLAlchemy leaves the constructor of its dialects without types.
@@ -541,8 +547,8 @@ def _window(path: Path, item: Any) -> Window | None:
         or not item.get("columna")
     ):
         raise _bad(path, "`ventana` necesita `columna` y `dias`, un número entero")
-    _only(path, "`ventana`", item, {"columna", "dias"})
-    return Window(str(item["columna"]), item["dias"])
+    _only(path, "`ventana`", item, {"columna", "dias", "hasta"})
+    return Window(str(item["columna"]), item["dias"], item.get("hasta"))
 
 
 def _only(path: Path, where: str, item: Mapping[str, Any], known: Iterable[str]) -> None:

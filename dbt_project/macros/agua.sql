@@ -22,6 +22,17 @@
 {%- endmacro %}
 
 
+{#- Closed lists of the register, for its rows of today and for those it had before. -#}
+{% macro categoria_de_cuenta(columna) -%}
+    {{ valor_de_lista(columna, ['residencial', 'comercial', 'industrial', 'publica']) }}
+{%- endmacro %}
+
+
+{% macro estado_de_medidor(columna) -%}
+    {{ valor_de_lista(columna, ['activo', 'retirado', 'en_reparacion']) }}
+{%- endmacro %}
+
+
 {#-
     Runs of hours in which water flowed above the threshold of `regla` without a break, one row per
     meter and run, as a list of CTEs ending in `episodios`.
@@ -134,4 +145,18 @@ episodios as (
         {{ segundos }}
         - round({{ segundos }} / {{ umbral_agua('R-AGUA-23', 'paso_s') }}) * {{ umbral_agua('R-AGUA-23', 'paso_s') }}
     ) > {{ umbral_agua('R-AGUA-23', 'tolerancia_s') }}
+{%- endmacro %}
+
+
+{#-
+    Seconds of a stretch of `segundos` ending at `fin` that lie within the night window of its last day
+    (R-NOCTURNO-01, hours of Mendoza).
+-#}
+{% macro segundos_de_noche(fin, segundos) -%}
+    {%- set cierre = "date_part('epoch', (" ~ fin ~ " at time zone '" ~ var("zona_horaria") ~ "')::time)" -%}
+    greatest(
+        0,
+        least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }}::double precision)
+        - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
+    )
 {%- endmacro %}

@@ -39,10 +39,45 @@
 
 
 {#-
+    First day on which two lists of periods ('<day>|<values>|<end if it has one>;…') differ. A period whose
+    start and values are the same and that only got an end differs from that end on.
+-#}
+{% macro primer_dia_distinto(antes, ahora) -%}
+    (
+        select min(least(diferencias.dia, diferencias.fin))
+        from (
+            select
+                case when count(distinct piezas.lista) = 1 then min(piezas.dia) end as dia,
+                case when count(distinct piezas.fin) > 1 then min(piezas.fin) end as fin
+            from (
+                select
+                    partes.lista,
+                    split_part(partes.pieza, '|', 1)::date as dia,
+                    array_to_string((string_to_array(partes.pieza, '|'))[1:7], '|') as valores,
+                    coalesce(nullif(split_part(partes.pieza, '|', 8), '')::date, date '9999-12-31') as fin
+                from (
+                    select
+                        1 as lista,
+                        unnest(string_to_array({{ antes }}, ';')) as pieza
+                    union all
+                    select
+                        2 as lista,
+                        unnest(string_to_array({{ ahora }}, ';')) as pieza
+                ) as partes
+            ) as piezas
+            group by piezas.valores
+        ) as diferencias
+    )
+{%- endmacro %}
+
+
+{#-
     CTEs ending in `dias_afectados` (medidor_id, dia): what `modelo` has to recompute.
     dias_despues: SQL integer, for models in which a day weighs on later ones.
+    atribucion: also the days from which a meter belongs to another account, zone or category; for models
+    that follow fct_consumo_diario and say whose a day is.
 -#}
-{% macro dias_afectados(modelo, historia, dias_despues='0') -%}
+{% macro dias_afectados(modelo, historia, dias_despues='0', atribucion=false) -%}
 cambiados as (
     select distinct
         cambios.medidor_id,
@@ -84,6 +119,16 @@ dias_afectados as (
         dias.dia::date as dia
     from alcances
     cross join lateral generate_series(alcances.desde::timestamp, alcances.hasta::timestamp, interval '1 day') as dias (dia)
+    {%- if atribucion %}
+    union
+    select
+        diario.medidor_id,
+        diario.dia
+    from {{ ref('int_agua__cambios_lecturas') }} as cambios
+    inner join {{ ref('fct_consumo_diario') }} as diario
+        on cambios.medidor_id = diario.medidor_id and cambios.dia <= diario.dia
+    where cambios.tipo = 'vigencia' and {{ lote_pendiente(modelo) }}
+    {%- endif %}
 )
 {%- endmacro %}
 
@@ -150,7 +195,9 @@ ventanas as (
     {%- set historia = destino if meta['columna'] == 'hora' and meta['es_historia'] else ref('fct_consumo_horario') -%}
     set local enable_nestloop to default;
     with
-    {{ dias_afectados(this, historia, dias_despues=dias_despues(meta['regla_dias_despues'])) }}
+    {{ dias_afectados(
+        this, historia, dias_despues=dias_despues(meta['regla_dias_despues']), atribucion=meta['sigue_atribucion']
+    ) }}
     delete from {{ destino }} as viejas
     using dias_afectados
     where
@@ -165,6 +212,46 @@ ventanas as (
         {%- endif %};
     insert into {{ destino }} ({{ columnas }})
     select {{ columnas }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{#-
+    Strategy `por_zona_dia`: the same for models of zones, whose days are replaced whole. meta.columna is
+    'hora' or 'dia'.
+-#}
+{% macro get_incremental_por_zona_dia_sql(arg_dict) -%}
+    {%- set destino = arg_dict['target_relation'] -%}
+    {%- set columnas = arg_dict['dest_columns'] | map(attribute='quoted') | join(', ') -%}
+    {%- set es_hora = config.get('meta')['columna'] == 'hora' -%}
+    with
+    {{ dias_afectados(this, ref('fct_consumo_horario'), atribucion=true) }}
+    delete from {{ destino }} as viejas
+    using (select distinct todos.dia from dias_afectados as todos) as dias
+    where
+        {%- if es_hora %}
+        viejas.hora >= {{ inicio_dia('dias.dia') }} and viejas.hora < {{ inicio_dia('dias.dia + 1') }}
+        {%- else %}
+        viejas.dia = dias.dia
+        {%- endif %};
+    insert into {{ destino }} ({{ columnas }})
+    select {{ columnas }} from {{ arg_dict['temp_relation'] }}
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `medidores_por_dia` (medidor_id, dia): every meter with data on a day that has to be
+    recomputed, so that its rows are read by key. Months know their meters (fct_consumo_mensual_medidor).
+-#}
+{% macro medidores_de_dias_afectados() -%}
+{{ dias_afectados(this, ref('fct_consumo_horario'), atribucion=true) }},
+
+medidores_por_dia as (
+    select distinct
+        meses.medidor_id,
+        dias.dia
+    from (select distinct todos.dia from dias_afectados as todos) as dias
+    inner join {{ ref('fct_consumo_mensual_medidor') }} as meses on meses.mes = date_trunc('month', dias.dia::timestamp)::date
+)
 {%- endmacro %}
 
 

@@ -22,6 +22,8 @@ INCREMENTAL = (
     "agua.fct_decision_lectura",
     "agua.fct_decision_dia",
     "agua.fct_consumo_mensual_medidor",
+    "agua.fct_consumo_diario_zona",
+    "agua.fct_consumo_horario_zona",
 )
 START = dt.datetime(2026, 4, 25, 3, tzinfo=dt.UTC)
 DAYS = 50

@@ -148,9 +148,7 @@ def test_a_window_looks_at_the_newest_days_only(zones, warehouse_url, tmp_path) 
         " case when dia < '2026-06-01' then -1 else 1 end as litros"
         " from generate_series('2026-01-01'::date, '2026-06-30', '1 day') as dia"
     )
-    suite = write(
-        tmp_path,
-        """
+    text = """
 mart: prueba_gx.fct_consumo
 ventana: {columna: dia, dias: 10}
 expectativas:
@@ -159,10 +157,15 @@ expectativas:
     severidad: bloqueante
     dimension: validez
     explicacion: El consumo no es negativo.
-""",
-    )
+"""
+    suite = write(tmp_path, text)
     (result,) = run_suite(suite, warehouse_url, tmp_path / "calidad")
     assert (result.paso, result.filas_evaluadas) == (True, 11)
+
+    zones.execute("create table prueba_gx.otra as select '2026-06-04'::date as dia")
+    dated = write(tmp_path, text.replace("dias: 10", "dias: 10, hasta: otra"))
+    (result,) = run_suite(dated, warehouse_url, tmp_path / "calidad")
+    assert (result.paso, result.filas_evaluadas) == (False, 37), "from ten days before that day"
 
     zones.execute("truncate prueba_gx.fct_consumo")
     (result,) = run_suite(suite, warehouse_url, tmp_path / "calidad")

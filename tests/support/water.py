@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from orchestration.dbt_project import dbt_executable
 from orchestration.settings import DBT_PROJECT_DIR
@@ -73,15 +74,59 @@ class City:
                 [place, table, FEED, number],
             )
 
-    def new_load(self) -> int:
+    def add(self, dataset: str, day: str = "2026-05-01", **values: object) -> None:
+        """A row of the register, brought by a load of that day."""
+        columns = {**values, "_load_id": self.new_load(dataset, day)}
+        self.connection.execute(
+            sql.SQL("insert into {} ({}) values ({})").format(
+                _raw(dataset),
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.SQL(", ").join(sql.Placeholder() * len(columns)),
+            ),
+            list(columns.values()),
+        )
+
+    def change(self, dataset: str, day: str, key: dict[str, object], **values: object) -> None:
+        """A load of that day brings the row with other values; without any, it lacks the row."""
+        number = self.new_load(dataset, day)
+        ((name, value),) = key.items()
+        parts = {"raw": _raw(dataset), "key": sql.Identifier(name)}
+        self.connection.execute(
+            sql.SQL(
+                "insert into raw._historial (dataset, operacion, fila, carga_id) "
+                "select %s, %s, to_jsonb(t), %s from {raw} t where {key} = %s"
+            ).format(**parts),
+            [dataset, "modificacion" if values else "baja", number, value],
+        )
+        if not values:
+            self.connection.execute(
+                sql.SQL("delete from {raw} where {key} = %s").format(**parts), [value]
+            )
+            return
+        columns = {**values, "_load_id": number}
+        self.connection.execute(
+            sql.SQL("update {raw} set {set} where {key} = %s").format(
+                **parts,
+                set=sql.SQL(", ").join(
+                    sql.SQL("{} = %s").format(sql.Identifier(column)) for column in columns
+                ),
+            ),
+            [*columns.values(), value],
+        )
+
+    def new_load(self, dataset: str = FEED, day: str = "2026-07-01") -> int:
         row = self.connection.execute(
             "insert into meta.carga (corrida_id, dataset, estado, modo, contrato_version, "
             "contrato_sha256, inicio, fin) values ('t', %s, 'cargada', 'files', '1', 'x', "
-            "'2026-07-01', '2026-07-01') returning carga_id",
-            [FEED],
+            "%s, %s) returning carga_id",
+            [dataset, f"{day} 12:00-03", f"{day} 12:00-03"],
         ).fetchone()
         assert row is not None
         return int(row[0])
+
+
+def _raw(dataset: str) -> sql.Identifier:
+    return sql.Identifier("raw", dataset.replace(".", "__"))
 
 
 def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *options: str) -> None:

@@ -18,6 +18,8 @@
       tipo 'medidor'  the values of a meter that its consumption depends on, as last seen
       tipo 'dia'      a meter-day whose readings changed: brought, removed or revised by a load, or of a
                       meter whose values changed
+      tipo 'vigencia' account, zone and category of a meter by period, as last seen (`huella`), and the first
+                      day on which they are others than before (`dia`; null the first time)
     Loads are remembered one by one and not by the highest number: numbers are given before commits, so a
     lower one may appear later. The first batch lists no days: there is nothing built to be corrected.
     It is never rebuilt, or a model that failed would lose what it still has to incorporate.
@@ -172,6 +174,50 @@ dias as (
 ),
 {%- endif %}
 
+atribuciones as (
+    select
+        medidor_id,
+        string_agg(
+            concat_ws(
+                '|', desde, coalesce(cuenta_id, -1), coalesce(zona_id, -1), coalesce(categoria, ''),
+                coalesce(cuenta_activa::text, ''), coalesce(estado, ''), coalesce(fecha_retiro::text, ''),
+                case when hasta < date '9999-12-31' then hasta end
+            ),
+            ';' order by desde
+        ) as huella
+    from {{ ref('int_agua__vigencias') }}
+    group by medidor_id
+),
+
+{% if is_incremental() -%}
+atribuciones_vistas as (
+    select distinct on (medidor_id)
+        medidor_id,
+        huella
+    from {{ this }}
+    where tipo = 'vigencia'
+    order by medidor_id asc, lote desc
+),
+{%- endif %}
+
+atribuciones_nuevas as (
+    select
+        {%- if is_incremental() %}
+        coalesce(atribuciones.medidor_id, vistas.medidor_id) as medidor_id,
+        coalesce(atribuciones.huella, '') as huella,
+        {{ primer_dia_distinto("coalesce(vistas.huella, '')", "coalesce(atribuciones.huella, '')") }} as dia
+        {%- else %}
+        atribuciones.medidor_id,
+        atribuciones.huella,
+        null::date as dia
+        {%- endif %}
+    from atribuciones
+    {%- if is_incremental() %}
+    full outer join atribuciones_vistas as vistas on atribuciones.medidor_id = vistas.medidor_id
+    where coalesce(vistas.huella, '') <> coalesce(atribuciones.huella, '')
+    {%- endif %}
+),
+
 reunidos as (
     select
         'carga'::text as tipo,
@@ -188,6 +234,14 @@ reunidos as (
         null,
         huella
     from medidores_nuevos
+    union all
+    select
+        'vigencia',
+        null,
+        medidor_id,
+        dia,
+        huella
+    from atribuciones_nuevas
     {%- if is_incremental() %}
     union all
     select

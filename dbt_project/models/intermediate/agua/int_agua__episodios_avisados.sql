@@ -105,8 +105,8 @@ select
     reunidos.regla_id,
     coalesce('medidor:' || reunidos.medidor_id, 'zona:' || reunidos.zona_id) as sujeto,
     reunidos.medidor_id,
-    titularidad.cuenta_id,
-    coalesce(reunidos.zona_id, titularidad.zona_id) as zona_id,
+    vigencias.cuenta_id,
+    coalesce(reunidos.zona_id, vigencias.zona_id) as zona_id,
     reunidos.inicio,
     reunidos.fin,
     coalesce(reunidos.fin >= ultimas.ultima_lectura, false) as sigue_abierta,
@@ -116,16 +116,16 @@ select
     reunidos.que_hacer
 from reunidos
 left join ultimas on reunidos.medidor_id = ultimas.medidor_id
-left join {{ ref('int_agua__titularidad') }} as titularidad
+left join {{ ref('int_agua__vigencias') }} as vigencias
     on
-        reunidos.medidor_id = titularidad.medidor_id
-        and {{ dia_mendoza('reunidos.fin') }} >= titularidad.desde
-        and {{ dia_mendoza('reunidos.fin') }} < titularidad.hasta
+        reunidos.medidor_id = vigencias.medidor_id
+        and {{ dia_mendoza('reunidos.fin') }} >= vigencias.desde
+        and {{ dia_mendoza('reunidos.fin') }} < vigencias.hasta
 left join lateral (
     select precios.precio_ars_m3
     from {{ ref('tarifa_agua') }} as precios
     where
-        precios.categoria in (titularidad.categoria, '(todas)')
+        precios.categoria in (vigencias.categoria, '(todas)')
         and precios.vigente_desde <= {{ dia_mendoza('reunidos.fin') }}
     order by precios.categoria = '(todas)', precios.vigente_desde desc
     limit 1

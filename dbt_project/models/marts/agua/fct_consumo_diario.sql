@@ -15,7 +15,8 @@
 
 {#-
     A day adds the hours that were read and its part of the gaps (fct_consumo_estimado), which is shown
-    apart in litros_en_huecos. A day without a single reading inside a gap has only estimated litres.
+    apart in litros_en_huecos. Night flow: what measured stretches let pass between 02:00 and 04:00 (R-NOCTURNO-01),
+    each taken as even over its length; segundos_nocturnos says how much of the window was measured. A day without a single reading inside a gap has only estimated litres.
 -#}
 -- The text of the incremental build is put together from macros.
 -- noqa: disable=LT01,LT02,LT05,RF01
@@ -40,6 +41,10 @@ leidas as (
             when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.segundos > 0
                 then consumo.consumo_litros * 3600.0::double precision / consumo.segundos
         end as caudal_lh,
+        case
+            when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.consumo_litros is not null
+                then {{ segundos_de_noche('consumo.ultima_lectura', 'consumo.segundos') }}
+        end as segundos_noche,
         case when consumo.regla_id is null and consumo.lecturas = 1 then consumo.segundos - 3600 end as desvio_s
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
@@ -62,6 +67,8 @@ por_dia as (
         count(caudal_lh)::smallint as horas_medidas,
         min(caudal_lh)::numeric(12, 1) as caudal_minimo_lh,
         max(caudal_lh)::numeric(12, 1) as caudal_maximo_lh,
+        (sum(caudal_lh * segundos_noche) / nullif(sum(segundos_noche), 0))::numeric(12, 1) as caudal_nocturno_lh,
+        coalesce(sum(segundos_noche), 0)::integer as segundos_nocturnos,
         sum(desvio_s)::integer as desvio_reloj_s,
         sum(lecturas_descartadas)::integer as lecturas_descartadas,
         sum(lecturas_en_conflicto)::integer as lecturas_en_conflicto,
@@ -105,6 +112,8 @@ select
     coalesce(por_dia.horas_medidas, 0)::smallint as horas_medidas,
     por_dia.caudal_minimo_lh,
     por_dia.caudal_maximo_lh,
+    por_dia.caudal_nocturno_lh,
+    coalesce(por_dia.segundos_nocturnos, 0)::integer as segundos_nocturnos,
     por_dia.desvio_reloj_s,
     coalesce(por_dia.lecturas_descartadas, 0)::integer as lecturas_descartadas,
     coalesce(por_dia.lecturas_en_conflicto, 0)::integer as lecturas_en_conflicto,

@@ -8,7 +8,7 @@
     materialized='incremental',
     incremental_strategy='por_dia',
     on_schema_change='fail',
-    meta={'columna': 'mes'},
+    meta={'columna': 'mes', 'sigue_atribucion': true},
     post_hook='{{ anotar_avance() }}',
     indexes=[{'columns': ['medidor_id', 'mes']}]
 ) }}
@@ -21,7 +21,7 @@
 -- noqa: disable=LT01,LT02,LT05,RF01
 with
 {% if is_incremental() -%}
-{{ dias_afectados(this, ref('fct_consumo_horario')) }},
+{{ dias_afectados(this, ref('fct_consumo_horario'), atribucion=true) }},
 
 meses as (
     select distinct
@@ -54,9 +54,9 @@ dias as (
 select
     dias.medidor_id,
     dias.mes,
-    titularidad.cuenta_id,
-    titularidad.zona_id,
-    titularidad.categoria,
+    vigencias.cuenta_id,
+    vigencias.zona_id,
+    vigencias.categoria,
     sum(dias.litros)::bigint as litros,
     sum(dias.litros_en_huecos)::bigint as litros_en_huecos,
     count(*) filter (where dias.litros is not null)::integer as dias_con_dato,
@@ -66,9 +66,9 @@ select
     min(dias.dia) as primer_dia,
     max(dias.ultima_lectura) as ultima_lectura
 from dias
-left join {{ ref('int_agua__titularidad') }} as titularidad
+left join {{ ref('int_agua__vigencias') }} as vigencias
     on
-        dias.medidor_id = titularidad.medidor_id
-        and dias.dia >= titularidad.desde
-        and dias.dia < titularidad.hasta
-group by dias.medidor_id, dias.mes, titularidad.cuenta_id, titularidad.zona_id, titularidad.categoria
+        dias.medidor_id = vigencias.medidor_id
+        and dias.dia >= vigencias.desde
+        and dias.dia < vigencias.hasta
+group by dias.medidor_id, dias.mes, vigencias.cuenta_id, vigencias.zona_id, vigencias.categoria

@@ -8,7 +8,7 @@
     materialized='incremental',
     incremental_strategy='por_dia',
     on_schema_change='fail',
-    meta={'columna': 'dia', 'regla_dias_despues': 'R-AGUA-17'},
+    meta={'columna': 'dia', 'regla_dias_despues': 'R-AGUA-17', 'sigue_atribucion': true},
     pre_hook=memoria_de_trabajo('256MB'),
     post_hook='{{ anotar_avance() }}',
     indexes=[{'columns': ['medidor_id', 'dia', 'regla_id'], 'unique': true}]
@@ -22,7 +22,9 @@
 -- noqa: disable=LT01,LT02,LT05,RF01
 with
 {% if is_incremental() -%}
-{{ dias_afectados(this, ref('fct_consumo_horario'), dias_despues=dias_despues('R-AGUA-17')) }},
+{{ dias_afectados(
+    this, ref('fct_consumo_horario'), dias_despues=dias_despues('R-AGUA-17'), atribucion=true
+) }},
 
 tramos as (
     select
@@ -73,19 +75,19 @@ por_dia as (
         promedios.carga_id,
         promedios.dias_previos,
         round(promedios.promedio_l) as promedio_l,
-        titularidad.cuenta_activa,
-        titularidad.fecha_retiro,
-        {{ umbral_agua('R-AGUA-17', 'veces_alta', 'titularidad.categoria') }} as veces_alta
+        vigencias.cuenta_activa,
+        vigencias.fecha_retiro,
+        {{ umbral_agua('R-AGUA-17', 'veces_alta', 'vigencias.categoria') }} as veces_alta
     from promedios
     {%- if is_incremental() %}
     inner join dias_afectados
         on promedios.medidor_id = dias_afectados.medidor_id and promedios.dia = dias_afectados.dia
     {%- endif %}
-    left join {{ ref('int_agua__titularidad') }} as titularidad
+    left join {{ ref('int_agua__vigencias') }} as vigencias
         on
-            promedios.medidor_id = titularidad.medidor_id
-            and promedios.dia >= titularidad.desde
-            and promedios.dia < titularidad.hasta
+            promedios.medidor_id = vigencias.medidor_id
+            and promedios.dia >= vigencias.desde
+            and promedios.dia < vigencias.hasta
 ),
 
 decisiones as (

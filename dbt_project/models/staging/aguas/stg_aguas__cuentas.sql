@@ -25,10 +25,7 @@ limpio as (
         origen.titular_nombre as titular_nombre_original,
         {{ documento('origen.titular_documento') }} as titular_documento,
         origen.titular_documento as titular_documento_original,
-        {{ valor_de_lista(
-            'origen.categoria',
-            ['residencial', 'comercial', 'industrial', 'publica']
-        ) }} as categoria,
+        {{ categoria_de_cuenta('origen.categoria') }} as categoria,
         origen.categoria as categoria_original,
         origen.zona_id,
         distritos.distrito_nombre as distrito,

@@ -34,7 +34,7 @@ limpio as (
         tipo_telemetria as tipo_telemetria_original,
         fecha_instalacion,
         fecha_retiro,
-        {{ valor_de_lista('estado', ['activo', 'retirado', 'en_reparacion']) }} as estado,
+        {{ estado_de_medidor('estado') }} as estado,
         estado as estado_original,
         _load_id
     from origen
