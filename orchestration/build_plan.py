@@ -111,7 +111,9 @@ def record_builds(
         for result in run_results["results"]
         if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
     ]
-    record(connection, run_id, [_build_result(row) for row in rows])
+    kept = {row[2] for row in rows}
+    verdicts = [build_verdict(r) for r in run_results["results"] if r["unique_id"] in kept]
+    record(connection, run_id, verdicts)
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "
@@ -121,9 +123,10 @@ def record_builds(
     return [row[1] for row in rows if row[3] != "ok"]
 
 
-def _build_result(row: tuple[Any, ...]) -> CheckResult:
+def build_verdict(result: Mapping[str, Any]) -> CheckResult:
     """A build as a verdict; one that was left out because another failed is unknown."""
-    _, relation, _, state, _, message, _, _ = row
+    relation = relation_of(manifest()["nodes"][result["unique_id"]])
+    state = _STATES.get(str(result["status"]), "error")
     words = {"ok": "Se construyó.", "omitido": "No se construyó: falló algo de lo que depende."}
     return CheckResult(
         control=f"construccion:{relation}",
@@ -133,7 +136,7 @@ def _build_result(row: tuple[Any, ...]) -> CheckResult:
         regla="construccion",
         severidad="bloqueante",
         paso={"ok": True, "error": False}.get(state),
-        explicacion=words.get(state) or message or "Falló la construcción.",
+        explicacion=words.get(state) or _message(result) or "Falló la construcción.",
         responsable=_owner(relation),
     )
 
