@@ -186,9 +186,30 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
 
 
 def _owner(relation: str) -> str | None:
-    node = relations().get(relation)
-    owner = ((node or {}).get("config", {}).get("meta") or {}).get("owner")
-    return str(owner) if owner else None
+    """Who answers for a relation: its own owner, or that of everything next above it.
+
+    Staging belongs to whoever the contract of its raw table names. None where several areas would
+    have to answer for one table.
+    """
+    both = {**manifest()["nodes"], **manifest()["sources"]}
+    named = {relation_of(node): name for name, node in both.items() if "schema" in node}
+    return _owner_of(named[relation], both) if relation in named else None
+
+
+def _owner_of(unique_id: str, nodes: Mapping[str, Any]) -> str | None:
+    node = nodes[unique_id]
+    owner = (node.get("config", {}).get("meta") or {}).get("owner")
+    if owner:
+        return str(owner)
+    above = {
+        _owner_of(parent, nodes)
+        for parent in node.get("depends_on", {}).get("nodes", [])
+        # The warehouse's own books and the reference lists say nothing of whose the data are.
+        if parent in nodes
+        and nodes[parent]["resource_type"] in ("model", "snapshot", "source")
+        and nodes[parent]["schema"] != "meta"
+    }
+    return above.pop() if len(above) == 1 else None
 
 
 def _dimension(node: Mapping[str, Any]) -> str:
