@@ -1,9 +1,13 @@
 """How long the whole pipeline takes on the sample, and how much memory its largest process.
 
-    python -m benchmarks.run [--json] [--cold]
+    python -m benchmarks.run [--json] [--first | --cold]
 
 Runs in a data folder of its own and removes it. `--cold` also clones the project into an empty
 folder and times `make run` there, installation included.
+
+Of the first run, in which everything is loaded, built and checked, it also says what the checks
+took (`benchmarks/checks.py` says of what) and which share of the run that is: the target is a
+quarter. Measure on a machine that does nothing else: a step's seconds include its waiting.
 """
 
 from __future__ import annotations
@@ -30,10 +34,12 @@ def main() -> int:
     """Print one figure per line; exit code 1 when a run of the pipeline failed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument("--cold", action="store_true", help="also a clone with installation")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--first", action="store_true", help="only the first run and its checks")
+    extent.add_argument("--cold", action="store_true", help="also a clone with installation")
     options = parser.parse_args()
     failed = False
-    for figure, value, unit, ok in _figures(options.cold):
+    for figure, value, unit, ok in _figures(first=options.first, cold=options.cold):
         failed |= not ok
         if options.json:
             print(
@@ -44,7 +50,7 @@ def main() -> int:
     return int(failed)
 
 
-def _figures(cold: bool) -> Iterator[tuple[str, float, str, bool]]:
+def _figures(*, first: bool, cold: bool) -> Iterator[tuple[str, float, str, bool]]:
     lujan = str(Path(sys.executable).with_name("lujan"))
     with _scratch() as folder:
         env = _environment(folder)
@@ -52,10 +58,13 @@ def _figures(cold: bool) -> Iterator[tuple[str, float, str, bool]]:
         subprocess.run([lujan, "warehouse", "start"], env=env, cwd=ROOT, check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
         try:
-            for name in ("first_run", "second_run"):
-                yield from _run_figures(
-                    name, measure([lujan, "run"], env=env, cwd=ROOT, server_folder=server)
-                )
+            for name in ("first_run",) if first else ("first_run", "second_run"):
+                run = measure([lujan, "run"], env=env, cwd=ROOT, server_folder=server)
+                yield from _run_figures(name, run)
+                if name == "first_run":
+                    yield from _check_figures(env, run)
+            if first:
+                return
             began = time.monotonic()
             done = subprocess.run([sys.executable, "-c", _LOAD_DEFINITIONS], env=env, cwd=ROOT,
                                   check=False)  # fmt: skip
@@ -73,6 +82,19 @@ def _run_figures(name: str, run: Measured) -> Iterator[tuple[str, float, str, bo
         print(run.output, file=sys.stderr)
     yield f"{name}_seconds", run.seconds, "s", ok
     yield f"{name}_peak_memory", run.peak_mib, "MiB", ok
+
+
+def _check_figures(env: dict[str, str], run: Measured) -> Iterator[tuple[str, float, str, bool]]:
+    command = [sys.executable, "-m", "benchmarks.checks"]
+    done = subprocess.run(command, env=env, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        print(done.stderr, file=sys.stderr)
+        yield "checks_share", 0.0, "%", False
+        return
+    parts: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    for name, seconds in parts.items():
+        yield f"checks_{name}", seconds, "s", True
+    yield "checks_share", 100 * sum(parts.values()) / run.seconds, "%", True
 
 
 def _cold() -> Iterator[tuple[str, float, str, bool]]:

@@ -180,7 +180,7 @@ def _summarise_new_blocks(connection: psycopg.Connection[Any], contract: Contrac
         "from pg_partition_tree(to_regclass(%s)) as t "
         "join pg_index as i on i.indrelid = t.relid "
         "join pg_class as c on c.oid = i.indexrelid join pg_am as a on a.oid = c.relam "
-        "where t.isleaf and a.amname = 'brin'",
+        "where t.isleaf and a.amname = 'brin' and pg_has_role(c.relowner, 'member')",
         [contract.raw_name],
     )
 

@@ -111,7 +111,9 @@ def record_builds(
         for result in run_results["results"]
         if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
     ]
-    record(connection, run_id, [_build_result(row) for row in rows])
+    kept = {row[2] for row in rows}
+    verdicts = [build_verdict(r) for r in run_results["results"] if r["unique_id"] in kept]
+    record(connection, run_id, verdicts)
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "
@@ -121,9 +123,10 @@ def record_builds(
     return [row[1] for row in rows if row[3] != "ok"]
 
 
-def _build_result(row: tuple[Any, ...]) -> CheckResult:
+def build_verdict(result: Mapping[str, Any]) -> CheckResult:
     """A build as a verdict; one that was left out because another failed is unknown."""
-    _, relation, _, state, _, message, _, _ = row
+    relation = relation_of(manifest()["nodes"][result["unique_id"]])
+    state = _STATES.get(str(result["status"]), "error")
     words = {"ok": "Se construyó.", "omitido": "No se construyó: falló algo de lo que depende."}
     return CheckResult(
         control=f"construccion:{relation}",
@@ -133,7 +136,7 @@ def _build_result(row: tuple[Any, ...]) -> CheckResult:
         regla="construccion",
         severidad="bloqueante",
         paso={"ok": True, "error": False}.get(state),
-        explicacion=words.get(state) or message or "Falló la construcción.",
+        explicacion=words.get(state) or _message(result) or "Falló la construcción.",
         responsable=_owner(relation),
     )
 
@@ -183,9 +186,30 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
 
 
 def _owner(relation: str) -> str | None:
-    node = relations().get(relation)
-    owner = ((node or {}).get("config", {}).get("meta") or {}).get("owner")
-    return str(owner) if owner else None
+    """Who answers for a relation: its own owner, or that of everything next above it.
+
+    Staging belongs to whoever the contract of its raw table names. None where several areas would
+    have to answer for one table.
+    """
+    both = {**manifest()["nodes"], **manifest()["sources"]}
+    named = {relation_of(node): name for name, node in both.items() if "schema" in node}
+    return _owner_of(named[relation], both) if relation in named else None
+
+
+def _owner_of(unique_id: str, nodes: Mapping[str, Any]) -> str | None:
+    node = nodes[unique_id]
+    owner = (node.get("config", {}).get("meta") or {}).get("owner")
+    if owner:
+        return str(owner)
+    above = {
+        _owner_of(parent, nodes)
+        for parent in node.get("depends_on", {}).get("nodes", [])
+        # The warehouse's own books and the reference lists say nothing of whose the data are.
+        if parent in nodes
+        and nodes[parent]["resource_type"] in ("model", "snapshot", "source")
+        and nodes[parent]["schema"] != "meta"
+    }
+    return above.pop() if len(above) == 1 else None
 
 
 def _dimension(node: Mapping[str, Any]) -> str:

@@ -198,7 +198,13 @@ def _index_loads(connection: Connection, contract: Contract) -> None:
     if contract.load_mode == "full":
         return
     name = f"{contract.landing_table}{LOAD_ID}_brin"
-    if connection.execute("select to_regclass(%s)", [f"{RAW}.{name}"]).fetchone() != (None,):
+    # A table that somebody else made is theirs to index; it is only slower without.
+    wanting = connection.execute(
+        "select from pg_class where oid = to_regclass(%s) and pg_has_role(relowner, 'member') "
+        "and to_regclass(%s) is null",
+        [f"{RAW}.{contract.landing_table}", f"{RAW}.{name}"],
+    ).fetchone()
+    if wanting is None:
         return
     connection.execute(
         sql.SQL(

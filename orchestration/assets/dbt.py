@@ -4,8 +4,9 @@ Belongs here: how dbt nodes look in Dagster, and running `dbt build` so that eve
 is stored for the gate. Does not belong here: deciding what to build (`build_plan.py`), or a model.
 
 dbt's own failure does not fail the step: it would skip every export, also of the marts that are
-well. A model that failed yields nothing, so what hangs on it is skipped; a test that failed is a
-red check, and the gate withholds the exports that depend on it, in this run and in later ones.
+well. A model that failed yields no asset, so what hangs on it is skipped, and a red check of its
+own with the cause; a test that failed is a red check. The gate withholds the exports that depend
+on either, in this run and in later ones.
 """
 
 import datetime as dt
@@ -17,12 +18,14 @@ from typing import Any
 
 from dagster import (
     AssetCheckResult,
+    AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
-    AssetObservation,
     AssetsDefinition,
     AssetSpec,
+    MetadataValue,
     Output,
+    multi_asset,
 )
 from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
 
@@ -38,13 +41,17 @@ from orchestration.assets.naming import (
     raw_key,
     relation_key,
 )
-from orchestration.build_plan import dbt_test_results, plan_build, record_builds
+from orchestration.build_plan import (
+    build_verdict,
+    dbt_test_results,
+    plan_build,
+    record_builds,
+)
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
     dbt_executable,
     manifest,
-    relation_of,
     relations,
 )
 from orchestration.findings import update_findings
@@ -52,6 +59,9 @@ from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 
+BUILD_CHECK = "construccion"
+# Where dagster-dbt keeps a node's name in the metadata of its asset.
+DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
 # Any fixed number: two builds at once would collide on dbt's temporary names.
 _LOCK_KEY = 50_063_002
@@ -117,7 +127,19 @@ def dbt_models() -> AssetsDefinition:
         dagster_dbt_translator=Translator(),
         name="dbt",
         exclude="resource_type:unit_test",
+    )
+    def nodes() -> Iterator[Any]:
+        """Never run: only what dbt has is taken from here, its assets and its tests."""
+        yield from ()
+
+    @multi_asset(
+        name="dbt",
+        specs=list(nodes.specs),
+        check_specs=[*nodes.check_specs, *map(_build_check, nodes.specs)],
+        can_subset=True,
+        op_tags=nodes.op.tags,
         pool="dbt",
+        allow_arbitrary_check_specs=True,
     )
     def build(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         warehouse = locate()
@@ -135,6 +157,19 @@ def dbt_models() -> AssetsDefinition:
             yield from _run(context, dbt, chosen, plan.newest_load, plan.from_scratch)
 
     return build
+
+
+def _build_check(spec: AssetSpec) -> AssetCheckSpec:
+    """Whether the model was built: a model that failed gives no asset, and its page must say why.
+
+    It carries the model's own dbt name, so that running this check alone builds the model.
+    """
+    return AssetCheckSpec(
+        BUILD_CHECK,
+        asset=spec.key,
+        description="dbt construyó el modelo; si no, por qué.",
+        metadata={DBT_UNIQUE_ID: spec.metadata[DBT_UNIQUE_ID]},
+    )
 
 
 def _run(
@@ -176,34 +211,42 @@ def _run(
             failed = record_builds(connection, context.run_id, results, newest_load)
             record(connection, context.run_id, dbt_test_results(results))
             withhold(connection, context.run_id, failed)
-        for relation, state, message in _not_built(results):
-            # A model that failed gives no asset and no check of its own: its page says why.
-            context.log_event(
-                AssetObservation(
-                    relation_key(*relation.split(".", 1)),
-                    description=f"No se construyó ({state}).",
-                    metadata={"estado": state, "causa": message},
-                )
-            )
+        wanted = {k.asset_key for k in context.selected_asset_check_keys if k.name == BUILD_CHECK}
+        yield from (found for found in build_results(results) if found.asset_key in wanted)
         # Before the exports, which publish the scores made of them.
         update_findings(warehouse, context.run_id)
     finally:
         _keep_artifacts(invocation.target_path)
 
 
-def _not_built(run_results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Relation, state and cause of every model that failed or was left out."""
+def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckResult]:
+    """One result per model, seed and snapshot: built, failed, or left out, with the cause.
+
+    One that was left out is no error of its own: what it depends on says what happened.
+    """
     nodes = manifest()["nodes"]
-    return [
-        (
-            relation_of(nodes[result["unique_id"]]),
-            str(result["status"]),
-            str(result.get("message") or "falló algo de lo que depende")[:2000],
+    for result in run_results["results"]:
+        node = nodes.get(result["unique_id"], {})
+        if node.get("resource_type") not in ("model", "seed", "snapshot"):
+            continue
+        verdict = build_verdict(result)
+        metadata: dict[str, Any] = {
+            "estado": str(result["status"]),
+            "segundos": float(result.get("execution_time") or 0.0),
+            "responsable": verdict.responsable or "sin dato",
+        }
+        if verdict.paso is not True:
+            metadata["causa"] = MetadataValue.md(f"```\n{verdict.explicacion}\n```")
+        yield AssetCheckResult(
+            asset_key=relation_key(*verdict.objeto.split(".", 1)),
+            check_name=BUILD_CHECK,
+            passed=verdict.paso is True,
+            severity=(
+                AssetCheckSeverity.ERROR if verdict.paso is False else AssetCheckSeverity.WARN
+            ),
+            description=verdict.explicacion.splitlines()[0],
+            metadata=metadata,
         )
-        for result in run_results["results"]
-        if result["status"] in ("error", "skipped")
-        and nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
-    ]
 
 
 def _with_row_count(

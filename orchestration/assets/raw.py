@@ -29,7 +29,7 @@ from dagster import (
 
 from expectations.results import CheckResult, merge, record
 from orchestration.assets.naming import RAW_GROUP, owners, raw_key
-from orchestration.checkers import checkers_for
+from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
@@ -53,7 +53,7 @@ class TableOutcome:
     """What the loads of one raw table gave, and how many rows it holds now.
 
     `replays` are what a change of contract brought back from quarantine before the loads; `drift`
-    what is open between its sources and their contracts.
+    what is open between its sources and their contracts; `rules` how long the rules on rows took.
     """
 
     reports: "list[LoadReport]"
@@ -61,6 +61,7 @@ class TableOutcome:
     rows: int = 0
     replays: "list[ReplayReport]" = field(default_factory=list)
     drift: "list[Episode]" = field(default_factory=list)
+    rules: Stopwatch = field(default_factory=Stopwatch)
 
 
 def raw_assets(catalogue: Catalogue) -> list[AssetsDefinition]:
@@ -154,13 +155,14 @@ def load_raw_table(
         replayed = replay_after_contract_change(contract, context, partial(checkers_for, contract))
         if replayed is not None:
             outcome.replays.append(replayed)
-        checkers = checkers_for(contract)
+        with outcome.rules.running():
+            checkers = [outcome.rules.timed(checker) for checker in checkers_for(contract)]
         with linked.open(contract.system) as url:
             report = load(contract, url, context, checkers)
         outcome.reports.append(report)
         if report.read:
             found = [result for checker in checkers for result in checker.results()]
-            with warehouse.connect() as connection:
+            with warehouse.connect() as connection, outcome.rules.running():
                 outcome.results += in_force(
                     connection,
                     contract,
@@ -338,6 +340,7 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
         "filas_reprocesadas": sum(replay.loaded for replay in outcome.replays),
         "avisos": [note for report in outcome.reports for note in report.notes],
         "deriva": MetadataValue.md(_drift_table(outcome.drift)),
+        "segundos_de_reglas": round(outcome.rules.seconds, 3),
     }
 
 

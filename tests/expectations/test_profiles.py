@@ -163,3 +163,20 @@ def test_what_came_is_found_without_reading_a_table_that_grew_for_years(
     [top] = plan[0]
     read = top["Plan"]["Shared Hit Blocks"] + top["Plan"]["Shared Read Blocks"]
     assert read < blocks[0] / 5
+
+
+def test_a_table_that_grows_has_an_index_of_its_loads_also_one_made_before_there_were_any(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    def indexed() -> bool:
+        found = connection.execute("select to_regclass('raw.citymis__prueba_load_id_brin')")
+        return found.fetchone() != (None,)
+
+    land(make_contract(COLUMNS, loadMode="full"), rows(2))
+    assert not indexed(), "what is replaced whole is read whole"
+    growing = make_contract(
+        [*COLUMNS, {"name": "cambio", "physicalType": "timestamp"}],
+        loadMode="append", cursor="cambio",
+    )  # fmt: skip
+    land(growing, [])
+    assert indexed()

@@ -7,8 +7,8 @@ import datetime as dt
 import pytest
 
 from expectations.results import CheckResult, record
-from orchestration.build_plan import plan_build
-from orchestration.dbt_project import project_sha256, relations
+from orchestration.build_plan import dbt_test_results, plan_build
+from orchestration.dbt_project import manifest, project_sha256, relations
 from orchestration.warehouse.connection import Warehouse
 
 TODAY = dt.date(2026, 6, 2)
@@ -91,3 +91,14 @@ def test_rows_leaving_quarantine_and_drift_measure_again(all_built: Warehouse) -
             "values ('mlc.ejes', 'columna_faltante', 'nombre', 'x', 'x', '2026-06-03 02:00:00+00')"
         )
     assert chosen(all_built) == (MEASUREMENTS,)
+
+
+def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
+    tests = [n for n in manifest()["nodes"].values() if n["resource_type"] == "test"]
+    results = {
+        "results": [{"unique_id": n["unique_id"], "status": "fail", "failures": 1} for n in tests]
+    }
+    found = dbt_test_results(results)
+    assert {r.control for r in found if not r.responsable} == set()
+    staging = {r.responsable for r in found if r.objeto == "staging.stg_telemetria__lecturas"}
+    assert staging == {"Obras Públicas"}, "whom the contract of the readings names"

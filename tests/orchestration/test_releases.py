@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from expectations.results import CheckResult, record
-from orchestration.dbt_project import project_sha256
+from exports.export import approve
+from orchestration import publishing
+from orchestration.dbt_project import project_sha256, relations
 from orchestration.gate import Obstacle, obstacles
 from orchestration.releases import ReleaseError, covering, history, release, revoke
+from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse
 
 MART = "agua.dim_zona"
@@ -155,3 +160,58 @@ def test_what_is_not_withheld_or_was_never_built_cannot_be_released(red: Warehou
         connection.execute("delete from meta.construccion")
     with pytest.raises(ReleaseError, match="no hay un veredicto"):
         let_pass(red)
+
+
+# --- publishing by hand ------------------------------------------------------------------------
+
+ZONES = "zonas-de-agua"
+
+
+@pytest.fixture
+def zones(red: Warehouse, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """The mart of the red check with two zones in it, and its portal dataset approved."""
+    monkeypatch.setattr(publishing, "locate", lambda: red)
+    data_dir.mkdir()
+    columns = relations()[MART]["columns"].values()
+    with red.connect() as connection:
+        connection.execute("create schema if not exists agua")
+        connection.execute(
+            sql.SQL("create table agua.dim_zona ({})").format(
+                sql.SQL(", ").join(
+                    sql.SQL("{} {}").format(sql.Identifier(c["name"]), sql.SQL(c["data_type"]))
+                    for c in columns
+                )
+            )
+        )
+        connection.execute(
+            "insert into agua.dim_zona (zona_id, zona_nombre) values (1, 'Norte'), (2, 'Sur')"
+        )
+        approve(connection, publishing.find_definition(ZONES), "Comité", "acta 1")
+    return red
+
+
+def published(warehouse: Warehouse) -> list[tuple[str, bool]]:
+    """Every attempt: its state, and whether it names a release."""
+    with warehouse.connect() as connection:
+        return [
+            (str(row[0]), row[1] is not None)
+            for row in connection.execute(
+                "select estado, liberacion_id from meta.publicacion where conjunto = %s "
+                "order by publicacion_id", [ZONES],
+            )
+        ]  # fmt: skip
+
+
+def test_publishing_by_hand_asks_the_gate_and_honours_a_release(zones: Warehouse) -> None:
+    assert publishing.publish(ZONES).estado == "retenida"
+
+    in_a_transaction(
+        zones, lambda c, found: release(c, ZONES, found, by="Ana Díaz", reason="acta 12")
+    )
+    assert publishing.publish(ZONES).estado == "publicada"
+    page = (settings().portal_dir / ZONES / "index.html").read_text(encoding="utf-8")
+    assert "Esta versión se publicó por decisión expresa" in page
+
+    verdict(zones, "r2", replace(RED, filas_fallidas=3))
+    assert publishing.publish(ZONES).estado == "retenida", "another verdict was not released"
+    assert published(zones) == [("retenida", False), ("publicada", True), ("retenida", False)]

@@ -1,0 +1,104 @@
+"""A model that was not built is a red check on its own page, with the cause as metadata."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from dagster import (
+    AssetCheckKey,
+    AssetCheckSeverity,
+    DagsterInstance,
+    Definitions,
+)
+from dagster_dbt import DbtCliResource
+
+from orchestration.assets import dbt
+from orchestration.dbt_project import dbt_executable, relations
+from orchestration.settings import DBT_PROJECT_DIR
+from orchestration.warehouse.connection import Warehouse
+
+BROKEN, LEFT_OUT = "agua.dim_zona", "agua.dim_cuenta"
+
+
+def result(relation: str, status: str, message: str = "") -> dict[str, Any]:
+    unique_id = relations()[relation]["unique_id"]
+    return {"unique_id": unique_id, "status": status, "execution_time": 1.5, "message": message}
+
+
+RESULTS = {
+    "results": [
+        result("referencia.ods", "success"),
+        result(BROKEN, "error", "division by zero\nLINE 3: select 1 / 0"),
+        result(LEFT_OUT, "skipped"),
+    ]
+}
+
+
+class BrokenDbt(DbtCliResource):
+    """A dbt whose build ended as RESULTS say."""
+
+    folder: str
+
+    def cli(self, args: Sequence[str], **_: Any) -> Any:
+        target = Path(self.folder) / "target"
+        target.mkdir(exist_ok=True)
+        (target / "run_results.json").write_text(json.dumps(RESULTS), encoding="utf-8")
+
+        def stream() -> Iterator[Any]:
+            return iter(())
+
+        return SimpleNamespace(stream=stream, target_path=target, get_error=lambda: None)
+
+
+@pytest.fixture
+def evaluations(
+    warehouse: Warehouse, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """What Dagster keeps of each build check of a run in which a model broke."""
+    data_dir.mkdir(exist_ok=True)
+    monkeypatch.setattr(dbt, "locate", lambda: warehouse)
+    monkeypatch.setattr(dbt, "update_findings", lambda *_: None)
+    monkeypatch.setattr(dbt, "_keep_artifacts", lambda *_: None)
+    resource = BrokenDbt(
+        project_dir=str(DBT_PROJECT_DIR), profiles_dir=str(DBT_PROJECT_DIR),
+        dbt_executable=dbt_executable(), folder=str(tmp_path),
+    )  # fmt: skip
+    keys = [dbt.relation_key(*name.split(".")) for name in ("referencia.ods", BROKEN, LEFT_OUT)]
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        job = definitions.resolve_implicit_global_asset_job_def()
+        done = job.execute_in_process(instance=instance, asset_selection=keys, raise_on_error=False)
+        assert done.success, "one broken model fails no step"
+        return {
+            evaluation.asset_key.to_user_string(): evaluation
+            for evaluation in done.get_asset_check_evaluations()
+            if evaluation.check_name == dbt.BUILD_CHECK
+        }
+
+
+def test_a_broken_model_is_a_red_check_with_its_cause(evaluations: dict[str, Any]) -> None:
+    broken = evaluations["agua/dim_zona"]
+    assert (broken.passed, broken.severity) == (False, AssetCheckSeverity.ERROR)
+    assert broken.description == "division by zero"
+    assert "select 1 / 0" in broken.metadata["causa"].value
+    assert broken.metadata["responsable"].value == relations()[BROKEN]["config"]["meta"]["owner"]
+
+
+def test_what_was_left_out_warns_and_what_was_built_passes(evaluations: dict[str, Any]) -> None:
+    left_out, built = evaluations["agua/dim_cuenta"], evaluations["referencia/ods"]
+    assert (left_out.passed, left_out.severity) == (False, AssetCheckSeverity.WARN)
+    assert "falló algo de lo que depende" in left_out.description
+    assert built.passed and "causa" not in built.metadata
+
+
+def test_running_the_check_alone_builds_its_model() -> None:
+    models = dbt.dbt_models()
+    key = AssetCheckKey(dbt.relation_key(*BROKEN.split(".")), dbt.BUILD_CHECK)
+    spec = models.get_spec_for_check_key(key)
+    assert spec.metadata[dbt.DBT_UNIQUE_ID] == relations()[BROKEN]["unique_id"]
+    assert not spec.blocking, "one red model must not stop the others"
