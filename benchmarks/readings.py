@@ -162,7 +162,7 @@ def _daiad(real: Path | None) -> Iterator[Figure]:
         if real is None:
             rows = write_daiad_like(made.feed / "swm_trialA.csv")
         else:
-            rows = _copy_daiad(real, made.feed)
+            rows = copy_daiad(real, made.feed)
         _say(f"DAIAD: {rows} lecturas")
         time.sleep(3.1)
         run = made.run("--contracts", str(ROOT / "docs" / "ejemplos" / "daiad"))
@@ -171,7 +171,7 @@ def _daiad(real: Path | None) -> Iterator[Figure]:
         yield from _described("daiad", run, rows=rows, real=real is not None)
 
 
-def _copy_daiad(source: Path, feed: Path) -> int:
+def copy_daiad(source: Path, feed: Path) -> int:
     """The trial's CSV, packed or not; gives its rows."""
     target = feed / "swm_trialA.csv"
     if source.suffix == ".zip":

@@ -86,7 +86,7 @@ def compare(place: Place, models: Mapping[str, float], parquet: Path) -> list[Ti
     return found
 
 
-def _litres(rows: list[tuple[int, str, int]]) -> Litres:  # type: ignore[type-arg]
+def _litres(rows: list[tuple[int, str, int]]) -> Litres:
     return {(int(zone), str(month)): int(litres) for zone, month, litres in rows if litres}
 
 

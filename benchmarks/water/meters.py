@@ -64,7 +64,7 @@ class Meters:
         )
         return pa.table({
             "medidor": pa.DictionaryArray.from_arrays(
-                pa.array(np.tile(np.arange(self.count, dtype=np.int32), 24)), pa.array(self.ids())
+                pa.array(np.tile(np.arange(self.count), 24), pa.int32()), pa.array(self.ids())
             ),
             "momento": pa.array(moments, pa.timestamp("s", "UTC")),
             "litros": pa.array(self.registers(day).ravel()),
@@ -82,8 +82,8 @@ def write_feed(meters: Meters, wanted: Iterator[dt.date], path: Path) -> int:
     options = pa_csv.WriteOptions(include_header=False, delimiter=";", quoting_style="none")
     with path.open("wb") as sink:
         sink.write(b"medidor;fecha;lectura_m3;estimada;bateria\n")
-        ids = pa.array(np.tile(np.arange(meters.count, dtype=np.int32), 24))
-        hours = pa.array(np.repeat(np.arange(24, dtype=np.int8), meters.count))
+        ids = pa.array(np.tile(np.arange(meters.count), 24), pa.int32())
+        hours = pa.array(np.repeat(np.arange(24), meters.count), pa.int32())
         texts = pa.array(meters.ids())
         for day in wanted:
             moments = pa.array([f"{day:%d/%m/%Y} {hour:02d}:00:00" for hour in range(24)])

@@ -233,7 +233,7 @@ def _with_row_count(
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
-    rows = warehouse.count(schema, table)
+    rows = warehouse.shown_rows(schema, table)
     return event.with_metadata({**event.metadata, "dagster/row_count": rows})
 
 
