@@ -17,12 +17,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from benchmarks.readings import copy_daiad
 from benchmarks.water.place import ROOT, Place, RunFailed, place
 
 # Badger EyeOnWater's threshold for a leak, litres per hour (seeds/reference/reglas_agua.csv).
 _LEAK_LH = 3.8
+_SPAIN = ZoneInfo("Europe/Madrid")
 _INK, _SOFT, _MARK = "#1f4e79", "#9db7cf", "#b5452c"
 
 _CONTINUOUS = """
@@ -192,7 +194,8 @@ def _plot_rules(facts: dict[str, Any], path: Path) -> None:
 
 
 def _text(facts: dict[str, Any]) -> str:
-    readings, meters, copies, moments, conflicts, first, last = facts["raw"]
+    readings, meters, copies, moments, conflicts, *ends = facts["raw"]
+    first, last = (moment.astimezone(_SPAIN) for moment in ends)
     continuous, night = facts["continuous"], facts["night"]
     litres, in_gaps, meter_days, unknown = facts["totals"]
     typical = sorted(row[2] for row in night)
