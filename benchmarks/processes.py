@@ -43,10 +43,16 @@ def measure(
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(process.pid, server_folder, peaks, done))
     watcher.start()
-    output, _ = process.communicate()
-    seconds = time.monotonic() - began
-    done.set()
-    watcher.join()
+    try:
+        output, _ = process.communicate()
+        seconds = time.monotonic() - began
+    finally:
+        # An interrupted measurement leaves neither its command nor its watcher behind.
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+        done.set()
+        watcher.join()
     largest = max(peaks, key=lambda name: peaks[name], default="")
     return Measured(seconds, process.returncode, peaks.get(largest, 0.0), largest, output)
 
