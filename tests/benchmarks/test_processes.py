@@ -6,13 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 
 ROOT = Path(__file__).parents[2]
 _MEASURE = """
-import os, sys
+import os
 from pathlib import Path
 from benchmarks.processes import measure
 print("listo", flush=True)
@@ -28,7 +29,8 @@ def test_an_interrupted_measurement_ends_at_once_with_its_command() -> None:
     try:
         assert process.stdout is not None and process.stdout.readline() == "listo\n"
         while not (children := psutil.Process(process.pid).children()):
-            pass
+            time.sleep(0.05)
+        time.sleep(0.5)  # it waits for its command by now
         process.send_signal(signal.SIGINT)
         process.wait(20)
         assert not any(child.is_running() for child in children)
