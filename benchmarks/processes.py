@@ -36,16 +36,25 @@ def measure(
 ) -> Measured:
     """Run `command` to its end. `server_folder`: an embedded server's folder to watch as well."""
     peaks: dict[str, float] = {}
+    done = threading.Event()
     began = time.monotonic()
     process = subprocess.Popen(
         command, env=dict(env), cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(process.pid, server_folder, peaks, done))
-    watcher.start()
-    output, _ = process.communicate()
-    seconds = time.monotonic() - began
-    done.set()
+    # A daemon: an interruption before it is joined must not keep this process alive.
+    watcher = threading.Thread(
+        target=_watch, args=(process.pid, server_folder, peaks, done), daemon=True
+    )
+    try:
+        watcher.start()
+        output, _ = process.communicate()
+        seconds = time.monotonic() - began
+    finally:
+        # An interrupted measurement leaves neither its command nor its watcher behind.
+        done.set()
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
     watcher.join()
     largest = max(peaks, key=lambda name: peaks[name], default="")
     return Measured(seconds, process.returncode, peaks.get(largest, 0.0), largest, output)

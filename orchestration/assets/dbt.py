@@ -27,7 +27,7 @@ from dagster import (
     Output,
     multi_asset,
 )
-from dagster_dbt import DagsterDbtTranslator, DbtCliResource, dbt_assets
+from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
 
 from expectations.results import record
 from orchestration.assets.exports import marts_not_exported, withhold
@@ -185,12 +185,7 @@ def _run(
         os.environ["DBT_FECHA_REFERENCIA"] = SAMPLE_REFERENCE_DATE
     else:
         os.environ.pop("DBT_FECHA_REFERENCIA", None)
-    arguments = ["build"]
-    if selectors:
-        arguments += ["--select", " ".join(selectors)]
-    if from_scratch:
-        arguments.append("--full-refresh")
-    invocation = dbt.cli(arguments, context=context, raise_on_error=False)
+    invocation = _invocation(context, dbt, selectors, from_scratch)
     watch.started("dbt", "dbt")
     try:
         for event in invocation.stream():
@@ -217,6 +212,30 @@ def _run(
         update_findings(warehouse, context.run_id)
     finally:
         _keep_artifacts(invocation.target_path)
+
+
+def _invocation(
+    context: AssetExecutionContext,
+    dbt: DbtCliResource,
+    selectors: Sequence[str],
+    from_scratch: bool,
+) -> DbtCliInvocation:
+    """`dbt build` of the selectors, or of the step's own selection when there are none.
+
+    Given the context, `cli` adds the selection of the whole definition (`fqn:*`) to ours, and dbt
+    builds what either names: everything. So the context is handed over afterwards, for the events.
+    """
+    arguments = ["build", *(["--full-refresh"] if from_scratch else [])]
+    if not selectors:
+        return dbt.cli(arguments, context=context, raise_on_error=False)
+    invocation = dbt.cli(
+        [*arguments, "--select", " ".join(selectors), "--exclude", "resource_type:unit_test"],
+        manifest=MANIFEST,
+        dagster_dbt_translator=Translator(),
+        raise_on_error=False,
+    )
+    invocation.context = context
+    return invocation
 
 
 def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckResult]:
@@ -257,7 +276,7 @@ def _with_row_count(
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
-    rows = warehouse.count(schema, table)
+    rows = warehouse.shown_rows(schema, table)
     return event.with_metadata({**event.metadata, "dagster/row_count": rows})
 
 

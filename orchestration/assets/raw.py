@@ -33,7 +33,7 @@ from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.warehouse.connection import Warehouse, count_rows, locate
+from orchestration.warehouse.connection import Warehouse, count_rows, locate, shown_rows
 from sources.contract import Catalogue, Contract
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def load_raw_table(
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:
         record(connection, run_id, outcome.results)
-        outcome.rows = count_rows(connection, "raw", contracts[0].landing_table)
+        outcome.rows = shown_rows(connection, "raw", contracts[0].landing_table)
         outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
     return outcome
 

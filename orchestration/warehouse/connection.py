@@ -22,6 +22,8 @@ from sources.errors import PipelineError
 
 MINIMUM_SERVER_VERSION = 150000
 _CONNECT_TIMEOUT_S = 10
+# Up to so many rows a table is counted for a page: well under a second.
+COUNTED_ROWS = 5_000_000
 
 
 class WarehouseError(PipelineError):
@@ -72,6 +74,11 @@ class Warehouse:
         """Rows of one table."""
         with self.connect() as connection:
             return count_rows(connection, schema, table)
+
+    def shown_rows(self, schema: str, table: str) -> int:
+        """Rows of one table for a page: see `shown_rows`."""
+        with self.connect() as connection:
+            return shown_rows(connection, schema, table)
 
     def sqlalchemy_url(self, driver: str = "psycopg") -> str:
         """URL for SQLAlchemy: `psycopg` (ours) or `psycopg2` (Great Expectations)."""
@@ -131,6 +138,22 @@ def count_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, tab
         sql.SQL("select count(*) from {}").format(sql.Identifier(schema, table))
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def shown_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, table: str) -> int:
+    """Rows for a page: counted, or the server's own estimate where counting would take long.
+
+    Counting reads the whole table, which a day's run over years of readings must not.
+    """
+    row = connection.execute(
+        "select bool_and(c.reltuples >= 0), coalesce(sum(greatest(c.reltuples, 0)), 0) "
+        "from pg_class c where c.relkind in ('r', 'm') and (c.oid = to_regclass(%(name)s) "
+        "or c.oid in (select relid from pg_partition_tree(to_regclass(%(name)s)) where isleaf))",
+        {"name": sql.Identifier(schema, table).as_string(connection)},
+    ).fetchone()
+    if row is not None and row[0] and row[1] > COUNTED_ROWS:
+        return int(row[1])
+    return count_rows(connection, schema, table)
 
 
 def locate(config: Settings | None = None, *, start: bool = True) -> Warehouse:

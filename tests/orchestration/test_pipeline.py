@@ -217,6 +217,12 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     assert broken.returncode == 1
     assert f"retenida {WATER_EXPORT}" in broken.stdout
     assert "control bloqueante" in broken.stdout
+    built = {row[0] for row in city.query(
+        "select objeto from meta.construccion where corrida_id = (select corrida_id "
+        "from meta.construccion order by construccion_id desc limit 1)"
+    )}  # fmt: skip
+    assert {"agua.dim_elemento_red", "agua.dim_zona"} <= built
+    assert not built & {"proyectos.dim_programa", "poblacion.fct_encuesta_habilidades"}
     states = dict(
         city.query(
             "select distinct on (conjunto) conjunto, estado from meta.publicacion "

@@ -13,6 +13,7 @@ import pytest
 
 from orchestration import settings as settings_module
 from orchestration.settings import Settings
+from orchestration.warehouse import connection as connection_module
 from orchestration.warehouse.connection import Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
@@ -191,3 +192,23 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_value(
         settings_module.settings()
     assert "valor-raro" not in str(caught.value)
     settings_module.settings.cache_clear()
+
+
+def test_rows_for_a_page_are_counted_while_that_is_quick_and_estimated_beyond(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with warehouse.connect() as connection:
+        connection.execute(
+            "create table raw.mes (n integer) partition by range (n); "
+            "create table raw.mes_1 partition of raw.mes for values from (0) to (100); "
+            "create table raw.mes_2 partition of raw.mes for values from (100) to (200); "
+            "insert into raw.mes select generate_series(0, 149)"
+        )
+    monkeypatch.setattr(connection_module, "COUNTED_ROWS", 120)
+    assert warehouse.shown_rows("raw", "mes") == 150  # nothing was estimated yet
+    with warehouse.connect() as connection:
+        connection.execute("analyze raw.mes")
+        connection.execute("insert into raw.mes values (199)")
+
+    assert warehouse.shown_rows("raw", "mes") == 150  # the estimate of the last analysis
+    assert warehouse.shown_rows("raw", "mes_2") == 51

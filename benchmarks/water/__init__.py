@@ -1,0 +1,1 @@
+"""Made-up meters of any number and length, and warehouses to run them through."""

@@ -1,0 +1,38 @@
+"""Watching a command: what is interrupted leaves nothing running."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).parents[2]
+_MEASURE = """
+import os
+from pathlib import Path
+from benchmarks.processes import measure
+print("listo", flush=True)
+measure(["sleep", "300"], env=dict(os.environ), cwd=Path("/"))
+"""
+
+
+def test_an_interrupted_measurement_ends_at_once_with_its_command() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _MEASURE], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None and process.stdout.readline() == "listo\n"
+        while not (children := psutil.Process(process.pid).children()):
+            time.sleep(0.05)
+        time.sleep(0.5)  # it waits for its command by now
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        assert not any(child.is_running() for child in children)
+    finally:
+        process.kill()
