@@ -160,3 +160,14 @@ episodios as (
         - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
     )
 {%- endmacro %}
+
+
+{#- What a finding and an alert of R-AGUA-16 say. -#}
+{% macro texto_de_exceso(reciente, habitual, total) -%}
+    'En un día típico de la última semana usó ' || round({{ reciente }}) || ' litros; lo habitual era '
+    || round({{ habitual }}) || '.'
+    || case
+        when {{ total }} > {{ reciente }} * 1.1 then ' No cuenta lo que pasa sin interrupción, que tiene su propio aviso.'
+        else ''
+    end
+{%- endmacro %}

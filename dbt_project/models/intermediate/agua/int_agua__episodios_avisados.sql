@@ -24,7 +24,7 @@ hallazgos as (
         nullif(split_part(clave, '|', 2), '')::date as desde,
         descripcion
     from {{ ref('fct_hallazgo') }}
-    where regla_id in ('R-AGUA-10', 'R-AGUA-11', 'R-AGUA-16')
+    where regla_id in ('R-AGUA-10', 'R-AGUA-11')
 ),
 
 reunidos as (
@@ -53,7 +53,7 @@ reunidos as (
     from {{ ref('alerta_rotura') }}
     union all
     select
-        case hallazgos.regla_id when 'R-AGUA-16' then 'exceso' else 'medidor_trabado' end,
+        'medidor_trabado',
         hallazgos.regla_id,
         hallazgos.medidor_id,
         null,
@@ -61,12 +61,25 @@ reunidos as (
         ultimas.ultima_lectura,
         null,
         hallazgos.descripcion,
-        case hallazgos.regla_id
-            when 'R-AGUA-16' then 'Compare con sus hábitos: riego, pileta o visitas lo explican; si no, busque una pérdida.'
-            else 'El área de aguas debe revisar el medidor; no hace falta hacer nada en el domicilio.'
-        end
+        'El área de aguas debe revisar el medidor; no hace falta hacer nada en el domicilio.'
     from hallazgos
     inner join ultimas on hallazgos.medidor_id = ultimas.medidor_id
+    union all
+    select
+        'exceso',
+        'R-AGUA-16',
+        comparados.medidor_id,
+        null,
+        {{ inicio_dia('comparados.hasta_dia - 6') }},
+        ultimas.ultima_lectura,
+        round((comparados.uso_reciente_l_dia - comparados.uso_habitual_l_dia) * comparados.dias_recientes)::bigint,
+        {{ texto_de_exceso(
+            'comparados.uso_reciente_l_dia', 'comparados.uso_habitual_l_dia', 'comparados.reciente_l_dia'
+        ) }},
+        'Compare con sus hábitos: riego, pileta o visitas lo explican; si no, busque una pérdida.'
+    from {{ ref('fct_comparacion_medidor') }} as comparados
+    inner join ultimas on comparados.medidor_id = ultimas.medidor_id
+    where comparados.es_exceso
     union all
     select
         'flujo_inverso',

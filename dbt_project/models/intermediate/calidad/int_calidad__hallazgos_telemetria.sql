@@ -114,8 +114,7 @@ dias as (
         dia - (row_number() over (
             partition by medidor_id, litros = 0, caudal_minimo_lh = caudal_maximo_lh, caudal_maximo_lh
             order by dia
-        ))::integer as racha,
-        max(dia) over (partition by medidor_id) as ultimo_dia
+        ))::integer as racha
     from {{ ref('fct_consumo_diario') }}
 ),
 
@@ -171,19 +170,6 @@ horas_por_medidor as (
         medidor_id,
         sum(horas_con_lectura) as horas
     from dias
-    group by medidor_id
-),
-
-habitos as (
-    select
-        medidor_id,
-        max(carga_id) as carga_id,
-        avg(litros) filter (where dia > ultimo_dia - 7) as reciente,
-        percentile_cont(0.5) within group (order by litros) filter (
-            where dia between ultimo_dia - 34 and ultimo_dia - 7
-        ) as habitual
-    from dias
-    where horas_con_lectura >= 20
     group by medidor_id
 ),
 
@@ -275,12 +261,9 @@ reunidos as (
         medidor_id,
         'R-AGUA-16',
         0,
-        'Usó ' || round(reciente) || ' litros por día en la última semana; lo habitual era ' || round(habitual) || '.'
-    from habitos
-    where
-        habitual > 0
-        and reciente >= habitual * {{ umbral_agua('R-AGUA-16', 'veces') }}
-        and reciente - habitual >= {{ umbral_agua('R-AGUA-16', 'diferencia_minima_l_dia') }}
+        {{ texto_de_exceso('uso_reciente_l_dia', 'uso_habitual_l_dia', 'reciente_l_dia') }}
+    from {{ ref('fct_comparacion_medidor') }}
+    where es_exceso
     union all
     select
         carga_id,
