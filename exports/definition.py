@@ -220,7 +220,8 @@ class Disclosure(_Document):
     rows are those totals. A table crossed by two or more columns names one for each of them; a
     margin is then the total over the one column it leaves out. `celdas_inseguras: omitir` leaves
     unsafe rows out of the files, and says how many, instead of refusing the dataset: only for
-    tables without totals.
+    tables without totals. `diferencia_minima` is by how many, at least, a group has to have changed
+    since the last release before the next one leaves (`succession.py`).
     """
 
     umbral_minimo: Annotated[int, Field(ge=THRESHOLD_FLOOR)] = THRESHOLD_USUAL
@@ -229,6 +230,7 @@ class Disclosure(_Document):
     margenes: tuple[tuple[ColumnName, ...], ...] = ()
     fila_total: TotalRow | tuple[TotalRow, ...] | None = None
     dominancia: Dominance | None = None
+    diferencia_minima: Annotated[int, Field(ge=THRESHOLD_FLOOR)] | None = None
     celdas_inseguras: Literal["rechazar", "omitir"] = "rechazar"
     justificacion: Text | None = None
 
@@ -314,6 +316,8 @@ class Resource(_Document):
         if _PART_NAME.search(self.nombre):
             raise ValueError("el final '-parte-NN' queda para los archivos divididos")
         if self.divulgacion:
+            if self.divulgacion.diferencia_minima and "csv" not in self.formatos:
+                raise ValueError("`diferencia_minima` compara archivos csv: agréguelo a `formatos`")
             named["divulgacion.columna_conteo"] = (self.divulgacion.columna_conteo,)
             named["divulgacion.medidas"] = self.divulgacion.medidas
             named["divulgacion.margenes"] = tuple(
@@ -465,12 +469,20 @@ def columns_fingerprint(definition: DatasetDefinition) -> str:
                 json.dumps(item.model_dump(mode="json"), sort_keys=True)
                 for item in resource.filtros
             ),
-            "divulgacion": resource.divulgacion and resource.divulgacion.model_dump(mode="json"),
+            "divulgacion": resource.divulgacion and _covered_rule(resource.divulgacion),
         }
         for resource in sorted(definition.recursos, key=lambda resource: resource.nombre)
     ]
     text = json.dumps(covered, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _covered_rule(rule: Disclosure) -> dict[str, Any]:
+    """The rule as its approval covers it; approvals from before a key existed go on standing."""
+    written = rule.model_dump(mode="json")
+    if rule.diferencia_minima is None:
+        del written["diferencia_minima"]
+    return written
 
 
 def definition_schema() -> dict[str, Any]:
@@ -545,6 +557,7 @@ _HELP: Mapping[str, str] = {
     "margenes": "Grupos de columnas de los que se publica el total.",
     "fila_total": "Qué filas son el total de su grupo; en una tabla cruzada, una por columna.",
     "dominancia": "Cuánto puede pesar, como mucho, un solo caso en una celda.",
+    "diferencia_minima": "Cuánto debe haber cambiado un grupo, al menos, desde la última vez.",
     "celdas_inseguras": "Qué hacer con una celda insegura: rechazar el conjunto u omitir la fila.",
     "justificacion": "Por qué se baja un umbral; la aprobación lo cubre.",
 }

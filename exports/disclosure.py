@@ -4,9 +4,9 @@ Belongs here: checks on what a definition asks for and on the rows it would publ
 belong here: suppression itself. Aggregating, hiding small cells and hiding further cells so that
 totals do not give them back is the marts' work; this module refuses when that was not done.
 
-Differences between releases are not refused here. A cell that is hidden today and was shown before
-cannot be taken back, and refusing would leave the release that shows it in place; small changes
-from one release to the next are kept few by the frequency of tables about people, not here.
+Differences between releases are not refused here but held back, until they are large enough
+(`succession.py`). A cell that is hidden today and was shown before cannot be taken back: refusing
+would leave the release that shows it in place.
 
 Thresholds: OECD, "at least five, others three"; ten where ethnicity, disability or gender cross
 anything else. A lower one takes a written reason in the definition, which the approval covers.

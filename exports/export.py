@@ -70,9 +70,12 @@ from exports.publication import (
     roll_forward,
     with_dates_of,
 )
+from exports.succession import small_changes
 from exports.versions import Approved, Compared, Journal, Table, Version
 
 PENDING_FOLDER = "pendientes"
+# How the reason of a release begins that is held back until more has changed: nothing is wrong.
+WAITING = "Espera:"
 CATALOG_NAME = "data.json"
 _STAGING_FOLDER = ".preparacion"
 _ROWS_FOLDER = "filas"
@@ -146,6 +149,8 @@ def export_dataset(
             approval = _approval(connection, definition, approvals)
             if approval is None:
                 return _hold_for_approval(job, prepared, portal, journal)
+            if held := _held_back(job, prepared, publisher):
+                return held
             if portal and journal:
                 return _release_version(job, prepared, approval, portal, journal, again=again)
             return _release(job, prepared, publisher)
@@ -452,6 +457,65 @@ def _hold_for_approval(
     return ExportResult(
         definition.nombre, "pendiente_aprobacion", files, prepared.rows, reason=reason
     )
+
+
+def _held_back(job: _Job, prepared: _Prepared, publisher: Publisher | None) -> ExportResult | None:
+    """The record of a release that has to wait; None when it may go on."""
+    error = None
+    try:
+        reason = _waits(job, prepared, publisher)
+    except ExportError as found:
+        reason, error = str(found), found
+    if not reason:
+        return None
+    name = job.definition.nombre
+    _record(job.connection, job.definition, job.run_id, "retenida", reason=reason, now=job.now)
+    return ExportResult(name, "retenida", rows=prepared.rows, reason=reason, error=error)
+
+
+def _waits(job: _Job, prepared: _Prepared, publisher: Publisher | None) -> str:
+    """Why this release would tell, together with the last one, of too few people; or nothing.
+
+    Raises ExportError when the last one is not at hand to compare with.
+    """
+    past = _history(job.connection, job.definition.nombre, last_only=True)
+    recorded = _hashes(past[-1][1]) if past else {}
+    for resource in job.definition.recursos:
+        rule = resource.divulgacion
+        file = f"{resource.nombre}.csv"
+        released = recorded.get(f"{job.definition.nombre}/{file}")
+        if rule is None or rule.diferencia_minima is None or released is None:
+            continue
+        before = job.folder / file
+        if not before.is_file() or describe(before, rows=None).sha256 != released:
+            raise ExportError(
+                f"recurso {resource.nombre}: no se puede comparar con lo último publicado: falta "
+                f"{before}, o es otro (regla: diferencia entre publicaciones).",
+                dataset=job.definition.nombre,
+                owner=job.definition.secretaria,
+                next_step="devuelva ese archivo a su lugar y vuelva a correr"
+                + (
+                    f"; está en {publisher.download(job.definition.nombre, file)}."
+                    if publisher
+                    else "."
+                ),
+            )
+        mart = job.manifest.mart(resource.mart)
+        told = {rule.columna_conteo, *rule.medidas}
+        key = [name for name in mart.meta.get("clave", ()) if name in resource.columnas] or [
+            name for name in resource.columnas if name not in told
+        ]
+        try:
+            found = small_changes(before, prepared.folder / file, resource, rule, key)
+        except KeyError:
+            continue  # other columns: a person approved them, and nothing is comparable
+        if found:
+            return (
+                f"{WAITING} {len(found)} grupos de {resource.nombre} cambiaron en menos de "
+                f"{rule.diferencia_minima} desde lo último publicado, y restando se sabría de "
+                "quiénes (regla: diferencia entre publicaciones). Sale cuando haya más cambios."
+            )
+    return ""
 
 
 def _release(job: _Job, prepared: _Prepared, publisher: Publisher | None) -> ExportResult:

@@ -25,6 +25,7 @@ from exports.definition import (
 )
 from exports.errors import ExportError, PortalError
 from exports.export import (
+    WAITING,
     ExportResult,
     compare_dataset,
     dataset_turn,
@@ -91,9 +92,10 @@ def portal_notices(
             "control de calidad no pasa. Se muestra la última versión publicada"
             + (f", del {day_of(good)}." if good else ".")
         )
-        for name, since, good in connection.execute(
-            "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
+        for name, since, good, reason in connection.execute(
+            "select conjunto, retenida_desde, ultima_buena, motivo from meta.retencion_vigente"
         )
+        if not (reason or "").startswith(WAITING)
     }
     released = {
         str(name): (
