@@ -135,10 +135,8 @@ def test_every_rule_of_the_project_is_on_the_list_and_every_listed_rule_is_used(
         for path in (DBT_PROJECT_DIR / folder).rglob("*.sql"):
             used |= set(re.findall(r"R-[A-Z]+(?:-[A-Z]+)*-\d\d", path.read_text(encoding="utf-8")))
 
-    # Why a project is at risk, or what a balance assumes, is no rule about data.
-    assert {rule for rule in used if not rule.startswith(("R-RIESGO-", "R-BALANCE-"))} == set(
-        _seed_rules()
-    )
+    # Why a project is at risk is no rule about its data.
+    assert {rule for rule in used if not rule.startswith("R-RIESGO-")} == set(_seed_rules())
 
 
 def test_what_staging_corrects_is_what_the_list_calls_a_correction() -> None:
