@@ -106,7 +106,7 @@ def _look_at_portal() -> None:
     from orchestration.warehouse.connection import locate
 
     with locate().connect(autocommit=True) as connection:
-        look(connection, ckan(catalog_facts()))
+        look(connection, ckan(catalog_facts(connection)))
         show_notices(connection)  # what became overdue since yesterday
 
 

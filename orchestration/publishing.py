@@ -54,16 +54,14 @@ _SLACK = 1.2
 STRATEGIC_MART = "proyectos.dim_indicador"
 
 
-def catalog_facts() -> CatalogFacts:
+def catalog_facts(connection: Connection) -> CatalogFacts:
     """What the catalogue says of itself: synthetic while the sample is in the warehouse,
     whatever else is connected since."""
     config = settings()
-    with locate().connect() as connection:
-        synthetic = holds_sample(connection)
     return load_catalog_facts(
         correo=config.contact_email,
         portal=config.ckan_url or config.portal_url,
-        sintetico=synthetic,
+        sintetico=holds_sample(connection),
     )
 
 
@@ -137,13 +135,13 @@ def show_notices(connection: Connection, dataset: str | None = None) -> list[str
     config = settings()
     notices = portal_notices(connection)
     if not config.ckan_url:
-        address = catalog_facts().portal
+        address = catalog_facts(connection).portal
         LocalPublisher(config.portal_dir, address, notices).refresh_pages()
         return []
     problems = []
     try:
         # A courtesy: a run that withholds much does not wait long for a portal that is down.
-        portal = ckan(catalog_facts(), attempts=2)
+        portal = ckan(catalog_facts(connection), attempts=2)
         for name in [dataset] if dataset else _ours(connection, portal.portal):
             portal.announce(name, notices.get(name))
     except PortalError as error:
@@ -229,9 +227,10 @@ class Difference:
 
 def difference(name: str) -> Difference:
     """Compare a dataset, prepared anew, with the portal; changes nothing."""
-    definition, facts = find_definition(name), catalog_facts()
-    portal = ckan(facts)
+    definition = find_definition(name)
     with locate().connect(autocommit=True) as connection:
+        facts = catalog_facts(connection)
+        portal = ckan(facts)
         found = tuple(str(item) for item in obstacles(connection, definition.marts))
         package, compared, live = compare_dataset(
             connection, definition, _manifest(), settings().exports_dir, portal, facts=facts
@@ -242,9 +241,9 @@ def difference(name: str) -> Difference:
 
 def publish(name: str, *, again: bool = False) -> ExportResult:
     """Publish one dataset now, if the gate or a person's release lets it. Raises PortalError."""
-    definition, facts = find_definition(name), catalog_facts()
-    run_id = _run_id()
+    definition, run_id = find_definition(name), _run_id()
     with locate().connect(autocommit=True) as connection:
+        facts = catalog_facts(connection)
         found = obstacles(connection, definition.marts)
         release = covering(connection, name, found) if found else None
         if found and release is None:
@@ -285,8 +284,8 @@ def take_away(name: str, *, by: str, reason: str) -> Version:
 
 def history(name: str) -> list[Version]:
     """Versions of a dataset on the portal, newest first."""
-    portal = ckan(catalog_facts())
     with locate().connect(autocommit=True) as connection:
+        portal = ckan(catalog_facts(connection))
         return Journal(connection, name, portal.portal, "").history()
 
 
@@ -442,11 +441,8 @@ def _newest_build(connection: Connection, definition: DatasetDefinition) -> int:
 @contextmanager
 def _journal(name: str) -> Iterator[tuple[Connection, CkanPublisher, Journal]]:
     """A dataset's versions, in its turn. The definition may be gone: the portal still has it."""
-    portal = ckan(catalog_facts())
-    with (
-        locate().connect(autocommit=True) as connection,
-        dataset_turn(connection, name),
-    ):
+    with locate().connect(autocommit=True) as connection, dataset_turn(connection, name):
+        portal = ckan(catalog_facts(connection))
         yield connection, portal, Journal(connection, name, portal.portal, _run_id())
 
 

@@ -198,7 +198,7 @@ def _look_at_portal(warehouse: Warehouse) -> list[str]:
         return []
     try:
         with warehouse.connect(autocommit=True) as connection:
-            look(connection, ckan(catalog_facts()))
+            look(connection, ckan(catalog_facts(connection)))
     except PortalError as error:
         return [f"No se pudo mirar el portal; los indicadores usan la última mirada. {error}"]
     return []

@@ -159,7 +159,7 @@ def _export(
         red = obstacles(connection, definition.marts)
         release = covering(connection, definition.nombre, red)
         notices = portal_notices(connection, leaving=definition.nombre)
-    facts = catalog_facts()
+        facts = catalog_facts(connection)
     portal = publisher(facts, notices)
     with warehouse.connect(autocommit=True) as connection:
         result = export_dataset(

@@ -151,8 +151,8 @@ def look() -> None:
     from orchestration.publishing import look as look_now
     from orchestration.warehouse.connection import locate
 
-    portal = ckan(catalog_facts())
     with locate().connect(autocommit=True) as connection:
+        portal = ckan(catalog_facts(connection))
         published = look_now(connection, portal)
         for problem in show_notices(connection):
             console.print(f"[yellow]Atención:[/yellow] {problem}", highlight=False)
