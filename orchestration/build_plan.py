@@ -157,11 +157,18 @@ def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
 
 
 def tested_relations(test: Mapping[str, Any]) -> list[str]:
-    """Relations a dbt test speaks of: the one it is attached to, or every one it reads."""
+    """Relations a dbt test speaks of: the one it is attached to, or every one it reads.
+
+    The warehouse's own books tell a test where to look; they are not what it judges.
+    """
     both = manifest()["nodes"] | manifest()["sources"]
     attached = test.get("attached_node")
     names = [attached] if attached else test.get("depends_on", {}).get("nodes", [])
-    return [relation_of(both[name]) for name in names if name in both]
+    return [
+        relation_of(both[name])
+        for name in names
+        if name in both and (attached or both[name].get("schema") != "meta")
+    ]
 
 
 def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, Any]) -> CheckResult:
