@@ -68,13 +68,27 @@ def plan_build(
     selectors += [f"{_selector(name)}+" for name in _of_another_day(connection, today)]
     if _measured_otherwise(connection):
         selectors.append(f"{_selector(_MEASUREMENTS)}+")
-    selectors += [_selector(mart) for mart in sorted(exports_behind)]
+    selectors += [_selector(name) for name in sorted({*exports_behind, *_red(connection)})]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
     broken = any(
         state != "ok" and relations()[name]["config"].get("materialized") == "incremental"
         for name, (state, _, _) in built.items()
     )
     return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest, from_scratch=broken)
+
+
+def _red(connection: Connection) -> set[str]:
+    """Relations behind a blocking check that does not pass: asked again in every run, also where a
+    person let the data out in the meantime."""
+    known = relations()
+    return {
+        str(row[0])
+        for row in connection.execute(
+            "select distinct objeto from meta.control_vigente where severidad = 'bloqueante' "
+            "and paso is false and motor in ('dbt', 'great_expectations')"
+        )
+        if row[0] in known
+    }
 
 
 def newest_changes(connection: Connection) -> dict[str, int]:
