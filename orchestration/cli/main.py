@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import draft, try_contract
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
@@ -47,6 +48,7 @@ app.add_typer(partitions_app, name="partitions")
 app.add_typer(portal_app, name="portal")
 app.add_typer(findings_app, name="findings")
 app.add_typer(gate_app, name="gate")
+app.add_typer(alerts_app, name="alerts")
 app.add_typer(quality_app, name="quality")
 
 # Bound to the terminal itself: during a run, what libraries print is sent to a log file.

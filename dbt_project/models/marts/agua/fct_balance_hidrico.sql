@@ -3,7 +3,8 @@
     what was billed (void and negative bills left out): unbilled authorised use is not reported and stays
     unknown, so losses include it. UARL = (18·Lm + 0.8·Nc + 25·Lp)·P litres per day, quoted as valid above
     5,000 connections, 20 per km and between 25 and 100 m of pressure; without a stated pressure
-    (reglas_agua, R-BALANCE-01 presion_media_m) there is none. Lp, private pipe, is not known and taken as 0.
+    (reglas_agua, R-BALANCE-01 presion_media_m) there is none. The index is given only where it is valid, with the
+    reason in ili_motivo elsewhere. Lp, private pipe, is not known and taken as 0.
 -#}
 with
 ingresos as (
@@ -45,7 +46,11 @@ terminos as (
         ingresos.ingreso_m3,
         facturas.facturado_m3,
         medidos.litros / 1000.0 as micromedido_m3,
-        ingresos.ingreso_m3 - facturas.facturado_m3 as perdidas_m3,
+        -- A bill is of the whole month: against fewer days of input it would hide losses.
+        case
+            when ingresos.dias_con_ingreso = extract(day from ingresos.mes + interval '1 month' - interval '1 day')
+                then ingresos.ingreso_m3 - facturas.facturado_m3
+        end as perdidas_m3,
         ingresos.dias_con_ingreso,
         ingresos.ingreso_dudoso,
         zonas.cuentas_activas as conexiones,
@@ -65,6 +70,22 @@ inevitables as (
         *,
         (18 * red_km + 0.8 * conexiones) * presion_m as uarl_l_dia
     from terminos
+),
+
+-- The first condition that is not met; none when the index may be quoted.
+condiciones as (
+    select
+        *,
+        case
+            when presion_m is null then 'Falta la presión media (R-BALANCE-01).'
+            when coalesce(red_km, 0) = 0 then 'Falta la red en servicio de la zona.'
+            when coalesce(conexiones, 0) <= 5000 then 'La zona tiene 5.000 conexiones o menos.'
+            when conexiones <= 20 * red_km then 'La zona tiene 20 conexiones por km o menos.'
+            when presion_m not between 25 and 100 then 'La presión media no está entre 25 y 100 m.'
+            when dias_con_ingreso < dias_del_mes then 'Faltan días de ingreso en el mes.'
+            when perdidas_m3 is null then 'No hay facturas del mes.'
+        end as ili_motivo
+    from inevitables
 )
 
 select
@@ -80,15 +101,13 @@ select
     conexiones,
     red_km::numeric(12, 3) as red_km,
     uarl_l_dia::numeric(14, 1) as uarl_l_dia,
-    round(perdidas_m3 * 1000 / nullif(dias_con_ingreso, 0) / nullif(uarl_l_dia, 0), 2)::numeric(10, 2) as ili,
     case
-        when uarl_l_dia is not null
-            then
-                conexiones > 5000
-                and conexiones > 20 * red_km
-                and presion_m between 25 and 100
-    end as ili_valido,
+        when ili_motivo is null
+            then round(perdidas_m3 * 1000 / nullif(dias_con_ingreso, 0) / nullif(uarl_l_dia, 0), 2)
+    end::numeric(10, 2) as ili,
+    ili_motivo is null as ili_valido,
+    ili_motivo,
     dias_con_ingreso::integer as dias_con_ingreso,
     dias_con_ingreso = dias_del_mes as mes_completo,
     coalesce(ingreso_dudoso, false) as ingreso_dudoso
-from inevitables
+from condiciones
