@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sources.contract import Contract
-from sources.landing.doorstep import judge
+from sources.landing.doorstep import judge, too_many_bad
+from sources.landing.new_columns import unnamed
 from sources.landing.report import Checker
 from sources.readers import RejectedRow, notes_of, open_reader
-from sources.readers.base import source_columns
 from sources.urls import SourceUrl
 
 _SHOWN = 3
@@ -45,7 +45,7 @@ class Rehearsal:
 
     def would_be_refused(self, contract: Contract) -> bool:
         """Whether more rows are bad than the contract admits; few rows are never refused."""
-        return self.read >= 50 and self.set_aside / self.read > contract.max_quarantine_share
+        return too_many_bad(contract, self.read, self.set_aside)
 
 
 def rehearse(
@@ -63,11 +63,7 @@ def rehearse(
     began = time.monotonic()
     done = Rehearsal()
     with open_reader(contract, url) as reader:
-        named = {" ".join(c.source_name.split()).casefold() for c in source_columns(contract)}
-        named |= {" ".join(name.split()).casefold() for name in contract.ignored_columns}
-        done.unknown = tuple(
-            name for name in reader.columns() if " ".join(name.split()).casefold() not in named
-        )
+        done.unknown = tuple(unnamed(contract, reader.columns()))
         for batch in reader.batches():
             judged = judge(contract, checkers, batch)
             done.read += judged.read

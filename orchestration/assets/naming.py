@@ -5,10 +5,9 @@ One place, because dbt's sources must resolve to the very keys the raw assets ha
 
 from __future__ import annotations
 
-import re
-import unicodedata
-
 from dagster import AssetKey
+
+from sources.names import slug
 
 RAW_GROUP = "1_raw"
 STAGING_GROUP = "2_staging"
@@ -32,12 +31,6 @@ def relation_key(schema: str, table: str) -> AssetKey:
 def export_key(name: str) -> AssetKey:
     """Key of a portal dataset: `exports/<name>` (Dagster keys take no hyphens)."""
     return AssetKey(["exports", name.replace("-", "_")])
-
-
-def slug(text: str) -> str:
-    """ASCII, lower case, underscores."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
 def owners(area: str | None) -> list[str]:

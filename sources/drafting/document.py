@@ -7,7 +7,6 @@ of what a person still has to say. Does not belong here: finding out the columns
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,8 @@ import yaml
 from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Contract, parse_contract
 from sources.errors import PipelineError
+from sources.names import slug
+from sources.urls import variable
 
 TO_CONFIRM = "(a confirmar)"
 TO_DESCRIBE = "(a describir)"
@@ -97,9 +98,9 @@ def identify(identifier: str) -> tuple[str, str]:
     return system, dataset
 
 
-def variable(identifier: str) -> str:
-    """Name of the variable that holds the address."""
-    return f"SOURCE_{identify(identifier)[0].upper()}_URL"
+def address(identifier: str) -> str:
+    """What stands in a contract for the address: the name of its variable."""
+    return f"${{{variable(identify(identifier)[0])}}}"
 
 
 def compose(
@@ -229,10 +230,9 @@ def _named(columns: Sequence[DraftColumn]) -> list[DraftColumn]:
     taken: set[str] = set()
     found = []
     for column in columns:
-        plain = unicodedata.normalize("NFKD", column.source_name).encode("ascii", "ignore").decode()
         # `fechaAlta` is `fecha_alta`, and `DNI` stays `dni`.
-        plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", plain).lower()
-        base = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[: _LONGEST_NAME - 4] or "columna"
+        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.source_name)
+        base = slug(spaced)[: _LONGEST_NAME - 4] or "columna"
         base = base if base[0].isalpha() else f"c_{base}"[: _LONGEST_NAME - 4]
         name, turn = base, 1
         while name in taken:

@@ -25,8 +25,8 @@ from sources.drafting.document import (
     DraftColumn,
     DraftError,
     Source,
+    address,
     compose,
-    variable,
 )
 from sources.drafting.types import propose, style_of
 from sources.readers import FeedFile, open_file
@@ -111,7 +111,7 @@ def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[A
 def _source(identifier: str, path: Path, look: _Look) -> Source:
     server: dict[str, Any] = {
         "type": "local",
-        "path": f"${{{variable(identifier)}}}",
+        "path": address(identifier),
         "format": look.format,
     }
     if look.encoding:

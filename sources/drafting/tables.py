@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sources.contract import Contract
-from sources.drafting.document import Draft, DraftColumn, Source, compose, variable
+from sources.drafting.document import Draft, DraftColumn, Source, address, compose
 from sources.errors import SourceUnavailable
 from sources.readers.base import DEFAULT_OPTIONS
 from sources.readers.database import explain
@@ -69,12 +69,13 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
         key = engine.primary_key(connection, asked)
         proposed = [_column(engine, url, column, key) for column in found.values()]
         text = f"{schema}.{name}" if schema and engine.has_schemas else name
-        first = compose(identifier, _source(identifier, url, schema, text), proposed)
+        described = _source(identifier, url, schema, text)
+        first = compose(identifier, described, proposed)
         carried = [
             _carried(engine, first.contract, source, column)
             for source, column in zip(found.values(), proposed, strict=True)
         ]
-    return compose(identifier, _source(identifier, url, schema, text), carried)
+    return compose(identifier, described, carried)
 
 
 def names(identifier: str, url: SourceUrl) -> list[str]:
@@ -138,7 +139,7 @@ def _source(identifier: str, url: SourceUrl, schema: str, table: str) -> Source:
     kind = _KINDS[url.scheme]
     server: dict[str, Any] = {
         "type": kind,
-        "host": f"${{{variable(identifier)}}}",
+        "host": address(identifier),
         "port": url.port or _PORTS[kind],
         "database": url.database or "base",
     }

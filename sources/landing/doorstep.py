@@ -140,13 +140,17 @@ def finish_reading(reader: Reader, report: LoadReport) -> None:
         )
 
 
+def too_many_bad(contract: Contract, read: int, bad: int) -> bool:
+    """Whether more than the contract's `maxQuarantineShare` is bad; few rows are never too many."""
+    return read >= _REFUSAL_MIN_ROWS and bad / read > contract.max_quarantine_share
+
+
 def refuse_if_mostly_bad(contract: Contract, report: LoadReport, origin: str) -> None:
     """Raise LoadRefused when more than the contract's `maxQuarantineShare` does not pass.
 
     The message names the columns at fault and what changed at the source, where that is known.
     """
-    share = report.quarantined / report.read if report.read else 0.0
-    if report.read < _REFUSAL_MIN_ROWS or share <= contract.max_quarantine_share:
+    if not too_many_bad(contract, report.read, report.quarantined):
         return
     reasons = ", ".join(f"{rule} ({count})" for rule, count in report.reasons.most_common(3))
     columns = ", ".join(name for name, _ in report.bad_columns.most_common(3))

@@ -25,6 +25,7 @@ from sources.errors import DriftError
 from sources.landing.declared_types import is_widening
 from sources.landing.new_columns import Plan
 from sources.landing.report import LoadContext, LoadReport
+from sources.names import folded
 from sources.raw_table import Connection
 from sources.readers import Reader
 from sources.readers.base import problem
@@ -200,13 +201,11 @@ def open_drift(
 def _new_columns(plan: Plan, found: Iterable[str]) -> list[Finding]:
     """Columns the document does not name, each with what was done: added as text, or left out."""
     carried = {
-        " ".join(column.source_name.split()).casefold(): column
-        for column in plan.contract.columns
-        if column.undeclared
+        folded(column.source_name): column for column in plan.contract.columns if column.undeclared
     }
     findings = []
     for name in dict.fromkeys(found):
-        column = carried.get(" ".join(name.split()).casefold())
+        column = carried.get(folded(name))
         if column is None and name not in plan.left_out:
             continue
         added = (

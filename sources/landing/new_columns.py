@@ -13,12 +13,11 @@ column of its own beside it, and nothing is lost of what came before.
 from __future__ import annotations
 
 import hashlib
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sources.contract import Column, Contract
+from sources.names import folded, slug
 from sources.raw_table import Connection, ensure_raw_table
 
 PREFIX = "_nueva_"
@@ -50,14 +49,13 @@ def with_known(connection: Connection, contract: Contract) -> Contract:
         [contract.id, contract.landing_table],
     ).fetchall()
     declared = _declared_names(contract)
-    columns = [_column(source, name) for source, name in rows if _folded(source) not in declared]
+    columns = [_column(source, name) for source, name in rows if folded(source) not in declared]
     return replace(contract, columns=(*contract.columns, *columns)) if columns else contract
 
 
 def plan(connection: Connection, contract: Contract, found: Iterable[str]) -> Plan:
     """What becomes of the columns found at the source; `contract` is one of `with_known`."""
-    named = _declared_names(contract)
-    new = [name for name in dict.fromkeys(found) if _folded(name) not in named]
+    new = unnamed(contract, found)
     if contract.new_columns == "ignore":
         why = "se informó y no se carga: el contrato dice `newColumns: ignore`"
         return Plan(contract, (), dict.fromkeys(new, why))
@@ -90,6 +88,12 @@ def plan(connection: Connection, contract: Contract, found: Iterable[str]) -> Pl
     return Plan(extended, tuple(fresh), left_out)
 
 
+def unnamed(contract: Contract, found: Iterable[str]) -> list[str]:
+    """Columns of a source that its contract neither names nor says are not to be loaded."""
+    named = _declared_names(contract)
+    return [name for name in dict.fromkeys(found) if folded(name) not in named]
+
+
 def add_columns(connection: Connection, planned: Plan) -> None:
     """Add the fresh columns to raw and note them, in the load's transaction: all or nothing."""
     contract = planned.contract
@@ -113,9 +117,7 @@ def _taken(connection: Connection, contract: Contract) -> dict[str, str]:
 
 def _name_for(source: str, taken: Mapping[str, str]) -> str:
     """A safe name; with a mark of its own where another column's would be the same."""
-    plain = unicodedata.normalize("NFKD", source).encode("ascii", "ignore").decode().lower()
-    short = re.sub(r"[^a-z0-9]+", "_", plain).strip("_")[:_LONGEST] or "columna"
-    name = f"{PREFIX}{short}"
+    name = f"{PREFIX}{slug(source)[:_LONGEST] or 'columna'}"
     if taken.get(name, source) != source:
         name = f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:8]}"
     return name
@@ -151,8 +153,4 @@ def _only_adds_up(contract: Contract) -> bool:
 def _declared_names(contract: Contract) -> set[str]:
     """Columns that are no news: the document's own, and those it says are not to be loaded."""
     named = (*(column.source_name for column in contract.columns), *contract.ignored_columns)
-    return {_folded(name) for name in named}
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    return {folded(name) for name in named}

@@ -36,6 +36,7 @@ import pyarrow as pa
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
+from sources.names import folded
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_IMPRECISE,
@@ -225,10 +226,8 @@ class SpreadsheetReader:
 
     def _find_header(self, rows: Sequence[Sequence[Any]], sheet: Sheet) -> int:
         """The first row that has every column of the contract, else the one that has most."""
-        wanted = {
-            " ".join(column.source_name.split()).casefold()
-            for column in source_columns(self._contract)
-        } - {SHEET_COLUMN}
+        wanted = {folded(column.source_name) for column in source_columns(self._contract)}
+        wanted -= {SHEET_COLUMN}
         best, most = 1, 0
         for number in range(1, len(rows) + 1):
             names = {name.casefold() for name in _header_names(rows, number, sheet.merged)}
