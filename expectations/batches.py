@@ -136,7 +136,7 @@ class Tally:
             filas_fallidas=self.failed,
             muestra=tuple(self.sample),
             explicacion=self.explanation,
-            responsable=contract.responsible or contract.owner,
+            responsable=contract.accountable,
             dataset=contract.id,
             lote_evaluadas=self.evaluated,
             lote_fallidas=self.failed,

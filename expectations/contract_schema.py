@@ -419,7 +419,7 @@ def _unfit(contract: Contract, column: Column, rule: Rule, why: str) -> Contract
     return ContractError(
         f"{column.name}: la regla {RULE_NAMES[rule.kind]!r} no se puede usar: {why}.",
         dataset=contract.id,
-        owner=contract.responsible or contract.owner,
+        owner=contract.accountable,
         next_step=f"corrija la regla en {contract.path}.",
     )
 
@@ -429,6 +429,6 @@ def _cannot_evaluate(contract: Contract, column: Column, error: SchemaError) -> 
     return ContractError(
         f"{column.name}: no se pudo evaluar una de sus reglas ({error.reason_code}).",
         dataset=contract.id,
-        owner=contract.responsible or contract.owner,
+        owner=contract.accountable,
         next_step=f"revise las reglas de la columna en {contract.path}.",
     )

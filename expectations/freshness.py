@@ -59,6 +59,6 @@ def _result(contract: Contract, passed: bool | None, words: str) -> CheckResult:
         severidad=contract.freshness_severity,
         paso=passed,
         explicacion=words,
-        responsable=contract.responsible or contract.owner,
+        responsable=contract.accountable,
         dataset=contract.id,
     )

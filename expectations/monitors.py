@@ -435,7 +435,7 @@ def _result(
         paso=found.passed,
         filas_evaluadas=rows,
         explicacion=f"{rule} {words}".strip(),
-        responsable=contract.responsible or contract.owner,
+        responsable=contract.accountable,
         dataset=contract.id,
     )
 

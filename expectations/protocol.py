@@ -435,7 +435,7 @@ def _absent(contract: Contract) -> list[CheckResult]:
             severidad="advertencia",
             paso=False,
             explicacion=_EXPLANATIONS["ausente"].format(field=label),
-            responsable=contract.responsible or contract.owner,
+            responsable=contract.accountable,
         )
         for field, label in FIELDS.items()
         if field not in present

@@ -248,6 +248,6 @@ def _result(
         filas_fallidas=failed,
         muestra=sample,
         explicacion=f"{rule.description} {facts}".strip(),
-        responsable=contract.responsible or contract.owner,
+        responsable=contract.accountable,
         dataset=contract.id,
     )

@@ -275,6 +275,11 @@ class Contract:
         return int(self.options.get("maxConnections", 2))
 
     @property
+    def accountable(self) -> str | None:
+        """Who answers for the data: the person named for it, else the owner."""
+        return self.responsible or self.owner
+
+    @property
     def raw_name(self) -> str:
         """`raw.<table>` as people and `meta` write it."""
         return f"raw.{self.landing_table}"

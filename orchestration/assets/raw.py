@@ -205,7 +205,7 @@ def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
             if passed
             else "; ".join(str(error) for error in report.errors)
         ),
-        responsable=contract.responsible or contract.owner,
+        responsable=contract.accountable,
         dataset=contract.id,
     )
 

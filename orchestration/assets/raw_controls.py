@@ -97,7 +97,7 @@ def _not_judged(contract: Contract, error: psycopg.Error) -> CheckResult:
             f"No se pudo medir la tabla: PostgreSQL respondió {error.sqlstate or 'un error'} "
             f"({type(error).__name__}). Revise que sus columnas sean las del contrato."
         ),
-        responsable=contract.responsible or contract.owner,
+        responsable=contract.accountable,
         dataset=contract.id,
     )
 

@@ -361,7 +361,7 @@ def _open(own: Connection, contract: Contract, found: Sequence[Finding], origin:
                     finding.detail,
                     finding.action,
                     origin,
-                    contract.responsible or contract.owner,
+                    contract.accountable,
                 )
                 for finding in found
             ],

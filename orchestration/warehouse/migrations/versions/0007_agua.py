@@ -1,23 +1,13 @@
 """Water: progress of incremental models, alerts and their states."""
 
-from pathlib import Path
-
-from alembic import op
+from orchestration.warehouse.migrations import forward
 
 revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
-
-_SQL = Path(__file__).parents[1] / "sql" / "0007_agua.sql"
+downgrade = forward.downgrade
 
 
 def upgrade() -> None:
-    # Straight to the driver: SQLAlchemy would read a % as a placeholder.
-    driver = op.get_bind().connection.driver_connection
-    assert driver is not None
-    driver.execute(_SQL.read_bytes())
-
-
-def downgrade() -> None:
-    raise NotImplementedError("a warehouse only moves forward: restore a backup instead")
+    forward.run("0007_agua.sql")
