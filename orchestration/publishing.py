@@ -42,6 +42,7 @@ from orchestration.releases import Release, covering
 from orchestration.settings import CITY_TIMEZONE, REFERENCE_DIR, settings
 from orchestration.synthetic import holds_sample
 from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.wording import day
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
@@ -86,9 +87,9 @@ def portal_notices(
     overdue = _overdue_notices(connection, now or dt.datetime.now(dt.UTC))
     withheld = {
         str(name): (
-            f"La actualización de este conjunto está retenida desde el {day_of(since)} porque un "
+            f"La actualización de este conjunto está retenida desde el {day(since)} porque un "
             "control de calidad no pasa. Se muestra la última versión publicada"
-            + (f", del {day_of(good)}." if good else ".")
+            + (f", del {day(good)}." if good else ".")
         )
         for name, since, good, reason in connection.execute(
             "select conjunto, retenida_desde, ultima_buena, motivo from meta.retencion_vigente"
@@ -98,7 +99,7 @@ def portal_notices(
     released = {
         str(name): (
             "Esta versión se publicó por decisión expresa, con un control de calidad sin pasar "
-            f"({day_of(when)})."
+            f"({day(when)})."
         )
         for name, when, release in connection.execute(
             "select distinct on (conjunto) conjunto, fin, liberacion_id from meta.publicacion "
@@ -121,7 +122,7 @@ def _overdue_notices(connection: Connection, now: dt.datetime) -> dict[str, str]
         if definition and period and last and now - last > period * _SLACK:
             found[name] = (
                 f"Este conjunto se actualiza {FREQUENCIES[definition.frecuencia]} y está "
-                f"atrasado: se muestra la última versión, del {day_of(last)}."
+                f"atrasado: se muestra la última versión, del {day(last)}."
             )
     return found
 
@@ -161,10 +162,6 @@ def _ours(connection: Connection, portal: str) -> list[str]:
         )
         if origin != "retiro"
     ]
-
-
-def day_of(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"
 
 
 def record_release(

@@ -20,7 +20,6 @@ from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
 from orchestration.publishing import (
     catalog_facts,
-    day_of,
     portal_notices,
     publisher,
     record_release,
@@ -29,6 +28,7 @@ from orchestration.publishing import (
 from orchestration.releases import covering
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.wording import day
 from sources.raw_table import Connection
 
 _CATALOG_LOCK = 50_063_003
@@ -175,7 +175,7 @@ def _export(
         record_release(warehouse, definition, context.run_id, release)
         context.log.warning(
             f"{definition.nombre} salió con controles en rojo: lo liberó {release.by} "
-            f"({release.reason}), hasta el {day_of(release.expires_at)}."
+            f"({release.reason}), hasta el {day(release.expires_at)}."
         )
     elif settings().ckan_url:
         with warehouse.connect() as connection:

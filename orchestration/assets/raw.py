@@ -32,8 +32,9 @@ from orchestration.assets.naming import RAW_GROUP, owners, raw_key
 from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
-from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, count_rows, locate, shown_rows
+from orchestration.wording import day
 from sources.contract import Catalogue, Contract
 
 if TYPE_CHECKING:
@@ -347,7 +348,7 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
 def _drift_table(drift: "Sequence[Episode]") -> str:
     lines = [
         f"| {found.dataset} | {found.column} | {found.detail} | "
-        f"{found.since.astimezone(CITY_TIMEZONE):%d/%m/%Y} | {found.action} | "
+        f"{day(found.since)} | {found.action} | "
         f"{found.owner or 'sin dato'} |"
         for found in drift
     ]

@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.wording import minute, number
+
 if TYPE_CHECKING:
     from orchestration.alerts import Alert
 
@@ -92,7 +94,7 @@ def show(which: Which) -> None:
     for decision in decisions:
         reason = f": {decision.motivo}" if decision.motivo else ""
         _indented(
-            f"{_moment(decision.cambiada_en)} {decision.estado}, {decision.decidido_por}{reason}"
+            f"{minute(decision.cambiada_en)} {decision.estado}, {decision.decidido_por}{reason}"
         )
 
 
@@ -136,12 +138,12 @@ def _show(alert: Alert) -> None:
     head.append(f" · {_whose(alert)}")
     console.print(head, overflow="fold")
     _indented(alert.explicacion)
-    facts = [f"desde {_moment(alert.desde)}"]
-    facts.append("sigue" if alert.sigue_abierta else f"hasta {_moment(alert.hasta)}")
+    facts = [f"desde {minute(alert.desde)}"]
+    facts.append("sigue" if alert.sigue_abierta else f"hasta {minute(alert.hasta)}")
     if alert.litros_estimados is not None:
-        facts.append(f"{_number(alert.litros_estimados)} litros estimados")
+        facts.append(f"{number(alert.litros_estimados)} litros estimados")
     if alert.pesos_estimados is not None:
-        facts.append(f"$ {_number(round(alert.pesos_estimados))}")
+        facts.append(f"$ {number(round(alert.pesos_estimados))}")
     _indented(" · ".join(facts), style="dim")
     if alert.motivo:
         _indented(f"{alert.decidido_por}: {alert.motivo}")
@@ -156,16 +158,6 @@ def _whose(alert: Alert) -> str:
         parts.append("cuenta sin dato" if alert.cuenta_id is None else f"cuenta {alert.cuenta_id}")
     parts.append("zona sin dato" if alert.zona_id is None else f"zona {alert.zona_id}")
     return ", ".join(parts)
-
-
-def _moment(moment: dt.datetime) -> str:
-    from orchestration.settings import CITY_TIMEZONE
-
-    return moment.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", ".")
 
 
 def _indented(text: str, style: str = "") -> None:

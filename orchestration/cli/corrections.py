@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.wording import number
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def show_corrections(
     for name, group in groupby(found, attrgetter("dataset")):
         members = list(group)
         total = sum(item.valores for item in members)
-        console.print(Text(f"{name} · {_number(total)} valores corregidos", style="bold"))
+        console.print(Text(f"{name} · {number(total)} valores corregidos", style="bold"))
         for item in members:
-            left = f", {_number(item.sin_dato)} quedaron sin dato" if item.sin_dato else ""
+            left = f", {number(item.sin_dato)} quedaron sin dato" if item.sin_dato else ""
             text = f"{item.columna}: {item.regla_nombre} ({item.regla_id}){left}"
-            console.print(Text(f"{_number(item.valores):>9}  {text}"), overflow="fold")
+            console.print(Text(f"{number(item.valores):>9}  {text}"), overflow="fold")
     console.print(
         f"\nFilas que llegaron en {wanted:%m/%Y}. Valor por valor: calidad.fct_correccion. "
         "Qué hace cada regla: lujan corrections --rules",
@@ -95,7 +96,3 @@ def _month(text: str) -> dt.date:
         return dt.datetime.strptime(text, "%Y-%m").date()
     except ValueError:
         raise typer.BadParameter(f"--month es aaaa-mm, p. ej. 2026-06; no {text!r}.") from None
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", ".")

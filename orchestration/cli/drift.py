@@ -9,7 +9,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.markup import escape
 
-from orchestration.settings import CITY_TIMEZONE
+from orchestration.wording import day
 
 
 def show_drift(console: Console, dataset: str | None, *, closed_too: bool) -> None:
@@ -28,8 +28,7 @@ def show_drift(console: Console, dataset: str | None, *, closed_too: bool) -> No
         return
     for episode in episodes:
         since, until = (
-            moment.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y") if moment else "sigue"
-            for moment in (episode.since, episode.until)
+            day(moment) if moment else "sigue" for moment in (episode.since, episode.until)
         )
         console.print(
             f"[bold]{escape(episode.dataset)}[/bold] · {escape(episode.column)} · "

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.wording import day, number
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -212,13 +213,6 @@ def digest(
         raise typer.Exit(1)
 
 
-def day(moment: dt.datetime) -> str:
-    """A moment as a day of the city, dd/mm/aaaa."""
-    from orchestration.settings import CITY_TIMEZONE
-
-    return moment.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y")
-
-
 def key_words(key: Mapping[str, Any]) -> str:
     """A sample key on one line: its value alone when it has one part, else every part by name."""
     values = {name: value for name, value in key.items() if name != "fila_id"}
@@ -293,11 +287,6 @@ def _event_words(event: Event) -> str:
 
 def _indented(text: str, by: int = 7, style: str = "") -> None:
     console.print(Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, by), expand=False))
-
-
-def number(value: int) -> str:
-    """A whole number as it is written here: 2.160.000."""
-    return f"{value:,}".replace(",", ".")
 
 
 def _count(value: int, one: str, many: str) -> str:

@@ -6,7 +6,6 @@ decisions themselves (`releases.py`).
 
 from __future__ import annotations
 
-import datetime as dt
 import sys
 from typing import Annotated
 
@@ -14,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from orchestration.settings import CITY_TIMEZONE
+from orchestration.wording import day
 from sources.errors import PipelineError
 
 gate_app = typer.Typer(
@@ -59,27 +58,27 @@ def gate_list(
                 console.print(f"    ✗ {item}", highlight=False, markup=False)
             if release:
                 console.print(
-                    f"    lo liberó {release.by}, hasta el {_day(release.expires_at)}: "
+                    f"    lo liberó {release.by}, hasta el {day(release.expires_at)}: "
                     f"{release.reason}",
                     highlight=False, markup=False,
                 )  # fmt: skip
             since, good = stands.get(name, (None, None))
             if since:
                 console.print(
-                    f"    retenido desde el {_day(since)}; a la vista: "
-                    + (f"la versión del {_day(good)}" if good else "ninguna versión"),
+                    f"    retenido desde el {day(since)}; a la vista: "
+                    + (f"la versión del {day(good)}" if good else "ninguna versión"),
                     highlight=False,
                 )
         console.print(f"{shut} retenidos." if shut else "Nada está retenido.")
         if everything:
             for given in history(connection):
                 ended = (
-                    f"revocada el {_day(given.revoked_at)} por {given.revoked_by}"
+                    f"revocada el {day(given.revoked_at)} por {given.revoked_by}"
                     if given.revoked_at
-                    else f"hasta el {_day(given.expires_at)}"
+                    else f"hasta el {day(given.expires_at)}"
                 )
                 console.print(
-                    f"{given.dataset}: liberada el {_day(given.created_at)} por {given.by} "
+                    f"{given.dataset}: liberada el {day(given.created_at)} por {given.by} "
                     f"({given.reason}), {ended}; {len(given.scope)} controles",
                     highlight=False, markup=False,
                 )  # fmt: skip
@@ -106,7 +105,7 @@ def gate_release(
             connection, dataset, obstacles(connection, marts), by=by, reason=reason, days=days
         )
     console.print(
-        f"Liberado: {dataset}, por {len(made.scope)} controles, hasta el {_day(made.expires_at)}. "
+        f"Liberado: {dataset}, por {len(made.scope)} controles, hasta el {day(made.expires_at)}. "
         "Sale en la próxima corrida.",
         highlight=False,
     )
@@ -142,7 +141,3 @@ def _marts_of(dataset: str) -> tuple[str, ...]:
             next_step=f"elija uno de: {', '.join(definitions)}.",
         )
     return tuple(definitions[dataset].marts)
-
-
-def _day(moment: dt.datetime) -> str:
-    return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y}"

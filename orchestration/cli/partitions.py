@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from orchestration.wording import number
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -97,13 +98,13 @@ def attach_month(table: Table, month: MonthText, by: By) -> None:
     with locate().connect() as connection:
         done = attach(connection, contract, start, by=by, run_id=_run_id())
     console.print(
-        f"{contract.raw_name}: {start:%Y-%m} está unido otra vez, con {_number(done.rows)} filas. "
+        f"{contract.raw_name}: {start:%Y-%m} está unido otra vez, con {number(done.rows)} filas. "
         "La próxima corrida vuelve a mirar sus días.",
         highlight=False,
     )
     if done.replaced:
         console.print(
-            f"Otras {_number(done.replaced)} eran de archivos que se reemplazaron mientras estaba "
+            f"Otras {number(done.replaced)} eran de archivos que se reemplazaron mientras estaba "
             "separado: pasaron a raw._historial.",
             highlight=False,
         )
@@ -164,7 +165,7 @@ def _detach(contracts: Sequence[Contract], starts: Sequence[dt.date], by: str, r
         with warehouse.connect() as connection:
             month = detach(connection, first, start, by=by, reason=reason, run_id=_run_id())
         console.print(
-            f"{first.raw_name}: {start:%Y-%m} separado, {_number(month.rows or 0)} filas. Sigue en "
+            f"{first.raw_name}: {start:%Y-%m} separado, {number(month.rows or 0)} filas. Sigue en "
             f"raw.{month.name}; para unirlo: lujan partitions attach {first.landing_table} "
             f"{start:%Y-%m} --by …",
             highlight=False, soft_wrap=True,
@@ -186,7 +187,7 @@ def _described(month: Month, old: bool) -> str:
     size = f"{month.bytes / 2**20:,.0f} MiB".replace(",", ".")
     if month.missing:
         return f"{month.start:%Y-%m}  separado; raw.{month.name} ya no está"
-    rows = "filas sin contar" if month.rows is None else f"{_number(month.rows)} filas"
+    rows = "filas sin contar" if month.rows is None else f"{number(month.rows)} filas"
     if month.attached:
         return f"{month.start:%Y-%m}  en uso    {rows}, {size}{', vencido' if old else ''}"
     when = f" el {month.since:%d/%m/%Y} por {month.by}" if month.since else ""
@@ -223,7 +224,3 @@ def _month(text: str) -> dt.date:
 
 def _run_id() -> str:
     return f"meses-{uuid.uuid4().hex[:12]}"
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", ".")

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from orchestration.cli.portal_definitions import register
 from orchestration.cli.questions import confirm
+from orchestration.wording import minute
 
 portal_app = typer.Typer(
     no_args_is_help=True,
@@ -103,7 +104,7 @@ def rollback(
     version = go_back(dataset, by=by, reason=reason, to=to, dry_run=dry_run)
     if dry_run:
         console.print(
-            f"{dataset}: volvería a la versión {version.id} ({_moment(version.changed)}, "
+            f"{dataset}: volvería a la versión {version.id} ({minute(version.changed)}, "
             f"{version.rows} filas).",
             highlight=False,
         )
@@ -131,7 +132,7 @@ def history(dataset: Dataset) -> None:
     for item in versions:
         approved = item.known(Approved).by if item.reached(Approved) else ""
         table.add_row(
-            str(item.id), _moment(item.changed), _ORIGINS[item.origin], item.state,
+            str(item.id), minute(item.changed), _ORIGINS[item.origin], item.state,
             str(item.rows), approved,
         )  # fmt: skip
     console.print(table)
@@ -234,12 +235,3 @@ def _show_difference(dataset: str) -> None:
                 console.print(f"  {name}{rows}", highlight=False, markup=False)
     for obstacle in found.obstacles:
         console.print(f"[red]No sale:[/red] {obstacle}", highlight=False)
-
-
-def _moment(when: object) -> str:
-    import datetime as dt
-
-    from orchestration.settings import CITY_TIMEZONE
-
-    assert isinstance(when, dt.datetime)
-    return when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")

@@ -17,6 +17,7 @@ import typer
 from rich.console import Console
 
 from orchestration.cli.questions import confirm
+from orchestration.wording import day, number
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def list_groups(
     rule: Rule = None,
 ) -> None:
     """Cuenta las filas por conjunto, regla y estado."""
-    from orchestration.settings import CITY_TIMEZONE
     from orchestration.warehouse.connection import locate
     from sources.landing.decisions import summary
 
@@ -71,9 +71,9 @@ def list_groups(
         members = list(found)
         console.print(f"[bold]{name}[/bold] · {members[0].owner or 'sin dato'}", highlight=False)
         for group in members:
-            since = group.since.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y")
+            since = day(group.since)
             console.print(
-                f"{_number(group.rows):>9}  {group.rule}  ({group.state}, desde {since})",
+                f"{number(group.rows):>9}  {group.rule}  ({group.state}, desde {since})",
                 highlight=False, markup=False,
             )  # fmt: skip
     console.print("\nQué pasa, por regla:")
@@ -284,12 +284,12 @@ def _described(state: str | None, rule: str | None, dataset: str | None) -> str:
 def _print_replay(report: ReplayReport, dry_run: bool) -> None:
     would = "Si se hiciera ahora: " if dry_run else ""
     console.print(
-        f"{would}{_rows(report.read)} de {report.dataset}: {_number(report.loaded)} entran, "
-        f"{_number(report.known)} ya estaban en raw, {_number(report.pending)} siguen pendientes.",
+        f"{would}{_rows(report.read)} de {report.dataset}: {number(report.loaded)} entran, "
+        f"{number(report.known)} ya estaban en raw, {number(report.pending)} siguen pendientes.",
         highlight=False,
     )
     for why, count in report.reasons:
-        console.print(f"    {_number(count)} · {why}", highlight=False, markup=False)
+        console.print(f"    {number(count)} · {why}", highlight=False, markup=False)
     if dry_run:
         console.print("No se cambió nada.")
     elif report.loaded:
@@ -297,8 +297,4 @@ def _print_replay(report: ReplayReport, dry_run: bool) -> None:
 
 
 def _rows(count: int) -> str:
-    return f"{_number(count)} {'fila' if count == 1 else 'filas'}"
-
-
-def _number(count: int) -> str:
-    return f"{count:,}".replace(",", ".")
+    return f"{number(count)} {'fila' if count == 1 else 'filas'}"

@@ -13,8 +13,8 @@ from rich.table import Table
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.publishing import waiting
-from orchestration.settings import CITY_TIMEZONE
 from orchestration.warehouse.connection import locate
+from orchestration.wording import minute
 
 
 def show_status(console: Console) -> None:
@@ -61,21 +61,17 @@ def show_status(console: Console) -> None:
                 table.add_row(contract.id, "[dim]sin configurar[/dim]", "", "")
                 continue
             state, when, _ = last.get(contract.id, ("nunca", None, None))
-            moment = _moment(when) if when else ""
+            moment = minute(when) if when else ""
             table.add_row(contract.id, str(state), moment, str(pending.get(contract.id, "")))
     console.print(table)
     for name, state, when, since, good in exports:
-        words = f"{state} ({_moment(when)})"
+        words = f"{state} ({minute(when)})"
         if since:
-            words = f"retenida desde {_moment(since)}; a la vista: "
-            words += f"la versión del {_moment(good)}" if good else "ninguna versión"
+            words = f"retenida desde {minute(since)}; a la vista: "
+            words += f"la versión del {minute(good)}" if good else "ninguna versión"
             words += " (por qué: lujan gate list)"
         console.print(f"Portal: {name}: {words}", highlight=False)
         if name in late:
             console.print(f"  [red]publicación vencida[/red]: {late[name]}", highlight=False)
     for error in catalogue.errors:
         console.print(f"[red]Atención:[/red] {error}", highlight=False)
-
-
-def _moment(when: dt.datetime) -> str:
-    return when.astimezone(CITY_TIMEZONE).strftime("%d/%m/%Y %H:%M")
