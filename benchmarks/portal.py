@@ -331,15 +331,10 @@ def _publication(
             "'Zona ' || n %% 15 from generate_series(1, %s) as n",
             (rows,),
         )
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    arguments = (warehouse.url, portal.url, portal.token,
-                 portal.datastore_url if direct else None, folder, theirs)  # fmt: skip
-    process = context.Process(target=_publish, args=arguments)
-    process.start()
-    theirs.close()
-    found: dict[str, Any] = ours.recv()
-    process.join()
+    found = _in_a_process(
+        _publish, warehouse.url, portal.url, portal.token,
+        portal.datastore_url if direct else None, folder,
+    )  # fmt: skip
     return {"contender": "publicación completa", "rows": rows, **found}
 
 
@@ -352,15 +347,20 @@ def _difference(portal: CkanPortal, folder: Path, rows: int) -> dict[str, Any]:
     bench._port.create(name, before)
     direct = datastore.DirectDataStore(portal.datastore_url)
     direct.copy(name, before, folder / "grande-antes.csv")
+    found = _in_a_process(_turn_into, portal.url, portal.token, name, table, folder / "grande.csv")
+    return {"contender": "tabla a su versión siguiente", "rows": rows, **found}
+
+
+def _in_a_process(work: Callable[..., None], *arguments: Any) -> dict[str, Any]:
+    """What `work` sends through its last argument, from a new process whose memory is its own."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    arguments = (portal.url, portal.token, name, table, folder / "grande.csv", theirs)
-    process = context.Process(target=_turn_into, args=arguments)
+    process = context.Process(target=work, args=(*arguments, theirs))
     process.start()
     theirs.close()
     found: dict[str, Any] = ours.recv()
     process.join()
-    return {"contender": "tabla a su versión siguiente", "rows": rows, **found}
+    return found
 
 
 def _turn_into(url: str, token: str, name: str, table: Table, path: Path, answer: Any) -> None:

@@ -35,6 +35,7 @@ import psycopg
 import requests
 from psycopg import sql
 
+from orchestration.processes import end
 from orchestration.settings import PROJECT_ROOT
 from sources.errors import PipelineError
 
@@ -327,12 +328,7 @@ def _process(command: list[str], log: Path) -> Iterator[int]:
         try:
             yield process.pid
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=3)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, patience_s=3)
 
 
 def _wait_until_up(address: str, log: Path) -> None:

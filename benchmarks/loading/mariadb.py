@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pymysql
 
+from orchestration.processes import end
+
 _START_SECONDS = 60.0
 
 
@@ -116,12 +118,7 @@ def mariadb_server(
             _wait_until_up(server, process, log)
             yield server
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, patience_s=30)
 
 
 def _run_install(data: Path, user: str) -> None:

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from orchestration.processes import end
+
 KEY, SECRET = "AKIAPRUEBA", "secreto/de+prueba"
 _START_SECONDS = 60.0
 
@@ -83,12 +85,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
             )
             yield S3Server(port, client)
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, patience_s=10)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -24,6 +24,8 @@ from urllib.parse import quote
 
 import pytest
 
+from orchestration.processes import end
+
 _START_SECONDS = 30.0
 _CONFIG = """\
 ListenAddress 127.0.0.1
@@ -128,12 +130,7 @@ def _running(command: Sequence[str], port: int, folder: Path) -> Iterator[None]:
             _wait_until_up(process, port, log)
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, patience_s=10)
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
