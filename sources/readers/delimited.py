@@ -14,7 +14,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,6 @@ from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
     WHOLE_LINE,
-    ClosingReader,
     FeedFile,
     RawBatch,
     RejectedRow,
@@ -35,14 +34,12 @@ from sources.readers.base import (
     match_columns,
     unreadable,
 )
-from sources.readers.detection import detect, with_findings
+from sources.readers.detection import with_findings
 from sources.readers.encoding import (
     MARKED_PATTERN,
-    Utf8Stream,
-    declared_encoding,
-    open_text,
     unmark,
 )
+from sources.readers.text_file import TextFileReader
 
 # Arrow keeps some blocks in memory, and no single row may be longer than one.
 _LONGEST_ROW_MB = 1
@@ -51,53 +48,31 @@ _MB = 1 << 20
 Rows = npt.NDArray[np.int64]
 
 
-class DelimitedReader(ClosingReader):
+class DelimitedReader(TextFileReader):
     """One delimited file."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
-        self.description = str(file.path)
+        super().__init__(contract, file, batch_rows=batch_rows)
         options, server = contract.options, contract.server
-        self._contract = contract
-        self._file = file
-        self._batch_rows = batch_rows
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
-        self._encoding = declared_encoding(contract)
         self._header_row = int(options.get("headerRow", 1))
         self._longest_row_mb = int(options.get("longestRowMb", _LONGEST_ROW_MB))
         self._header: tuple[str, ...] = ()
         self._positions: Mapping[str, int] = {}
-        self._text: io.BufferedReader | None = None
-        self._recoded: Utf8Stream | None = None
 
-    def __enter__(self) -> Self:
-        """Open the file and check its header.
+    def _begin(self, text: io.BufferedReader) -> None:
+        """Check the header.
 
-        Raises SourceDataError when the file is empty or cannot be read, DriftError when a column
-        of the contract is missing.
+        Raises SourceDataError when the file is empty, DriftError when a column of the contract is
+        missing.
         """
         try:
-            self._text, self._recoded = open_text(self._file.path, self._encoding)
-            self._header = self._read_header(self._text)
-        except (OSError, EOFError, LookupError) as error:
-            self._close()
-            raise self._unreadable(error) from error
+            self._header = self._read_header(text)
         except DriftError as error:
-            self._close()
             raise with_findings(error, self._file.path, self._contract) from error
-        except BaseException:
-            self._close()
-            raise
-        return self
-
-    def notes(self) -> tuple[str, ...]:
-        """Where the file looks like something else than its contract declares."""
-        return tuple(detect(self._file.path, self._contract))
 
     def columns(self) -> tuple[str, ...]:
         return self._header
-
-    def source_count(self) -> int | None:
-        return None
 
     def batches(self) -> Iterator[RawBatch]:
         """Raises SourceDataError when the file breaks off or cannot be parsed at all."""
@@ -185,21 +160,13 @@ class DelimitedReader(ClosingReader):
                 values={name: unmark(values[at]) for name, values in texts.items()},
             )
 
-    def _unreadable(self, error: Exception) -> SourceDataError:
-        why: object = error
-        if "straddling" in str(error):
+    def _unreadable(self, why: object) -> SourceDataError:
+        if "straddling" in str(why):
             why = (
                 f"hay comillas sin cerrar o una fila de más de {self._longest_row_mb} MB (si es "
                 "legítima, declare `longestRowMb` en el contrato)"
             )
-        elif isinstance(error, LookupError):
-            why = f"la codificación {self._encoding!r} no existe"
-        return unreadable(self._contract, self._file.name, why)
-
-    def _close(self) -> None:
-        if self._text is not None:
-            self._text.close()
-        self._text = self._recoded = None
+        return super()._unreadable(why)
 
 
 def _together(blocks: Iterable[pa.RecordBatch], most: int) -> Iterator[pa.RecordBatch]:

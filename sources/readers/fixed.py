@@ -15,84 +15,55 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Self
 
 import numpy as np
 import pyarrow as pa
 
 from sources.contract import Contract
-from sources.errors import SourceDataError
 from sources.layouts import Span, fixed_layout
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
     WHOLE_LINE,
-    ClosingReader,
     FeedFile,
     RawBatch,
     RejectedRow,
     build_batch,
-    unreadable,
 )
-from sources.readers.detection import detect
 from sources.readers.encoding import (
     MARKED_PATTERN,
-    Utf8Stream,
-    declared_encoding,
-    open_text,
     unmark,
 )
+from sources.readers.text_file import TextFileReader
 
 _LONGEST_LINE = 1 << 20
 _END_OF_FILE = b"\x1a"
 _NO_TEXT = pa.scalar(None, pa.string())
 
 
-class FixedReader(ClosingReader):
+class FixedReader(TextFileReader):
     """One file of fixed records."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
-        self.description = str(file.path)
-        self._contract = contract
-        self._file = file
-        self._batch_rows = batch_rows
+        super().__init__(contract, file, batch_rows=batch_rows)
         self._layout = fixed_layout(contract)
-        self._encoding = declared_encoding(contract)
         self._shortest = self._shortest_line()
         self._carried: dict[str, str | None] = dict.fromkeys(self._layout.parents)
         self._records = 0
         self._announced: int | None = None
         self._ended = False
-        self._text: io.BufferedReader | None = None
-        self._recoded: Utf8Stream | None = None
 
-    def __enter__(self) -> Self:
-        """Open the file. Raises SourceDataError when it is empty or cannot be read."""
-        try:
-            self._text, self._recoded = open_text(self._file.path, self._encoding)
-            if not self._text.peek(1):
-                raise unreadable(self._contract, self._file.name, "está vacío")
-        except (OSError, EOFError, LookupError) as error:
-            self._close()
-            raise self._unreadable(error) from error
-        except BaseException:
-            self._close()
-            raise
-        return self
+    def _begin(self, text: io.BufferedReader) -> None:
+        """Raises SourceDataError when the file is empty."""
+        if not text.peek(1):
+            raise self._unreadable("está vacío")
 
     def columns(self) -> tuple[str, ...]:
         """The contract's own: a record has no names that could tell of others."""
         return tuple(
             column.source_name for column in self._contract.columns if column.constant is None
         )
-
-    def notes(self) -> tuple[str, ...]:
-        """Where the file looks like something else than its contract declares."""
-        return tuple(detect(self._file.path, self._contract))
-
-    def source_count(self) -> int | None:
-        return None
 
     def batches(self) -> Iterator[RawBatch]:
         """Raises SourceDataError when the file breaks off before what it announces."""
@@ -223,16 +194,6 @@ class FixedReader(ClosingReader):
     def _unknown_type(self, types: Array | None, at: int) -> str:
         found = "" if types is None else types[at].as_py()
         return f"tipo de registro desconocido: {found!r}"
-
-    def _unreadable(self, why: object) -> SourceDataError:
-        if isinstance(why, LookupError):
-            why = f"la codificación {self._encoding!r} no existe"
-        return unreadable(self._contract, self._file.name, why)
-
-    def _close(self) -> None:
-        if self._text is not None:
-            self._text.close()
-        self._text = self._recoded = None
 
 
 def _slice(texts: Array, span: Span) -> Array:

@@ -30,13 +30,12 @@ import pyarrow as pa
 
 from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Contract
-from sources.errors import ContractError, SourceDataError
+from sources.errors import ContractError
 from sources.layouts import ELEMENT, Unrolling, unrolling
 from sources.readers.base import (
     RULE_ENCODING,
     RULE_MALFORMED,
     WHOLE_LINE,
-    ClosingReader,
     FeedFile,
     RawBatch,
     RejectedRow,
@@ -48,15 +47,13 @@ from sources.readers.base import (
     source_columns,
     unreadable,
 )
-from sources.readers.detection import detect
 from sources.readers.encoding import (
     MARKED_PATTERN,
-    Utf8Stream,
     declared_encoding,
-    open_text,
     unmark,
 )
 from sources.readers.paths import leaf_paths, parse_path, value_at
+from sources.readers.text_file import TextFileReader
 
 # The first lines tell which paths the file has.
 _SAMPLE_LINES = 100
@@ -69,38 +66,23 @@ _MARKED = re.compile(MARKED_PATTERN)
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
-class JsonLinesReader(ClosingReader):
+class JsonLinesReader(TextFileReader):
     """One file of JSON lines."""
 
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
-        self.description = str(file.path)
-        self._contract = contract
-        self._file = file
-        self._batch_rows = batch_rows
-        self._encoding = declared_encoding(contract)
+        super().__init__(contract, file, batch_rows=batch_rows)
         self._is_array = json_form(contract) == "array"
         self._rows = JsonRows(contract, file.name)
         self._columns: dict[str, None] = {}
         self._first_lines: list[bytes] = []
         self._all: Iterator[bytes] = iter(())
-        self._text: io.BufferedReader | None = None
-        self._recoded: Utf8Stream | None = None
 
     def __enter__(self) -> Self:
         """Open the file and look at its first lines.
 
         Raises SourceDataError when it is empty or cannot be read.
         """
-        try:
-            self._text, self._recoded = open_text(self._file.path, self._encoding)
-            self._all = self._lines()
-            self._first_lines = list(islice(self._all, _SAMPLE_LINES))
-        except (OSError, EOFError, LookupError) as error:
-            self._close()
-            raise self._unreadable(error) from error
-        except BaseException:
-            self._close()
-            raise
+        super().__enter__()
         if not self._first_lines:
             self._close()
             raise self._unreadable("está vacío")
@@ -110,15 +92,12 @@ class JsonLinesReader(ClosingReader):
             self._columns.update(dict.fromkeys(self._rows.paths(line, marked=self._recoded.marked)))
         return self
 
+    def _begin(self, text: io.BufferedReader) -> None:
+        self._all = self._lines()
+        self._first_lines = list(islice(self._all, _SAMPLE_LINES))
+
     def columns(self) -> tuple[str, ...]:
         return tuple(self._columns)
-
-    def notes(self) -> tuple[str, ...]:
-        """Where the file looks like something else than its contract declares."""
-        return tuple(detect(self._file.path, self._contract))
-
-    def source_count(self) -> int | None:
-        return None
 
     def batches(self) -> Iterator[RawBatch]:
         """Raises DriftError when a required path is in none of the file's many lines."""
@@ -173,16 +152,6 @@ class JsonLinesReader(ClosingReader):
                 "es una lista JSON y el contrato espera un registro por línea",
                 "si el archivo viene así, declare `jsonForm: array` en el contrato.",
             )
-
-    def _unreadable(self, why: object) -> SourceDataError:
-        if isinstance(why, LookupError):
-            why = f"la codificación {self._encoding!r} no existe"
-        return unreadable(self._contract, self._file.name, why)
-
-    def _close(self) -> None:
-        if self._text is not None:
-            self._text.close()
-        self._text = self._recoded = None
 
 
 class JsonRows:
