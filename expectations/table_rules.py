@@ -7,7 +7,7 @@ Nothing but counts and keys leaves the database.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -85,17 +85,32 @@ def _measure(
         )
     else:
         counts = sql.SQL("select count(*), count(*) filter (where {0}) from {1} as t")
-    row = connection.execute(counts.format(condition, table)).fetchone()
+    return _counted(
+        connection,
+        contract,
+        counts.format(condition, table),
+        lambda keys: sql.SQL("select {} from {} as t where {} limit {}").format(
+            keys, table, condition, sql.Literal(SAMPLE_SIZE)
+        ),
+    )
+
+
+def _counted(
+    connection: Connection[Any],
+    contract: Contract,
+    counts: sql.Composed,
+    sample_of: Callable[[sql.Composable], sql.Composed],
+) -> tuple[int, float, tuple[RowKey, ...]]:
+    """What `counts` finds: rows, and those that break the rule; with keys of some of the latter.
+
+    `sample_of` gives the statement for them, from the columns of the key.
+    """
+    row = connection.execute(counts).fetchone()
     assert row is not None
     keys = _keys(contract)
     sample: tuple[RowKey, ...] = ()
     if row[1] and keys:
-        sample = _sample(
-            connection, keys,
-            sql.SQL("select {} from {} as t where {} limit {}").format(
-                _columns(keys), table, condition, sql.Literal(SAMPLE_SIZE)
-            ),
-        )  # fmt: skip
+        sample = _sample(connection, keys, sample_of(_columns(keys)))
     return int(row[0]), float(row[1]), sample
 
 
@@ -155,25 +170,17 @@ def _duplicates(
     groups = sql.SQL(
         "select count(*) as n from {} as t where {} group by {} having count(*) > 1"
     ).format(table, present, columns)
-    row = connection.execute(
+    return _counted(
+        connection,
+        contract,
         sql.SQL(
             "select (select count(*) from {} as t), coalesce(sum(n - 1), 0) from ({}) g"
-        ).format(table, groups)
-    ).fetchone()
-    assert row is not None
-    keys = _keys(contract)
-    sample: tuple[RowKey, ...] = ()
-    if row[1] and keys:
-        sample = _sample(
-            connection, keys,
-            sql.SQL(
-                "select {} from (select *, row_number() over (partition by {} order by {}) as _n "
-                "from {} as t where {}) r where _n > 1 limit {}"
-            ).format(
-                _columns(keys), columns, _columns(keys), table, present, sql.Literal(SAMPLE_SIZE)
-            ),
-        )  # fmt: skip
-    return int(row[0]), float(row[1]), sample
+        ).format(table, groups),
+        lambda keys: sql.SQL(
+            "select {} from (select *, row_number() over (partition by {} order by {}) as _n "
+            "from {} as t where {}) r where _n > 1 limit {}"
+        ).format(keys, columns, keys, table, present, sql.Literal(SAMPLE_SIZE)),
+    )
 
 
 def _number(connection: Connection[Any], contract: Contract, rule: TableRule) -> float:
