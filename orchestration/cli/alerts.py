@@ -5,18 +5,15 @@ Belongs here: arguments, words and layout. Does not belong here: any work (`aler
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Sequence
 from dataclasses import asdict
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.cli.options import one_of, print_json
 from orchestration.wording import minute, number
 
 if TYPE_CHECKING:
@@ -58,14 +55,13 @@ def list_alerts(
     from orchestration.alerts import KINDS, OPEN, STATES, find
     from orchestration.warehouse.connection import locate
 
-    _one_of("--state", state, (_OPEN, _ALL, *STATES))
-    _one_of("--kind", kind, KINDS)
+    one_of("--state", state, (_OPEN, _ALL, *STATES))
+    one_of("--kind", kind, KINDS)
     states = {_OPEN: OPEN, _ALL: STATES}.get(state, (state,))
     with locate().connect() as connection:
         found = find(connection, states=states, kind=kind, zone=zone, account=account)
     if as_json:
-        print(json.dumps([asdict(alert) for alert in found], ensure_ascii=False, indent=2,
-                         default=_json_value))  # fmt: skip
+        print_json([asdict(alert) for alert in found])
         return
     for alert in found:
         _show(alert)
@@ -162,14 +158,3 @@ def _whose(alert: Alert) -> str:
 
 def _indented(text: str, style: str = "") -> None:
     console.print(Padding(Text(text, style=style, overflow="fold"), (0, 0, 0, 10), expand=False))
-
-
-def _json_value(value: Any) -> str | float:
-    if isinstance(value, Decimal):
-        return float(value)
-    return value.isoformat() if isinstance(value, dt.date) else str(value)
-
-
-def _one_of(option: str, value: str | None, allowed: Sequence[str]) -> None:
-    if value is not None and value not in allowed:
-        raise typer.BadParameter(f"{option} es {', '.join(allowed)}; no {value!r}.")

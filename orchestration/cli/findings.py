@@ -6,9 +6,7 @@ Belongs here: arguments, words and layout of these commands. Does not belong her
 
 from __future__ import annotations
 
-import datetime as dt
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import groupby
 from operator import attrgetter
@@ -19,6 +17,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.cli.options import one_of, print_json
 from orchestration.wording import day, number
 from sources.errors import PipelineError
 
@@ -75,16 +74,16 @@ def list_findings(
     from expectations.findings.register import SEVERITIES, SOURCES, STATES
     from orchestration.warehouse.connection import locate
 
-    _one_of("--severity", severity, SEVERITIES)
-    _one_of("--state", state, (*STATES, _ANY_STATE))
-    _one_of("--source", source, SOURCES)
+    one_of("--severity", severity, SEVERITIES)
+    one_of("--state", state, (*STATES, _ANY_STATE))
+    one_of("--source", source, SOURCES)
     with locate().connect() as connection:
         found = find(
             connection, area=area, dataset=dataset, severity=severity, source=source,
             state=None if state == _ANY_STATE else state,
         )  # fmt: skip
     if as_json:
-        _print_json([asdict(finding) for finding in found])
+        print_json([asdict(finding) for finding in found])
         return
     if not found:
         filtered = any((area, dataset, severity, source))
@@ -125,7 +124,7 @@ def show(number: Number, as_json: AsJson = False) -> None:
             next_step="vea cuáles hay con `lujan findings list --state todos`.",
         )
     if as_json:
-        _print_json(asdict(finding) | {"historia": [asdict(event) for event in events]})
+        print_json(asdict(finding) | {"historia": [asdict(event) for event in events]})
         return
     _show_line(finding, keys=len(finding.muestra))
     for label, text in (
@@ -291,19 +290,6 @@ def _indented(text: str, by: int = 7, style: str = "") -> None:
 
 def _count(value: int, one: str, many: str) -> str:
     return f"{number(value)} {one if value == 1 else many}"
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=2, default=_json_value))
-
-
-def _json_value(value: object) -> str:
-    return value.isoformat() if isinstance(value, dt.date) else str(value)
-
-
-def _one_of(option: str, value: str | None, allowed: Sequence[str]) -> None:
-    if value is not None and value not in allowed:
-        raise typer.BadParameter(f"{option} es {', '.join(allowed)}; no {value!r}.")
 
 
 def _not_blank(by: str, note: str) -> None:

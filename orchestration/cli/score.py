@@ -5,15 +5,15 @@ Belongs here: words and layout. Does not belong here: any figure (`expectations/
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from orchestration.cli.options import print_json
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _show_all(console: Console, connection: Connection, area: str | None, as_jso
     found = scores(connection, area)
     areas = {item.secretaria: item for item in area_scores(connection)}
     if as_json:
-        _print_json([asdict(score) for score in found])
+        print_json([asdict(score) for score in found])
         return
     for name in sorted({score.secretaria or "(sin dato)" for score in found}):
         total = areas[name]
@@ -89,7 +89,7 @@ def _show_one(console: Console, connection: Connection, dataset: str, as_json: b
         )
     lost, days = lost_points(connection, dataset), score_history(connection, dataset)
     if as_json:
-        _print_json(
+        print_json(
             asdict(score)
             | {"perdidos": [asdict(i) for i in lost], "historia": [asdict(d) for d in days]}
         )
@@ -131,11 +131,3 @@ def _points(value: Decimal | None, places: int = 2) -> str:
 
 def _indented(console: Console, text: str, by: int) -> None:
     console.print(Padding(Text(text, overflow="fold"), (0, 0, 0, by), expand=False))
-
-
-def _print_json(document: Any) -> None:
-    print(json.dumps(document, ensure_ascii=False, indent=2, default=_json_value))
-
-
-def _json_value(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value)
