@@ -100,7 +100,7 @@ _CRON: Mapping[str, str] = {
 }
 
 
-@op(name="mirar_el_portal")
+@op(name="anotar_lo_que_muestra_el_portal")
 def _look_at_portal() -> None:
     from orchestration.publishing import catalog_facts, ckan, look, show_notices
     from orchestration.warehouse.connection import locate

@@ -20,6 +20,10 @@ import orchestration.definitions
 heavy = sorted({"great_expectations", "pandera", "pandas", "polars", "ckanapi"} & set(sys.modules))
 print("heavy:", heavy)
 print("repository:", orchestration.definitions.defs.get_repository_def().name)
+# As the web server does: every job, schedule and sensor, not only when somebody asks for it.
+from dagster import Definitions
+Definitions.validate_loadable(orchestration.definitions.defs)
+print("all of it loads")
 """
 
 
@@ -34,3 +38,4 @@ def test_definitions_load_without_network_database_secrets_or_heavy_imports() ->
 
     assert done.returncode == 0, done.stderr[-2000:]
     assert "heavy: []" in done.stdout
+    assert "all of it loads" in done.stdout
