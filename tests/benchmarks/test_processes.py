@@ -13,9 +13,11 @@ import psutil
 
 ROOT = Path(__file__).parents[2]
 _MEASURE = """
-import os
+import os, signal
 from pathlib import Path
 from benchmarks.processes import measure
+# As in a terminal: who is started in the background by a script ignores Ctrl+C, children included.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 print("listo", flush=True)
 measure(["sleep", "300"], env=dict(os.environ), cwd=Path("/"))
 """
