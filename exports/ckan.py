@@ -909,14 +909,21 @@ class CkanPublisher:
     def _check_bytes(
         self, name: str, resource: Mapping[str, Any], address: str, remove: str | None
     ) -> str:
-        """Download and compare through size and hash; the hash. Reads may be stale: read again."""
+        """Download and compare through size and hash; the hash. Reads may be stale: read again.
+
+        CKAN serves a `.gz` with `Content-Encoding: gzip`: the bytes of that file are the encoded
+        ones, and are not decoded. Of any other file an encoding is the transport's.
+        """
         expected = (resource["bytes"], resource["hash"])
+        packed = str(resource["path"]).endswith(".gz")
 
         def read() -> str:
             digest, size = hashlib.sha256(), 0
             with self._public.get(address, timeout=self._timeout, stream=True) as response:
                 if not response.ok:
                     raise _StaleError(f"respondió {response.status_code} a la descarga")
+                if packed:
+                    response.raw.headers.pop("Content-Encoding", None)
                 for chunk in response.iter_content(_CHUNK):
                     digest.update(chunk)
                     size += len(chunk)

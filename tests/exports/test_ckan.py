@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import threading
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from exports.ckan import CkanPublisher
 from exports.datastore import DirectDataStore
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset
+from exports.files import write_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from tests.exports.conftest import Connection, Define
@@ -189,6 +192,25 @@ def test_a_corrected_text_sends_no_data(
     assert result.reason.startswith(f"archivos: {NAME}-diccionario.md; metadatos: ")
     assert publisher.writes == ["package_revise", "datastore_create", "package_revise"]
     assert "Una descripción corregida." in shown(portal)["notes"]
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_compressed_file_is_read_back_as_it_was_sent(
+    portal: CkanPortal, export: Any, facts: CatalogFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The portal serves it with Content-Encoding: gzip, which an HTTP client decodes by itself.
+    monkeypatch.setattr("exports.export.write_dataset", partial(write_dataset, max_bytes=100))
+    publisher = Spy(portal.url, portal.token, facts)
+    assert export(publisher).estado == "publicada"
+    packed = requests.get(publisher.download(NAME, "proyectos.csv.gz"), timeout=30, stream=True)
+    assert packed.headers["Content-Encoding"] == "gzip"
+    text = gzip.decompress(packed.raw.read(decode_content=False)).decode("utf-8")
+    assert text.startswith("proyecto_id,")
+    assert len(table(portal, publisher.resource_id(NAME, "proyectos.csv.gz"))) == 3
+    publisher.writes.clear()
+    assert export(publisher).estado == "sin_cambios"
+    assert publisher.writes == []
 
 
 @pytest.mark.ckan
