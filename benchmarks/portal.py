@@ -19,7 +19,6 @@ import csv
 import hashlib
 import json
 import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
@@ -86,6 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    failed = False
     with (
         tempfile.TemporaryDirectory(prefix="lujan-portal-") as folder,
         _servers(Path(folder)) as (
@@ -94,28 +94,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ),
     ):
         lines = _compare(portal, Path(folder), options.rows, options.rounds)
-        published = []
+        for line in lines:
+            print(_shown(line, as_json=options.json), flush=True)
         if options.publish_rows:
             direct = options.publish_through == "COPY"
-            published.append(
-                _publication(server, portal, Path(folder), options.publish_rows, direct=direct)
-            )
-            published.append(_difference(portal, Path(folder), options.publish_rows))
-    if options.json:
-        for line in lines:
-            print(json.dumps(asdict(line), ensure_ascii=False))
-        for item in published:
-            print(json.dumps(item, ensure_ascii=False))
-    else:
-        for line in lines:
-            pace = (
-                f"{line.rows_per_second:>10,.0f} filas/s" if line.rows_per_second else "sin cifra"
-            )
-            ratio = f"{line.ratio_to_limit:.2f} del límite" if line.ratio_to_limit else ""
-            print(f"{line.contender:<28} {line.rows:>9} {pace} {ratio} {line.note}")
-        for item in published:
-            print(json.dumps(item, ensure_ascii=False))
-    return 0 if all(line.verified for line in lines) else 1
+            for measure in (
+                lambda: _publication(
+                    server, portal, Path(folder), options.publish_rows, direct=direct
+                ),
+                lambda: _difference(portal, Path(folder), options.publish_rows),
+            ):
+                item = measure()
+                failed = failed or "error" in item
+                print(json.dumps(item, ensure_ascii=False), flush=True)
+    return 0 if all(line.verified for line in lines) and not failed else 1
+
+
+def _shown(line: Line, *, as_json: bool) -> str:
+    if as_json:
+        return json.dumps(asdict(line), ensure_ascii=False)
+    pace = f"{line.rows_per_second:>10,.0f} filas/s" if line.rows_per_second else "sin cifra"
+    ratio = f"{line.ratio_to_limit:.2f} del límite" if line.ratio_to_limit else ""
+    return f"{line.contender:<34} {line.rows:>9} {pace} {ratio} {line.note}"
 
 
 @contextmanager
@@ -358,7 +358,11 @@ def _in_a_process(work: Callable[..., None], *arguments: Any) -> dict[str, Any]:
     process = context.Process(target=work, args=(*arguments, theirs))
     process.start()
     theirs.close()
-    found: dict[str, Any] = ours.recv()
+    try:
+        found: dict[str, Any] = ours.recv()
+    except EOFError:
+        process.join()
+        return {"error": f"el proceso terminó con código {process.exitcode}; vea arriba por qué"}
     process.join()
     return found
 
@@ -375,7 +379,7 @@ def _turn_into(url: str, token: str, name: str, table: Table, path: Path, answer
             "sent": report.rows if report else None,
             "verified": checked == table.rows,
             "seconds": round(seconds, 1),
-            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "peak_mib": _peak_mib(),
         }
     )
 
@@ -426,9 +430,15 @@ def _publish(
             "way": "COPY" if datastore_url else "API",
             "state": result.estado,
             "seconds": round(time.perf_counter() - started, 1),
-            "peak_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "peak_mib": _peak_mib(),
         }
     )
+
+
+def _peak_mib() -> float:
+    """This process's own peak: `ru_maxrss` of a spawned process begins with its parent's."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return round(int(status.split("VmHWM:")[1].split()[0]) / 1024, 1)
 
 
 def _median(found: Sequence[float | None]) -> float | None:

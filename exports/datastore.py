@@ -16,8 +16,9 @@ fractions of a second are left out of the comparison.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -33,11 +34,12 @@ from exports.manifest import Kind, Manifest, MartColumn
 from exports.versions import Table, TableColumn
 
 if TYPE_CHECKING:
-    from pyarrow import csv as pa_csv
+    pass
 
-# One request holds about a megabyte of rows: thousands of them, done in a second or two, far from
-# the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours.
-CHUNK_BYTES = 1 << 20
+# One request holds half a megabyte of rows: thousands of them, done in a second or two, far from
+# the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours, where
+# a row takes tens of times its bytes until it is sent.
+CHUNK_BYTES = 1 << 19
 # The DataStore gives at most 32,000 rows a page unless its settings say less.
 PAGE_ROWS = 32_000
 _WRITE_BYTES = 1 << 20
@@ -199,10 +201,11 @@ def load(port: TablePort, table_id: str, table: Table, path: Path) -> LoadReport
     port.create(table_id, table)
     start = present or 0
     sent = chunks = 0
-    for chunk in _chunks(path, table, skip=start):
-        _insert(port, table_id, chunk, expected=start + sent)
-        sent += len(chunk)
-        chunks += 1
+    with path.open("rb") as stream:
+        for chunk in _chunks(islice(records(stream), start, None), table):
+            _insert(port, table_id, chunk, expected=start + sent)
+            sent += len(chunk)
+            chunks += 1
     return LoadReport(sent, chunks, start)
 
 
@@ -239,10 +242,11 @@ def _send_difference(
     while numbers := list(islice(gone, _REMOVED_AT_ONCE)):
         port.remove(table_id, numbers)
     kept, sent, chunks = present - found.gone_rows, 0, 0
-    for chosen in _chosen(path, table, found.missing()):
-        _insert(port, table_id, chosen, expected=kept + sent)
-        sent += len(chosen)
-        chunks += 1
+    with path.open("rb") as stream:
+        for chunk in _chunks(_only(records(stream), found.missing()), table):
+            _insert(port, table_id, chunk, expected=kept + sent)
+            sent += len(chunk)
+            chunks += 1
     return LoadReport(sent, chunks, kept)
 
 
@@ -258,24 +262,15 @@ def _present(
             yield int(number), _shown(row) if timed else row
 
 
-def _chosen(path: Path, table: Table, numbers: Iterator[int]) -> Iterator[list[dict[str, Any]]]:
-    """The rows with these numbers (ascending, from 0), in chunks as large as any."""
-    wanted, start = next(numbers, None), 0
-    chosen: list[dict[str, Any]] = []
-    most = 1
-    for chunk in _chunks(path, table, skip=0):
-        most = max(most, len(chunk))
-        while wanted is not None and wanted < start + len(chunk):
-            chosen.append(chunk[wanted - start])
-            wanted = next(numbers, None)
-            if len(chosen) == most:
-                yield chosen
-                chosen = []
+def _only(rows: Iterable[bytes], numbers: Iterator[int]) -> Iterator[bytes]:
+    """The rows with these numbers (ascending, from 0)."""
+    wanted = next(numbers, None)
+    for number, row in enumerate(rows):
         if wanted is None:
-            break
-        start += len(chunk)
-    if chosen:
-        yield chosen
+            return
+        if number == wanted:
+            yield row
+            wanted = next(numbers, None)
 
 
 class DirectDataStore:
@@ -369,18 +364,29 @@ def _insert(
     port.retried(step)
 
 
-def _chunks(path: Path, table: Table, skip: int) -> Iterator[list[dict[str, Any]]]:
-    """The rows as records of texts, in chunks; the first `skip` are left out."""
+def _chunks(rows: Iterable[bytes], table: Table) -> Iterator[list[dict[str, Any]]]:
+    """Rows of CSV as records of texts, in chunks of about `CHUNK_BYTES`, however large one is."""
+    gathered: list[bytes] = []
+    size = 0
+    for row in rows:
+        gathered.append(row)
+        size += len(row)
+        if size >= CHUNK_BYTES:
+            yield _parsed(b"".join(gathered), table)
+            gathered, size = [], 0
+    if gathered:
+        yield _parsed(b"".join(gathered), table)
+
+
+def _parsed(rows: bytes, table: Table) -> list[dict[str, Any]]:
     import pyarrow as pa
     from pyarrow import csv as pa_csv
 
-    if table.rows <= skip:
-        return
     names = [column.id for column in table.columns]
-    reader: pa_csv.CSVStreamingReader = pa_csv.open_csv(
-        path,
+    read: pa.Table = pa_csv.read_csv(
+        io.BytesIO(rows),
         read_options=pa_csv.ReadOptions(
-            column_names=names, block_size=CHUNK_BYTES, use_threads=False
+            column_names=names, block_size=len(rows) + 1, use_threads=False
         ),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         # Everything stays text: the portal casts to the declared type, and no digit is lost in
@@ -392,13 +398,7 @@ def _chunks(path: Path, table: Table, skip: int) -> Iterator[list[dict[str, Any]
             quoted_strings_can_be_null=False,
         ),
     )
-    for batch in reader:
-        rows = batch
-        if skip:
-            rows = batch.slice(min(skip, batch.num_rows))
-            skip -= min(skip, batch.num_rows)
-        if rows.num_rows:
-            yield rows.to_pylist()
+    return read.to_pylist()
 
 
 def _is_timed(table: Table) -> bool:
