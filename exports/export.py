@@ -574,10 +574,10 @@ def _release_version(
     files, archives, state = _install_release(job, prepared, package)
     address = portal.page(name)
 
-    def record(state: State, reason: str) -> None:
+    def record(state: State, reason: str, destination: str) -> None:
         _record(
             job.connection, job.definition, job.run_id, state, reason=reason, now=moment,
-            prepared=prepared, archives=archives, destination=address,
+            prepared=prepared, archives=archives, destination=destination,
         )  # fmt: skip
 
     try:
@@ -590,10 +590,11 @@ def _release_version(
         else:
             journal.discard(version)
     except PortalError as error:
-        record(state, str(error))
+        # It came as far as the folder: the next run carries it on.
+        record(state, str(error), str(job.folder))
         raise
     reason = _in_words(compared)
-    record(state, reason)
+    record(state, reason, address)
     return ExportResult(name, state, files, prepared.rows, reason=reason, address=address)
 
 

@@ -76,6 +76,14 @@ def publisher(facts: CatalogFacts, notices: Mapping[str, str] | None = None) -> 
     return LocalPublisher(settings().portal_dir, facts.portal, notices)
 
 
+def destination(dataset: str) -> str:
+    """Where a dataset is once it is published, as `meta.publicacion.destino` has it."""
+    config = settings()
+    if config.ckan_url:
+        return f"{config.ckan_url.rstrip('/')}/dataset/{dataset}"
+    return str(config.portal_dir / dataset)
+
+
 def portal_notices(
     connection: Connection, *, leaving: str | None = None, now: dt.datetime | None = None
 ) -> dict[str, str]:

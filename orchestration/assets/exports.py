@@ -20,6 +20,7 @@ from orchestration.gate import Obstacle, obstacles
 from orchestration.progress import observer
 from orchestration.publishing import (
     catalog_facts,
+    destination,
     portal_notices,
     publisher,
     record_release,
@@ -97,13 +98,14 @@ def all_dependents_held(connection: Connection, mart: str) -> bool:
 
 
 def marts_not_exported(connection: Connection) -> set[str]:
-    """Marts built since their portal datasets last left, or whose definition changed since."""
+    """Marts whose portal datasets have not left since they were built, as they are defined now,
+    for where they go now: a portal that is connected later receives all of them."""
     definitions, _ = load_definitions()
     last = {
-        str(row[0]): (str(row[1]), str(row[2]), row[3])
+        str(row[0]): (str(row[1]), str(row[2]), row[3], row[4])
         for row in connection.execute(
-            "select distinct on (conjunto) conjunto, estado, definicion_sha256, construccion_id "
-            "from meta.publicacion order by conjunto, publicacion_id desc"
+            "select distinct on (conjunto) conjunto, estado, definicion_sha256, construccion_id, "
+            "destino from meta.publicacion order by conjunto, publicacion_id desc"
         )
     }
     built = {
@@ -115,10 +117,11 @@ def marts_not_exported(connection: Connection) -> set[str]:
     }
     behind: set[str] = set()
     for name, definition in definitions.items():
-        state, sha, build = last.get(name, ("", "", None))
+        state, sha, build, place = last.get(name, ("", "", None, None))
         newest = max((built.get(mart, 0) for mart in definition.marts), default=0)
         settled = state in _SETTLED and sha == definition.sha256 and (build or 0) >= newest
-        if not settled or not _files_stand(definition):
+        there = place is None or place == destination(name)
+        if not (settled and there) or not _files_stand(definition):
             behind |= set(definition.marts)
     return behind
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -26,6 +27,7 @@ from exports.definition import FREQUENCIES, load_definitions
 from exports.export import approve
 from orchestration import automation
 from orchestration import settings as settings_module
+from orchestration.assets.exports import marts_not_exported
 from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
 from orchestration.findings import project_facts
 from orchestration.publishing import Waiting, waiting
@@ -263,3 +265,36 @@ def test_a_run_by_hand_publishes_everything_and_the_daily_one_leaves_it_to_the_s
     }
     assert steps["publicar"] and not steps["publicar"] & steps["diaria"]
     assert steps["recorrido"] == steps["diaria"] | steps["publicar"]
+
+
+def test_a_dataset_waits_until_it_is_where_datasets_go_now(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = load_definitions().definitions[MONTHLY]
+    monkeypatch.setenv("LUJAN_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CKAN_URL", raising=False)
+    settings_module.settings.cache_clear()
+    (settings_module.settings().exports_dir / MONTHLY).mkdir(parents=True)
+
+    def waits(connection: psycopg.Connection[Any]) -> bool:
+        settings_module.settings.cache_clear()
+        return set(definition.marts) <= marts_not_exported(connection)
+
+    def left(connection: psycopg.Connection[Any], place: str) -> None:
+        connection.execute(
+            "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256, "
+            "construccion_id, destino) select 'c', %s, 'publicada', %s, "
+            "(select max(construccion_id) from meta.construccion), %s",
+            [MONTHLY, definition.sha256, place],
+        )
+
+    with warehouse.connect() as connection:
+        recorded(connection, "retenida", NOW)
+        assert waits(connection)
+        left(connection, str(settings_module.settings().portal_dir / MONTHLY))
+        assert not waits(connection)
+        monkeypatch.setenv("CKAN_URL", "https://datos.ejemplo/")
+        assert waits(connection)
+        left(connection, f"https://datos.ejemplo/dataset/{MONTHLY}")
+        assert not waits(connection)
+    settings_module.settings.cache_clear()
