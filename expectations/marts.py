@@ -258,7 +258,9 @@ class MartValidator:
         if window is None:
             return None
         dated = sa.table(window.hasta or suite.table, schema=suite.schema)
-        newest = sa.select(sa.func.max(sa.column(window.columna))).select_from(dated)
+        newest: sa.Select[Any] = sa.select(sa.func.max(sa.column(window.columna))).select_from(
+            dated
+        )
         try:
             with self._datasource.get_engine().connect() as connection:
                 found = connection.execute(newest).scalar()

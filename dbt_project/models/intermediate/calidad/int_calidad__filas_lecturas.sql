@@ -49,7 +49,7 @@ por_carga as (
         _load_id as carga_id,
         count(*) as filas
     from {{ ref('stg_telemetria__lecturas') }}
-    group by 1, 2
+    group by mes, carga_id
 ),
 {%- endif %}
 
