@@ -2,8 +2,8 @@
 
     python -m benchmarks.readings [--json] [--scale 0.1] [--only day,daiad] [--daiad ARCHIVO]
 
-One line per figure, progress on stderr. Everything happens in data folders of its own, removed
-afterwards; the full scale needs about 20 GB of disk and half an hour.
+One line per figure, progress on stderr with the time of day. Everything happens in data folders of
+its own, removed afterwards; the full scale needs about 20 GB of disk and half an hour.
 
   day       a whole `lujan run` (load, models, tests, suites, exports) of one more day of 3,000
             meters, at 30 and at 365 days of history: seconds, and the ratio of both
@@ -12,7 +12,8 @@ afterwards; the full scale needs about 20 GB of disk and half an hour.
             and beside DuckDB and polars on Parquet; litres must be equal
   daiad     one year of DAIAD's layout (674,019 readings), or the real file, from file to all marts
 
-`--scale` is the share of the meters (1 = 3,000). Exit code 1 when a run failed or litres differ.
+`--scale` is the share of the meters (1 = 3,000). Exit code 1 when a run failed, litres differ or a
+goal is missed (`meets_goal`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ from benchmarks.water.place import ROOT, Place, Run, RunFailed, machine, place
 METERS = 3_000
 FIRST = dt.date(2025, 6, 1)
 SHORT, LONG = 30, 365
+# What the city asks for; the seconds are of the full scale.
+_GOAL_RATIO, _GOAL_BACKFILL_S, _GOAL_DAIAD_S = 1.3, 480.0, 20.0
 # The first day after a first build pays for caches and hint bits that later ones find.
 _DAYS_MEASURED = 2
 _PARTS = ("day", "limit", "daiad")
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         for figure in _figures(options, wanted):
-            failed |= figure.get("agrees") is False
+            failed |= figure.get("agrees") is False or figure.get("meets_goal") is False
             print(json.dumps(figure) if options.json else _line(figure), flush=True)
     except RunFailed as error:
         print(f"la corrida falló:\n{error}", file=sys.stderr)
@@ -81,7 +84,11 @@ def _figures(options: argparse.Namespace, wanted: Sequence[str]) -> Iterator[Fig
                 if figure["figure"] == "day_run":
                     at[history] = figure["value"]
                 yield figure
-        yield _figure("day_run_ratio", at[long] / at[short], "veces", histories=[short, long])
+        ratio = at[long] / at[short]
+        yield _figure(
+            "day_run_ratio", ratio, "veces", histories=[short, long], goal=_GOAL_RATIO,
+            meets_goal=ratio < _GOAL_RATIO,
+        )  # fmt: skip
     if "daiad" in wanted:
         yield from _daiad(options.daiad)
 
@@ -93,9 +100,15 @@ def _with_history(meters: Meters, history: int, *, limit: bool) -> Iterator[Figu
         rows = _write_history(made, meters, history)
         _say(f"{history} días de historia: {rows} lecturas; primera corrida")
         first = made.run()
+        _say(f"  {first.seconds:.0f} s; del archivo al último mart, {first.to_marts:.0f} s")
         if first.loaded != rows:
             raise RunFailed(f"se escribieron {rows} lecturas y se cargaron {first.loaded}")
         yield from _described("backfill", first, history=history, rows=rows)
+        if meters.count == METERS and history == LONG:
+            met = first.to_marts < _GOAL_BACKFILL_S
+            yield _figure(
+                "backfill_goal", first.to_marts, "s", goal=_GOAL_BACKFILL_S, meets_goal=met
+            )
         if limit:
             yield from _limit(made, meters, history, first)
         runs = []
@@ -106,20 +119,23 @@ def _with_history(meters: Meters, history: int, *, limit: bool) -> Iterator[Figu
             time.sleep(3.1)  # a file this young is taken for one still being written
             _say(f"{history} días de historia: el día {day}, {rows} lecturas")
             run = made.run()
+            _say(f"  {run.seconds:.0f} s; del archivo al último mart, {run.to_marts:.0f} s")
             if run.loaded != rows:
                 raise RunFailed(f"se escribieron {rows} lecturas y se cargaron {run.loaded}")
             runs.append(run)
         best = min(runs, key=lambda run: run.seconds)
         yield from _described("day", best, history=history, rows=rows)
-        slowest = sorted(best.models.items(), key=lambda item: -item[1])[:8]
-        yield {
-            "figure": "day_models",
-            "models": len(best.models),
-            "value": round(sum(best.models.values()), 2),
-            "unit": "s",
-            "history": history,
-            "slowest": {name: round(seconds, 2) for name, seconds in slowest},
-        }
+        yield from _slowest(best, history)
+
+
+def _slowest(run: Run, history: int) -> Iterator[Figure]:
+    """Where a day's time goes: a table that grows with history shows here first."""
+    for name, parts in (("models", run.models), ("tests", run.tests)):
+        longest = sorted(parts.items(), key=lambda item: -item[1])[:8]
+        yield _figure(
+            f"day_{name}", sum(parts.values()), "s", count=len(parts), history=history,
+            slowest={part: round(seconds, 2) for part, seconds in longest},
+        )  # fmt: skip
 
 
 def _write_history(made: Place, meters: Meters, history: int) -> int:
@@ -169,6 +185,8 @@ def _daiad(real: Path | None) -> Iterator[Figure]:
         if run.loaded != rows:
             raise RunFailed(f"el archivo tiene {rows} lecturas y se cargaron {run.loaded}")
         yield from _described("daiad", run, rows=rows, real=real is not None)
+        met = run.to_marts < _GOAL_DAIAD_S
+        yield _figure("daiad_goal", run.to_marts, "s", goal=_GOAL_DAIAD_S, meets_goal=met)
 
 
 def copy_daiad(source: Path, feed: Path) -> int:

@@ -241,9 +241,32 @@ class MartValidator:
     def _asset(self, suite: Suite) -> Any:
         with suppress(LookupError):
             self._datasource.delete_asset(suite.mart)
-        query = _rows_of(suite)
+        query = _rows_of(suite, self._first_moment(suite))
         self._queries.add(_flat(query))
         return self._datasource.add_query_asset(name=suite.mart, query=query)
+
+    def _first_moment(self, suite: Suite) -> str | None:
+        """Where the window of a suite begins; None without one, or without rows to know it.
+
+        Asked once, and a constant in the query: no expectation has to look for the newest day
+        again, and the server can plan for few rows. A table or column that does not exist is left
+        for the expectations to report.
+        """
+        import sqlalchemy as sa
+
+        window = suite.ventana
+        if window is None:
+            return None
+        dated = sa.table(window.hasta or suite.table, schema=suite.schema)
+        newest: sa.Select[Any] = sa.select(sa.func.max(sa.column(window.columna))).select_from(
+            dated
+        )
+        try:
+            with self._datasource.get_engine().connect() as connection:
+                found = connection.execute(newest).scalar()
+        except sa.exc.ProgrammingError:
+            return None
+        return None if found is None else (found - dt.timedelta(days=window.dias)).isoformat()
 
 
 def _open_context(url: str, site: Path) -> Any:
@@ -340,19 +363,18 @@ def _with_driver(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
-def _rows_of(suite: Suite) -> str:
-    """The query of the rows a suite speaks of; names go through SQLAlchemy, which quotes them."""
+def _rows_of(suite: Suite, first: str | None) -> str:
+    """The query of the rows a suite speaks of; names go through SQLAlchemy, which quotes them.
+
+    `first` is where the window of the suite begins.
+    """
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
     table = sa.table(suite.table, schema=suite.schema)
     query = sa.select(sa.text("*")).select_from(table)
-    if suite.ventana:
-        moment: sa.ColumnElement[Any] = sa.column(suite.ventana.columna)
-        dated = sa.table(suite.ventana.hasta or suite.table, schema=suite.schema)
-        newest = sa.select(sa.func.max(moment)).select_from(dated).scalar_subquery()
-        days = sa.literal(dt.timedelta(days=suite.ventana.dias), sa.Interval)
-        query = query.where(moment >= newest - days)
+    if suite.ventana and first:
+        query = query.where(sa.column(suite.ventana.columna) >= sa.literal(first, sa.String))
     # SQLAlchemy leaves the constructor of its dialects without types.
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))

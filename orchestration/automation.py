@@ -42,6 +42,8 @@ from sources.errors import PipelineError
 ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
+# Dagster names the step of an asset after its key.
+FEED_STEP = "__".join(raw_key(FEED_TABLE).path)
 _FEED_INTERVAL_S = 300
 _PUBLICATION_INTERVAL_S = 900
 
@@ -73,6 +75,14 @@ feed_job = define_asset_job(
     "lecturas_nuevas",
     selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream() - _publications,
     description="Carga las lecturas que llegaron y actualiza lo que depende de ellas.",
+)
+
+# The same steps, told the days: one run for the whole range, however long.
+again_job = define_asset_job(
+    "recalcular_lecturas",
+    selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream() - _publications,
+    description="Vuelve a calcular los días `desde`–`hasta` de las lecturas y lo que depende de "
+    "ellos, en una sola corrida. Los días van en la configuración del paso de carga.",
 )
 
 publication_job = define_asset_job(

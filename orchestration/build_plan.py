@@ -92,14 +92,16 @@ def _red(connection: Connection) -> set[str]:
 
 
 def newest_changes(connection: Connection) -> dict[str, int]:
-    """By raw table ('raw.<table>'), the newest load that changed its rows or its quarantine."""
+    """By raw table ('raw.<table>'), the newest load that changed its rows or its quarantine, or
+    asked for some of its days to be worked through again."""
     return {
         str(row[0]): int(row[1])
         for row in connection.execute(
             "select c.tabla_raw, max(l.carga_id) from meta.carga l "
             "join meta.contrato c using (dataset) "
             "where l.estado = 'cargada' "
-            "and (l.filas_cargadas > 0 or l.filas_eliminadas > 0 or l.filas_cuarentena > 0) "
+            "and (l.filas_cargadas > 0 or l.filas_eliminadas > 0 or l.filas_cuarentena > 0 "
+            "or l.modo = 'recalculo') "
             "group by c.tabla_raw"
         )
     }

@@ -15,6 +15,7 @@ from orchestration.assets.projections import projection_asset
 from orchestration.assets.raw import raw_assets
 from orchestration.assets.raw_controls import raw_checks
 from orchestration.automation import (
+    again_job,
     daily_job,
     daily_schedule,
     digest_job,
@@ -46,7 +47,15 @@ defs = Definitions(
         *export_assets(_definitions),
     ],
     asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
-    jobs=[whole_job, daily_job, feed_job, publication_job, look_job, digest_job],
+    jobs=[
+        whole_job,
+        daily_job,
+        feed_job,
+        again_job,
+        publication_job,
+        look_job,
+        digest_job,
+    ],
     schedules=[
         daily_schedule,
         look_schedule,

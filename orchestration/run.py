@@ -7,6 +7,7 @@ Belongs here: the order of things for the command line. Does not belong here: dr
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import logging
 import os
 import time
@@ -14,7 +15,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections
@@ -104,10 +105,13 @@ def build_sample(watch: Observer) -> None:
     watch.finished("sample", "municipio sintético", "ok")
 
 
-def execute(prepared: Prepared, watch: Observer) -> RunSummary:
+def execute(
+    prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date] | None = None
+) -> RunSummary:
     """Run the daily job in this process and sum it up.
 
-    The pipeline's own failures are in the summary; only what no step can handle is raised.
+    `again`: first and last day of readings that are to be worked through again. The pipeline's own
+    failures are in the summary; only what no step can handle is raised.
     """
     import warnings
 
@@ -132,7 +136,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
                     instance=instance,
                     run_id=run_id,
                     raise_on_error=False,
-                    run_config={"loggers": {"console": {"config": {"log_level": "ERROR"}}}},
+                    run_config=_run_config(again),
                     tags={ORIGIN_TAG: COMMAND_LINE},
                 )
                 crashed = _crashed_steps(instance, run_id)
@@ -150,6 +154,16 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         crashed=crashed if not result.success else (),
         seconds=time.monotonic() - started,
     )
+
+
+def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:
+    from orchestration.automation import FEED_STEP
+
+    config: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "ERROR"}}}}
+    if again is not None:
+        days = {"desde": again[0].isoformat(), "hasta": again[1].isoformat()}
+        config["ops"] = {FEED_STEP: {"config": days}}
+    return config
 
 
 def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:

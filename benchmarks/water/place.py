@@ -44,7 +44,7 @@ class Run:
     """One whole `lujan run`. Seconds of its parts are from the warehouse's own books.
 
     `to_marts` goes from the beginning of the first load to the last water table that was built.
-    `models` is by relation.
+    `models` is by relation, `tests` by name: those of dbt; suites are part of `seconds`.
     """
 
     seconds: float
@@ -53,6 +53,7 @@ class Run:
     loaded: int
     to_marts: float
     models: Mapping[str, float]
+    tests: Mapping[str, float]
 
 
 class Place:
@@ -136,7 +137,8 @@ class Place:
         if failed:
             raise RunFailed(f"no se construyó: {failed}")
         load_seconds, loaded, began = loads[0]
-        ended = _last_mart(since)
+        results = _results()
+        ended = _last_mart(results, since)
         return Run(
             seconds,
             peak,
@@ -144,6 +146,7 @@ class Place:
             int(loaded),
             ended - float(began) if began and ended else 0.0,
             {str(row[0]): float(row[1] or 0) for row in built},
+            _tests(results) if ended else {},
         )
 
 
@@ -159,17 +162,30 @@ def place(name: str) -> Iterator[Place]:
         made.close()
 
 
-def _last_mart(since: float) -> float:
-    """When dbt's last run completed its last water table (epoch); 0 when it built none."""
+def _results() -> list[dict[str, Any]]:
+    """What dbt's last run says of each of its nodes."""
     found = orjson.loads((DBT_PROJECT_DIR / "target" / "run_results.json").read_bytes())
+    return list(found["results"])
+
+
+def _last_mart(results: Sequence[Mapping[str, Any]], since: float) -> float:
+    """When dbt completed its last water table (epoch); 0 when it built none since then."""
     ends = [
         dt.datetime.fromisoformat(timing["completed_at"].replace("Z", "+00:00")).timestamp()
-        for result in found["results"]
+        for result in results
         if result["unique_id"].startswith("model.") and '"agua".' in (result["relation_name"] or "")
         for timing in result["timing"]
         if timing["completed_at"]
     ]
     return max((end for end in ends if end >= since), default=0.0)
+
+
+def _tests(results: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    return {
+        result["unique_id"].split(".")[2]: float(result["execution_time"] or 0)
+        for result in results
+        if result["unique_id"].startswith("test.")
+    }
 
 
 def machine() -> str:

@@ -267,6 +267,15 @@ medidores_por_dia as (
 {%- endmacro %}
 
 
+{#-
+    Hours of fct_consumo_horario about which some rule has something to say, in the words of its partial
+    index. Whoever asks for fewer of them finds them there and does not read the others.
+-#}
+{% macro horas_con_novedad() -%}
+    regla_id is not null or lecturas_descartadas > 0 or lecturas_en_conflicto > 0 or difiere_intervalo
+{%- endmacro %}
+
+
 {#- Post-hook: the newest batch that this model now contains. -#}
 {% macro anotar_avance() -%}
     insert into {{ source('meta', 'avance_modelo') }} as avance (modelo, ultimo_lote)

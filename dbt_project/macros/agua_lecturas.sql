@@ -47,6 +47,24 @@
 -#}
 {% macro lecturas_con_vecinas(ventanas=false) -%}
 {%- set tramo = 'medidor_id, ventana' if ventanas else 'medidor_id' -%}
+{%- set origen = "timestamptz '2000-01-01 00:00:00+00'" -%}
+{% if ventanas -%}
+-- Days of UTC that each stretch touches: readings find theirs by equality. By meter alone, each would be held
+-- against all stretches of its meter.
+dias_de_ventana as (
+    select
+        ventanas.medidor_id,
+        ventanas.ventana,
+        ventanas.leer_desde,
+        ventanas.leer_hasta,
+        dias.dia_utc
+    from ventanas
+    cross join lateral generate_series(
+        date_bin('24 hours', ventanas.leer_desde, {{ origen }}), ventanas.leer_hasta, interval '24 hours'
+    ) as dias (dia_utc)
+),
+
+{% endif -%}
 medidores as (
     select
         medidor_id,
@@ -68,9 +86,9 @@ lecturas as (
     select
         crudas.medidor_id,
         {%- if ventanas %}
-        ventanas.ventana,
+        dias_de_ventana.ventana,
         {%- endif %}
-        date_bin('1 hour', crudas.fecha_hora, timestamptz '2000-01-01 00:00:00+00') as hora,
+        date_bin('1 hour', crudas.fecha_hora, {{ origen }}) as hora,
         crudas.fecha_hora,
         crudas.lectura_l,
         crudas.consumo_intervalo_l,
@@ -85,11 +103,12 @@ lecturas as (
         ) as maximo_lh
     from {{ ref('stg_telemetria__lecturas') }} as crudas
     {%- if ventanas %}
-    inner join ventanas
+    inner join dias_de_ventana
         on
-            crudas.medidor_id = ventanas.medidor_id
-            and crudas.fecha_hora >= ventanas.leer_desde
-            and crudas.fecha_hora < ventanas.leer_hasta
+            crudas.medidor_id = dias_de_ventana.medidor_id
+            and date_bin('24 hours', crudas.fecha_hora, {{ origen }}) = dias_de_ventana.dia_utc
+            and crudas.fecha_hora >= dias_de_ventana.leer_desde
+            and crudas.fecha_hora < dias_de_ventana.leer_hasta
     {%- endif %}
     left join medidores on crudas.medidor_id = medidores.medidor_id
     left join limites_de_fecha on crudas._load_id = limites_de_fecha.carga_id

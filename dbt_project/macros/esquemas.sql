@@ -70,3 +70,80 @@
     {% endcall %}
     {{ return(sql_convert_columns_in_relation(load_result('get_columns_in_relation').table)) }}
 {%- endmacro %}
+
+
+{#-
+    Post-hook of large tables: these columns hold no nulls. With a unique index on them they are the key, kept by
+    PostgreSQL in every later write; asked for once, when the table is new.
+-#}
+{% macro exigir_clave(columnas) -%}
+    do $clave$
+    begin
+        if exists (
+            select from pg_attribute as columnas
+            where
+                columnas.attrelid = '{{ this }}'::regclass
+                and columnas.attname in ('{{ columnas | join("', '") }}')
+                and not columnas.attnotnull
+        ) then
+            alter table {{ this }}
+            {%- for columna in columnas %}
+            alter column {{ columna }} set not null{{ ',' if not loop.last }}
+            {%- endfor %};
+        end if;
+    end
+    $clave$
+{%- endmacro %}
+
+
+{#- Whether PostgreSQL keeps these columns as a key: unique in an index without conditions, and never null. -#}
+{% macro clave_exigida(relacion, columnas) -%}
+    {%- set lista = "array['" ~ columnas | join("', '") ~ "']::name[]" -%}
+    {%- set consulta -%}
+        select
+            not exists (
+                select from unnest({{ lista }}) as pedidas (nombre)
+                where not exists (
+                    select from pg_attribute as columnas
+                    where
+                        columnas.attrelid = indices.indrelid
+                        and columnas.attname = pedidas.nombre
+                        and columnas.attnotnull
+                )
+            )
+        from pg_index as indices
+        where
+            indices.indrelid = to_regclass('{{ relacion }}')
+            and indices.indisunique
+            and indices.indisvalid
+            and indices.indpred is null
+            and indices.indexprs is null
+            and not exists (
+                select
+                from unnest(indices.indkey::smallint[]) with ordinality as claves (numero, orden)
+                inner join pg_attribute as columnas
+                    on columnas.attrelid = indices.indrelid and columnas.attnum = claves.numero
+                where claves.orden <= indices.indnkeyatts and columnas.attname <> all({{ lista }})
+            )
+    {%- endset -%}
+    {%- set filas = run_query(consulta) -%}
+    {{ return(true in filas.columns[0].values()) }}
+{%- endmacro %}
+
+
+{#-
+    Post-hook of large tables of which others look for few rows: an index of those rows alone. dbt's own
+    `indexes` knows no conditions.
+-#}
+{% macro indice_parcial(columnas, condicion) -%}
+    do $indice$
+    begin
+        if not exists (
+            select from pg_index as indices
+            where indices.indrelid = '{{ this }}'::regclass and indices.indpred is not null
+        ) then
+            create index on {{ this }} ({{ columnas | join(', ') }}) where {{ condicion }};
+        end if;
+    end
+    $indice$
+{%- endmacro %}

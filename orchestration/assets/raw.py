@@ -8,7 +8,8 @@ promise is that the table keeps its last good data while the rest of the run goe
 shows as a red `carga` check with its cause, and in the run's summary and exit code.
 """
 
-from collections.abc import Iterator, Sequence
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,8 +20,10 @@ from dagster import (
     AssetCheckSpec,
     AssetExecutionContext,
     AssetsDefinition,
+    Field,
     MaterializeResult,
     MetadataValue,
+    Noneable,
     TableColumn,
     TableColumnConstraints,
     TableSchema,
@@ -32,7 +35,7 @@ from orchestration.assets.naming import RAW_GROUP, owners, raw_key
 from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
-from orchestration.settings import settings
+from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse, count_rows, locate, shown_rows
 from orchestration.wording import day
 from sources.contract import Catalogue, Contract
@@ -47,6 +50,11 @@ RECONCILIATION_CHECK = "conciliacion"
 CONTRACT_CHECK = "contrato"
 PROTOCOL_CHECK = "protocolo"
 _SHOWN_FAILURES = 50
+# What a run may be told about a table divided by months: days whose models are to be made again.
+AGAIN_CONFIG = {
+    "desde": Field(Noneable(str), is_required=False, description="Primer día, aaaa-mm-dd."),
+    "hasta": Field(Noneable(str), is_required=False, description="Último día, incluido."),
+}
 
 
 @dataclass(slots=True)
@@ -110,10 +118,18 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
         tags={"sistema": first.system, "prioridad": first.priority},
         check_specs=specs,
         pool=f"raw_{table}",
+        config_schema=AGAIN_CONFIG if first.partition_by else None,
     )
     def load_table(context: AssetExecutionContext) -> Iterator[Any]:
         warehouse = locate()
+        wanted = days_again(context.op_execution_context.op_config)
         outcome = load_raw_table(contracts, warehouse, connections(), context.run_id)
+        if wanted is not None:
+            from sources.landing.again import ask_again
+
+            with warehouse.connect() as connection:
+                number = ask_again(connection, contracts, *wanted, CITY_TIMEZONE, context.run_id)
+            context.log.info(f"Se vuelve a calcular del {wanted[0]} al {wanted[1]} ({number}).")
         for replay in outcome.replays:
             if replay.error is not None:
                 context.log.error(f"reproceso: {replay.error}")
@@ -131,6 +147,25 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
             yield _rules_check(key, PROTOCOL_CHECK, found)
 
     return load_table
+
+
+def days_again(config: Mapping[str, Any] | None) -> tuple[dt.date, dt.date] | None:
+    """The days that a run was asked to work through again; None when it was asked for none.
+
+    Raises RangeError when only one end is given or it is no date.
+    """
+    from sources.landing.again import RangeError
+
+    first, last = ((config or {}).get(name) for name in AGAIN_CONFIG)
+    if not first and not last:
+        return None
+    try:
+        return dt.date.fromisoformat(str(first)), dt.date.fromisoformat(str(last))
+    except ValueError as error:
+        raise RangeError(
+            f"hacen falta `desde` y `hasta` como aaaa-mm-dd, no {first!r} y {last!r}.",
+            next_step="corrija la configuración de la corrida.",
+        ) from error
 
 
 def load_raw_table(

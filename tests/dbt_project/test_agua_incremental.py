@@ -1,8 +1,9 @@
 """A build that follows changes ends in the same tables as one that reads everything again.
 
-Forty meters with gaps, rollovers, falls, spikes and repeated readings; then, round by round,
-readings that come late, come again, are revised or are taken away, and a meter whose register entry
-changes. After the rounds every incremental table must equal its own full refresh, row by row.
+Forty meters with gaps, rollovers, falls, spikes, bursts and repeated readings; then, round by
+round, readings that come late, come again, are revised or are taken away, and meters whose register
+entry or category changes. After the rounds every incremental table must equal its own full refresh,
+row by row.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ INCREMENTAL = (
     "agua.fct_consumo_mensual_medidor",
     "agua.fct_consumo_diario_zona",
     "agua.fct_consumo_horario_zona",
+    "intermediate.int_agua__episodios_caudal",
+    "intermediate.int_calidad__filas_lecturas",
 )
 START = dt.datetime(2026, 4, 25, 3, tzinfo=dt.UTC)
 DAYS = 50
@@ -36,6 +39,15 @@ def test_rounds_of_changes_end_where_a_full_refresh_ends(
     with warehouse.connect() as connection:
         city = City(connection)
         city.register()
+        for account in range(12):
+            city.add(
+                "aguas.cuentas", cuenta_id=account, numero_cuenta=str(account), activa=True,
+                categoria="residencial",
+            )  # fmt: skip
+        connection.execute(
+            "update raw.aguas__medidores set cuenta_id = right(medidor_id, 2)::integer "
+            "where medidor_id < 'M-12'"
+        )
         readings = [reading for meter in range(40) for reading in history(dice, f"M-{meter:02d}")]
         held_back = [r for r in readings if dice.random() < 0.03]
         late = set(held_back)
@@ -56,6 +68,14 @@ def test_rounds_of_changes_end_where_a_full_refresh_ends(
                 connection.execute(
                     "update raw.aguas__medidores set multiplicador = 10 where medidor_id = 'M-05'"
                 )
+                # Another category has no threshold for bursts: those of the meter go.
+                for account in (0, 1):
+                    city.change(
+                        "aguas.cuentas",
+                        "2026-06-20",
+                        {"cuenta_id": account},
+                        categoria="industrial",
+                    )
         build_models(warehouse, tmp_path, INCREMENTAL)
     followed = {name: rows(warehouse, name) for name in INCREMENTAL}
 
@@ -75,11 +95,15 @@ def history(dice: random.Random, meter: str) -> list[Reading]:
     """Fifty days of hourly readings with everything that can be wrong with them."""
     register = dice.randrange(9_900_000, 9_999_000) if dice.random() < 0.3 else 500_000
     leak = dice.random() < 0.5
+    bursts = [dice.randrange(0, DAYS * 24) for _ in range(6)]
     found: list[Reading] = []
     silent = 0
     for hour in range(DAYS * 24):
         quiet = hour % 24 in (2, 3) and not (leak and 300 < hour < 420)
-        register = (register + (0 if quiet else dice.randrange(5, 60))) % 10_000_000
+        flow = 0 if quiet else dice.randrange(5, 60)
+        if any(0 <= hour - burst < 14 for burst in bursts):
+            flow = dice.randrange(115, 180)
+        register = (register + flow) % 10_000_000
         silent = silent - 1 if silent else (dice.randrange(1, 90) if dice.random() < 0.004 else 0)
         if silent:
             continue

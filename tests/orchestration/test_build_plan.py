@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from dagster import DagsterInvalidConfigError, validate_run_config
 
 from expectations.results import CheckResult, record
+from orchestration.assets.raw import days_again
 from orchestration.build_plan import dbt_test_results, plan_build
 from orchestration.dbt_project import manifest, project_sha256, relations
 from orchestration.warehouse.connection import Warehouse
+from sources.landing.again import RangeError
 
 TODAY = dt.date(2026, 6, 2)
 MEASUREMENTS = "lujan.intermediate.calidad.int_calidad__mediciones+"
@@ -102,3 +105,26 @@ def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
     assert {r.control for r in found if not r.responsable} == set()
     staging = {r.responsable for r in found if r.objeto == "staging.stg_telemetria__lecturas"}
     assert staging == {"Obras Públicas"}, "whom the contract of the readings names"
+
+
+def test_days_asked_for_again_are_two_dates_or_none() -> None:
+    assert days_again(None) is None
+    assert days_again({"desde": None, "hasta": None}) is None
+    assert days_again({"desde": "2026-05-01", "hasta": "2026-05-31"}) == (
+        dt.date(2026, 5, 1),
+        dt.date(2026, 5, 31),
+    )
+    for wrong in ({"desde": "2026-05-01"}, {"desde": "1/5/2026", "hasta": "2026-05-31"}):
+        with pytest.raises(RangeError, match="aaaa-mm-dd"):
+            days_again(wrong)
+
+
+def test_the_job_that_works_days_through_again_takes_them_in_its_loading_step() -> None:
+    from orchestration.automation import FEED_STEP
+    from orchestration.definitions import defs
+
+    job = defs.resolve_job_def("recalcular_lecturas")
+    asked = {"ops": {FEED_STEP: {"config": {"desde": "2026-05-01", "hasta": "2026-05-31"}}}}
+    assert validate_run_config(job, asked)["ops"][FEED_STEP]["config"]["hasta"] == "2026-05-31"
+    with pytest.raises(DagsterInvalidConfigError):
+        validate_run_config(job, {"ops": {FEED_STEP: {"config": {"dsde": "2026-05-01"}}}})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import paho.mqtt.client as mqtt
 import psycopg
 import pytest
 
@@ -19,6 +20,7 @@ from sources.errors import ContractError, SourceUnavailable
 from sources.landing import LoadContext, load
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
+from tests.support.http import certificate
 from tests.support.mosquitto import Broker, broker
 from tests.support.processes import Death
 from tests.support.subscribers import following, subscriber_process
@@ -328,6 +330,54 @@ def test_a_wrong_password_ends_it_and_says_what_to_do(warehouse: Warehouse, tmp_
     assert isinstance(running.error, SourceUnavailable)
     assert "SOURCE_PRUEBA_URL" in str(running.error)
     assert "otra-clave" not in str(running.error)
+
+
+def test_over_tls_only_what_the_user_may_read_lands_and_a_restart_loses_nothing(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    pem, passwords, rights = certificate(tmp_path), tmp_path / "claves", tmp_path / "permisos"
+    for user, create in (("lector", ["-c"]), ("medidor", [])):
+        subprocess.run(["mosquitto_passwd", "-b", *create, str(passwords), user, "s1"], check=True)
+    rights.write_text("user lector\ntopic read permitido/+\nuser medidor\ntopic write #\n")
+    for path in (passwords, rights):
+        path.chmod(0o600)
+    contract = live_contract(tmp_path, topic="+/A")
+
+    def as_meter(client: mqtt.Client) -> None:
+        client.username_pw_set("medidor", "s1")
+        client.tls_set(ca_certs=str(pem))
+
+    with broker(
+        tmp_path / "mosquitto",
+        *(f"certfile {pem}", f"keyfile {pem}", "allow_anonymous false"),
+        *(f"password_file {passwords}", f"acl_file {rights}"),
+    ) as secured:
+
+        def send(first: int) -> None:
+            topics = ("permitido/A", first), ("prohibido/A", first + 500)
+            secured.publish(
+                [(topic, reading(start + n)) for topic, start in topics for n in range(15)],
+                as_meter,
+            )
+
+        address = f"mqtts://lector:s1@127.0.0.1:{secured.port}"
+        with following(contract, f"{address}?ca_file={pem}", warehouse.connect) as running:
+            wait_for(lambda: "conectado" in running.states())
+            send(0)
+            wait_for(lambda: len(litres(warehouse)) == 15)
+            secured.stop()
+            wait_for(lambda: "sin_servidor" in running.states())
+            secured.start()
+            send(15)
+            wait_for(lambda: len(litres(warehouse)) == 30)
+        with following(contract, address, warehouse.connect) as untrusting:
+            wait_for(lambda: untrusting.error is not None)
+
+    assert running.error is None
+    assert litres(warehouse) == list(range(30)), "nothing of the topic it may not read"
+    assert isinstance(untrusting.error, SourceUnavailable)
+    assert "no es de confianza" in str(untrusting.error)
+    assert "?ca_file=" in str(untrusting.error)
 
 
 def test_two_subscribers_of_one_session_lose_nothing_and_load_nothing_twice(

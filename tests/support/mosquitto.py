@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -87,9 +87,17 @@ class Broker:
             self._process.wait(_PATIENCE_S)
             self._process = None
 
-    def publish(self, messages: Iterable[tuple[str, bytes | str]]) -> None:
-        """Publish at QoS 1 and wait until the broker has taken every message."""
+    def publish(
+        self,
+        messages: Iterable[tuple[str, bytes | str]],
+        prepare: Callable[[mqtt.Client], object] = lambda client: None,
+    ) -> None:
+        """Publish at QoS 1 and wait until the broker has taken every message.
+
+        `prepare` gives the client what the broker asks for: a user, a certificate.
+        """
         client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+        prepare(client)
         client.max_queued_messages_set(0)
         client.connect("127.0.0.1", self.port)
         client.loop_start()

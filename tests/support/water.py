@@ -132,13 +132,31 @@ def _raw(dataset: str) -> sql.Identifier:
 def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *options: str) -> None:
     """Build the tables under test and what they are made from; the data tests are not run."""
     wanted = " ".join(f"+{name.split('.')[1]}" for name in tables)
-    done = subprocess.run(
-        [dbt_executable(), "build", *options, "--select", wanted,
-         "--exclude", "resource_type:unit_test resource_type:test",
+    done = _dbt(
+        warehouse, folder,
+        ["build", *options, "--select", wanted,
+         "--exclude", "resource_type:unit_test resource_type:test"],
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.fail(done.stdout[-4000:])
+
+
+def data_test_passes(warehouse: Warehouse, folder: Path, table: str, name: str) -> bool:
+    """Run one kind of data test of a table that was built."""
+    selected = f"{table.split('.')[1]},test_name:{name}"
+    done = _dbt(warehouse, folder, ["test", "--select", selected])
+    if "PASS=1" not in done.stdout and "ERROR=1" not in done.stdout:
+        pytest.fail(done.stdout[-4000:])
+    return done.returncode == 0
+
+
+def _dbt(
+    warehouse: Warehouse, folder: Path, arguments: list[str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [dbt_executable(), *arguments,
          "--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR),
          "--target-path", str(folder / "target"), "--log-path", str(folder), "--no-use-colors"],
         env=os.environ | warehouse.environment() | {"DBT_FECHA_REFERENCIA": "2026-07-01"},
         cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode != 0:
-        pytest.fail(done.stdout[-4000:])

@@ -89,7 +89,7 @@ rango as (
     from nuevas
     left join {{ source('meta', 'archivo') }} as archivos
         on nuevas.carga_id = archivos.carga_id and archivos.rango_columna = 'fecha_hora'
-    where nuevas.modo not in ('mes_separado', 'mes_unido')
+    where nuevas.modo not in ('mes_separado', 'mes_unido', 'recalculo')
 ),
 
 llegadas as (
@@ -104,7 +104,8 @@ llegadas as (
         and lecturas.fecha_hora <= (select rango.hasta from rango)
 ),
 
--- A month of raw that was apart and is back: its rows keep the number of the load that brought them.
+-- A month of raw that was apart and is back, or days to be worked through again: their rows keep the number of the
+-- load that brought them.
 de_meses as (
     select
         nuevas.carga_id,
@@ -115,7 +116,7 @@ de_meses as (
         on
             lecturas.fecha_hora >= (nuevas.rango ->> 'desde')::timestamptz
             and lecturas.fecha_hora < (nuevas.rango ->> 'hasta')::timestamptz
-    where nuevas.modo = 'mes_unido'
+    where nuevas.modo in ('mes_unido', 'recalculo')
 ),
 
 -- Rows that the new loads took out of raw or replaced, as they were.

@@ -10,17 +10,11 @@ filas as (
         union all
     {%- endfor %}
     select
-        cargas.dataset,
-        sum(lecturas.filas) as filas
-    from (
-        select
-            _load_id,
-            count(*) as filas
-        from {{ ref('stg_telemetria__lecturas') }}
-        group by _load_id
-    ) as lecturas
-    left join {{ source('meta', 'carga') }} as cargas on lecturas._load_id = cargas.carga_id
-    group by cargas.dataset
+        dataset,
+        sum(filas) as filas
+    from {{ ref('int_calidad__filas_lecturas') }}
+    group by dataset
+    having sum(filas) > 0
 )
 
 select

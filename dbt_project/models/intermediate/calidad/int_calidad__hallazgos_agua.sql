@@ -58,8 +58,8 @@ medidores_de_otra_zona as (
 ultimas_lecturas as (
     select
         medidor_id,
-        max(dia) as ultimo_dia
-    from {{ ref('fct_consumo_diario') }}
+        {{ dia_mendoza('max(ultima_lectura)') }} as ultimo_dia
+    from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 ),
 
@@ -109,13 +109,12 @@ ingresos as (
 
 consumos_de_zona as (
     select
-        medidores.zona_id,
-        consumo.dia,
+        zona_id,
+        dia,
         -- What passed in a gap is known, its day is not.
-        sum(consumo.litros - consumo.litros_en_huecos) / 1000.0 as consumo_m3
-    from {{ ref('fct_consumo_diario') }} as consumo
-    inner join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
-    group by medidores.zona_id, consumo.dia
+        (litros - litros_en_huecos) / 1000.0 as consumo_m3
+    from {{ ref('fct_consumo_diario_zona') }}
+    where zona_id is not null
 ),
 
 balances_imposibles as (

@@ -1,5 +1,6 @@
 {#-
-    Findings of the readings. One pass over the hours for what one hour shows, the rest from days.
+    Findings of the readings: hours about which a rule has something to say (a partial index of
+    fct_consumo_horario), the rest from days and months.
     The dataset is that of the load that brought the rows: several feeds share one table.
     `filas_afectadas` is 0 where the readings are sound: the water is unusual or the register incomplete.
 -#}
@@ -91,16 +92,16 @@ intervalos as (
 -- twice; a meter that never kept it is another kind of meter.
 relojes as (
     select
-        consumo.medidor_id,
-        max(consumo.carga_id) as carga_id,
-        min(consumo.hora) as desde,
-        count(*) as lecturas
-    from {{ ref('fct_consumo_horario') }} as consumo
-    where {{ fuera_de_paso('consumo.segundos') }}
-    group by consumo.medidor_id
+        medidor_id,
+        min(dia) as desde,
+        sum(horas_fuera_de_paso) as lecturas
+    from {{ ref('fct_consumo_diario') }}
+    where horas_fuera_de_paso > 0
+    group by medidor_id
 ),
 
-dias as (
+-- Days on which the flow did not vary; a run of them is one of equal values, so the others are not needed.
+dias_iguales as (
     select
         medidor_id,
         dia,
@@ -109,13 +110,13 @@ dias as (
         horas_medidas,
         caudal_minimo_lh,
         caudal_maximo_lh,
-        bateria_minima_mv,
         carga_id,
         dia - (row_number() over (
             partition by medidor_id, litros = 0, caudal_minimo_lh = caudal_maximo_lh, caudal_maximo_lh
             order by dia
         ))::integer as racha
     from {{ ref('fct_consumo_diario') }}
+    where litros = 0 or caudal_minimo_lh = caudal_maximo_lh
 ),
 
 detenidos as (
@@ -126,7 +127,7 @@ detenidos as (
         max(dia) as hasta,
         count(*) as dias,
         sum(horas_con_lectura) as horas
-    from dias
+    from dias_iguales
     where litros = 0 and horas_con_lectura >= 20
     group by medidor_id, racha
     having count(*) >= {{ umbral_agua('R-AGUA-10', 'dias') }}
@@ -142,7 +143,8 @@ detenidos_con_uso_previo as (
         detenidos.horas,
         avg(dias.litros) as uso_previo
     from detenidos
-    inner join dias on detenidos.medidor_id = dias.medidor_id and detenidos.desde > dias.dia
+    inner join {{ ref('fct_consumo_diario') }} as dias
+        on detenidos.medidor_id = dias.medidor_id and detenidos.desde > dias.dia
     group by detenidos.carga_id, detenidos.medidor_id, detenidos.desde, detenidos.hasta, detenidos.dias, detenidos.horas
     having avg(dias.litros) >= {{ umbral_agua('R-AGUA-10', 'uso_previo_minimo_l_dia') }}
 ),
@@ -156,7 +158,7 @@ trabados as (
         count(*) as dias,
         sum(horas_con_lectura) as horas,
         max(caudal_maximo_lh) as caudal_lh
-    from dias
+    from dias_iguales
     where
         caudal_minimo_lh = caudal_maximo_lh
         and caudal_maximo_lh > 0
@@ -165,42 +167,43 @@ trabados as (
     having count(*) >= {{ umbral_agua('R-AGUA-11', 'dias') }}
 ),
 
-horas_por_medidor as (
+-- Months know what days do: what is asked of every meter is asked of them.
+resumen_por_medidor as (
     select
         medidor_id,
-        sum(horas_con_lectura) as horas
-    from dias
+        sum(horas_con_lectura) as horas,
+        min(primer_dia) as primer_dia,
+        {{ dia_mendoza('max(ultima_lectura)') }} as ultimo_dia
+    from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
+),
+
+-- The load that brought a meter's last day says which feed it belongs to.
+origenes as (
+    select
+        resumen.medidor_id,
+        diario.carga_id
+    from resumen_por_medidor as resumen
+    inner join {{ ref('fct_consumo_diario') }} as diario
+        on resumen.medidor_id = diario.medidor_id and resumen.ultimo_dia = diario.dia
 ),
 
 baterias as (
     select
         medidor_id,
-        max(carga_id) as carga_id,
         min(bateria_minima_mv) as bateria_mv
-    from dias
+    from {{ ref('fct_consumo_diario') }}
+    where bateria_minima_mv < 1000 * {{ umbral_agua('R-MEDIDOR-04', 'tension_minima_v') }}
     group by medidor_id
-    having min(bateria_minima_mv) < 1000 * {{ umbral_agua('R-MEDIDOR-04', 'tension_minima_v') }}
 ),
 
 desconocidos as (
     select
-        consumo.medidor_id,
-        max(consumo.carga_id) as carga_id,
-        sum(consumo.horas_con_lectura) as horas,
-        min(consumo.dia) as desde
-    from {{ ref('fct_consumo_diario') }} as consumo
-    left join {{ ref('int_agua__medidores') }} as medidores on consumo.medidor_id = medidores.medidor_id
+        resumen.medidor_id,
+        resumen.primer_dia as desde
+    from resumen_por_medidor as resumen
+    left join {{ ref('int_agua__medidores') }} as medidores on resumen.medidor_id = medidores.medidor_id
     where medidores.medidor_id is null
-    group by consumo.medidor_id
-),
-
-origenes as (
-    select
-        medidor_id,
-        max(carga_id) as carga_id
-    from dias
-    group by medidor_id
 ),
 
 reunidos as (
@@ -229,14 +232,15 @@ reunidos as (
     from futuras
     union all
     select
-        relojes.carga_id,
+        origenes.carga_id,
         relojes.medidor_id,
         'R-AGUA-23',
         relojes.lecturas::integer,
-        'Desde el ' || to_char({{ dia_mendoza('relojes.desde') }}, 'DD/MM/YYYY') || ', en ' || relojes.lecturas
+        'Desde el ' || to_char(relojes.desde, 'DD/MM/YYYY') || ', en ' || relojes.lecturas
         || ' lecturas la hora no sigue el ritmo del medidor: puede haberse corrido su reloj.'
     from relojes
-    inner join horas_por_medidor as totales on relojes.medidor_id = totales.medidor_id
+    inner join resumen_por_medidor as totales on relojes.medidor_id = totales.medidor_id
+    left join origenes on relojes.medidor_id = origenes.medidor_id
     where relojes.lecturas * 100 <= totales.horas * {{ umbral_agua('R-AGUA-23', 'parte_maxima_pct') }}
     union all
     select
@@ -266,20 +270,22 @@ reunidos as (
     where es_exceso
     union all
     select
-        carga_id,
-        medidor_id,
+        origenes.carga_id,
+        baterias.medidor_id,
         'R-MEDIDOR-04',
         0,
-        'La batería informó ' || replace(round(bateria_mv / 1000.0, 2)::text, '.', ',') || ' V.'
+        'La batería informó ' || replace(round(baterias.bateria_mv / 1000.0, 2)::text, '.', ',') || ' V.'
     from baterias
+    left join origenes on baterias.medidor_id = origenes.medidor_id
     union all
     select
-        carga_id,
-        medidor_id,
+        origenes.carga_id,
+        desconocidos.medidor_id,
         'R-MEDIDOR-02',
         0,
-        'Llegan lecturas desde el ' || to_char(desde, 'DD/MM/YYYY') || ' y el medidor no está en el padrón.'
+        'Llegan lecturas desde el ' || to_char(desconocidos.desde, 'DD/MM/YYYY') || ' y el medidor no está en el padrón.'
     from desconocidos
+    left join origenes on desconocidos.medidor_id = origenes.medidor_id
     union all
     select
         origenes.carga_id,

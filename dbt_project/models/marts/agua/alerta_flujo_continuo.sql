@@ -1,13 +1,23 @@
-{{ config(pre_hook=memoria_de_trabajo('256MB')) }}
-
 with
-{{ episodios_de_caudal('R-AGUA-14') }},
+episodios as (
+    select
+        medidor_id,
+        inicio,
+        fin,
+        horas,
+        horas_estimadas,
+        caudal_minimo_lh,
+        consumo_litros,
+        umbral_lh
+    from {{ ref('int_agua__episodios_caudal') }}
+    where regla_id = 'R-AGUA-14'
+),
 
 ultimas as (
     select
         medidor_id,
         max(ultima_lectura) as ultima_lectura
-    from {{ ref('fct_consumo_diario') }}
+    from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 )
 

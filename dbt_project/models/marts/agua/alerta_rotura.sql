@@ -1,7 +1,16 @@
-{{ config(pre_hook=memoria_de_trabajo('256MB')) }}
-
 with
-{{ episodios_de_caudal('R-AGUA-15') }}
+episodios as (
+    select
+        medidor_id,
+        inicio,
+        fin,
+        horas,
+        caudal_minimo_lh,
+        consumo_litros,
+        umbral_lh
+    from {{ ref('int_agua__episodios_caudal') }}
+    where regla_id = 'R-AGUA-15'
+)
 
 select
     md5('R-AGUA-15|' || episodios.medidor_id || '|' || extract(epoch from episodios.inicio)::bigint) as alerta_id,

@@ -9,7 +9,7 @@
     on_schema_change='fail',
     meta={'columna': 'dia'},
     pre_hook=memoria_de_trabajo('256MB'),
-    post_hook='{{ anotar_avance() }}',
+    post_hook=['{{ anotar_avance() }}', '{{ exigir_clave(["medidor_id", "dia"]) }}'],
     indexes=[{'columns': ['medidor_id', 'dia'], 'unique': true}]
 ) }}
 
@@ -45,7 +45,8 @@ leidas as (
             when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.consumo_litros is not null
                 then {{ segundos_de_noche('consumo.ultima_lectura', 'consumo.segundos') }}
         end as segundos_noche,
-        case when consumo.regla_id is null and consumo.lecturas = 1 then consumo.segundos - 3600 end as desvio_s
+        case when consumo.regla_id is null and consumo.lecturas = 1 then consumo.segundos - 3600 end as desvio_s,
+        {{ fuera_de_paso('consumo.segundos') }} as fuera_de_paso
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
     inner join dias_afectados
@@ -70,6 +71,7 @@ por_dia as (
         (sum(caudal_lh * segundos_noche) / nullif(sum(segundos_noche), 0))::numeric(12, 1) as caudal_nocturno_lh,
         coalesce(sum(segundos_noche), 0)::integer as segundos_nocturnos,
         sum(desvio_s)::integer as desvio_reloj_s,
+        (count(*) filter (where fuera_de_paso))::smallint as horas_fuera_de_paso,
         sum(lecturas_descartadas)::integer as lecturas_descartadas,
         sum(lecturas_en_conflicto)::integer as lecturas_en_conflicto,
         min(bateria_mv)::integer as bateria_minima_mv,
@@ -115,6 +117,7 @@ select
     por_dia.caudal_nocturno_lh,
     coalesce(por_dia.segundos_nocturnos, 0)::integer as segundos_nocturnos,
     por_dia.desvio_reloj_s,
+    coalesce(por_dia.horas_fuera_de_paso, 0)::smallint as horas_fuera_de_paso,
     coalesce(por_dia.lecturas_descartadas, 0)::integer as lecturas_descartadas,
     coalesce(por_dia.lecturas_en_conflicto, 0)::integer as lecturas_en_conflicto,
     por_dia.bateria_minima_mv,

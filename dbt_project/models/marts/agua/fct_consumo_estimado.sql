@@ -8,7 +8,7 @@
     incremental_strategy='por_dia',
     on_schema_change='fail',
     meta={'columna': 'hora'},
-    post_hook='{{ anotar_avance() }}',
+    post_hook=['{{ anotar_avance() }}', '{{ exigir_clave(["medidor_id", "hora"]) }}'],
     indexes=[{'columns': ['medidor_id', 'hora'], 'unique': true}]
 ) }}
 

@@ -12,7 +12,11 @@
     on_schema_change='fail',
     meta={'columna': 'hora', 'es_historia': true},
     pre_hook=[memoria_de_trabajo('512MB'), '{{ sin_bucles_anidados() }}'],
-    post_hook='{{ anotar_avance() }}',
+    post_hook=[
+        '{{ anotar_avance() }}',
+        '{{ exigir_clave(["medidor_id", "hora"]) }}',
+        '{{ indice_parcial(["medidor_id", "hora"], horas_con_novedad()) }}'
+    ],
     indexes=[{'columns': ['medidor_id', 'hora'], 'unique': true}]
 ) }}
 

@@ -10,7 +10,7 @@
     on_schema_change='fail',
     meta={'columna': 'dia', 'regla_dias_despues': 'R-AGUA-17', 'sigue_atribucion': true},
     pre_hook=memoria_de_trabajo('256MB'),
-    post_hook='{{ anotar_avance() }}',
+    post_hook=['{{ anotar_avance() }}', '{{ exigir_clave(["medidor_id", "dia", "regla_id"]) }}'],
     indexes=[{'columns': ['medidor_id', 'dia', 'regla_id'], 'unique': true}]
 ) }}
 

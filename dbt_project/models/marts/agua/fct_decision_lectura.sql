@@ -9,7 +9,7 @@
     on_schema_change='fail',
     meta={'columna': 'dia'},
     pre_hook=[memoria_de_trabajo('256MB'), 'set local enable_nestloop = off'],
-    post_hook='{{ anotar_avance() }}',
+    post_hook=['{{ anotar_avance() }}', '{{ exigir_clave(["medidor_id", "fecha_hora", "regla_id"]) }}'],
     indexes=[{'columns': ['medidor_id', 'fecha_hora', 'regla_id'], 'unique': true}]
 ) }}
 
