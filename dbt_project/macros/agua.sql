@@ -171,3 +171,9 @@ episodios as (
         else ''
     end
 {%- endmacro %}
+
+
+{#- What two reports must share to be one: a finding and the mart ask the same. -#}
+{% macro columnas_de_reporte() -%}
+    {{ return(['tipo', 'zona_id', 'lugar', 'elemento_id', 'solicitud_id', 'fecha_reporte']) }}
+{%- endmacro %}

@@ -64,7 +64,7 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         assert told == [(None, "nueva", "almacén"), ("nueva", "informada", "Ana")]
         with pytest.raises(psycopg.errors.InvalidParameterValue), connection.transaction():
             connection.execute(
-                "select agua.cambiar_estado_alerta(%s, 'multada', 'Ana')", [before[1][0]]
+                "select agua.cambiar_estado_alerta(%s, 'multada', 'Ana', 'x')", [before[1][0]]
             )
 
     with leaking.connect() as connection:
