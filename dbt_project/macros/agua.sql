@@ -150,15 +150,15 @@ episodios as (
 
 {#-
     Seconds of a stretch of `segundos` ending at `fin` that lie within the night window of its last day
-    (R-NOCTURNO-01, hours of Mendoza).
+    (R-NOCTURNO-01, hours of Mendoza). None of a stretch of unknown length.
 -#}
 {% macro segundos_de_noche(fin, segundos) -%}
     {%- set cierre = "date_part('epoch', (" ~ fin ~ " at time zone '" ~ var("zona_horaria") ~ "')::time)" -%}
-    greatest(
+    case when {{ segundos }} is not null then greatest(
         0,
         least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }}::double precision)
         - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
-    )
+    ) end
 {%- endmacro %}
 
 
