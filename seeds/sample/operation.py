@@ -122,10 +122,8 @@ def _reports(
 ) -> Table:
     """Reports that neighbours began, then the leaks that crews found and the cuts they planned."""
     told = [
-        row
-        for row, kind in enumerate(requests["tipo"])
-        if kind in REPORTED and rng.random() < 0.8
-    ]  # fmt: skip
+        row for row, kind in enumerate(requests["tipo"]) if kind in REPORTED and rng.random() < 0.8
+    ]
     found, planned = max(10, size.requests // 25), max(5, size.requests // 80)
     kind = (
         [REPORTED[requests["tipo"][row]] for row in told] + ["fuga"] * found + ["corte"] * planned

@@ -6,7 +6,7 @@
 
     Intervals are Garwood's (1936), exact for a Poisson count n: the means under which n or more, and n or fewer, have
     2.5 % of probability. Newton's method from Byar's approximation reaches them to the last digit in a few steps.
-    Kilometres and connections are those of today: the register keeps no history of them.
+    Probabilities below 1e-304 are taken as that: exp() of less raises. Kilometres and connections are those of today: the register keeps no history of them.
 -#}
 {%- set z = 1.959963984540054 -%}
 with recursive
@@ -101,14 +101,14 @@ aproximaciones as (
     from aproximaciones as previas
     inner join lateral (
         select
-            sum(exp(factoriales.k * ln(previas.inferior) - previas.inferior - factoriales.valor)) as acumulada,
+            sum(exp(greatest(factoriales.k * ln(previas.inferior) - previas.inferior - factoriales.valor, -700))) as acumulada,
             exp(min((previas.n - 1) * ln(previas.inferior) - previas.inferior - factoriales.valor)) as puntual
         from log_factoriales as factoriales
         where previas.n > 0 and factoriales.k < previas.n
     ) as debajo on true
     inner join lateral (
         select
-            sum(exp(factoriales.k * ln(previas.superior) - previas.superior - factoriales.valor)) as acumulada,
+            sum(exp(greatest(factoriales.k * ln(previas.superior) - previas.superior - factoriales.valor, -700))) as acumulada,
             exp(min(previas.n * ln(previas.superior) - previas.superior - factoriales.valor)) as puntual
         from log_factoriales as factoriales
         where factoriales.k <= previas.n
