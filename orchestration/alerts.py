@@ -8,7 +8,6 @@ Belongs here: finding alerts and moving them between states. Does not belong her
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,13 +23,6 @@ OPEN = ("nueva", "informada")
 KINDS = (
     "flujo_continuo", "rotura", "exceso", "medidor_trabado", "flujo_inverso", "desbalance_zona",
 )  # fmt: skip
-# State → the states from which a person may bring an alert there.
-_MOVES: Mapping[str, tuple[str, ...]] = {
-    "informada": ("nueva",),
-    "resuelta": ("nueva", "informada"),
-    "descartada": ("nueva", "informada"),
-    "nueva": ("resuelta", "descartada"),
-}
 _SHORTEST_PREFIX = 6
 _COLUMNS = sql.SQL(
     "alerta_id, clase, regla_id, medidor_id, cuenta_id, zona_id, desde, hasta, sigue_abierta, "
@@ -140,35 +132,28 @@ def identify(connection: Connection, start: str) -> str:
 def move(connection: Connection, start: str, state: str, *, by: str, reason: str) -> str:
     """Bring the alert that begins with `start` to `state`; returns its identifier.
 
-    Raises AlertError for an unknown alert or a move that its state does not admit, and without a
-    name or a reason. The row is locked: of two people who decide at once the second is told.
+    Raises AlertError for an unknown alert or a move that its state does not admit (the rule is the
+    database's, agua.alerta_transicion), and without a name or a reason. The row is locked: of two
+    people who decide at once the second is told.
     """
     if not by.strip() or not reason.strip():
         raise AlertError("falta quién decide, o por qué.", next_step="use --by y --reason.")
-    with connection.transaction():
-        alert = identify(connection, start)
-        row = connection.execute(
-            "select estado, decidido_por from agua.alerta_registro where alerta_id = %s for update",
-            [alert],
-        ).fetchone()
-        assert row is not None, "alerts are never deleted"
-        now, who = row
-        if now not in _MOVES[state]:
-            raise AlertError(
-                f"el aviso {alert[:8]} está en estado «{now}» (lo puso {who}) y no puede pasar a "
-                f"«{state}».",
-                next_step=_advice(now, state),
+    alert = identify(connection, start)
+    try:
+        with connection.transaction():
+            connection.execute(
+                "select agua.cambiar_estado_alerta(%s, %s, %s, %s)", [alert, state, by, reason]
             )
-        connection.execute(
-            "select agua.cambiar_estado_alerta(%s, %s, %s, %s)",
-            [alert, state, by.strip(), reason.strip()],
-        )
+    except psycopg.errors.InvalidParameterValue as error:
+        told = error.diag.message_primary or str(error)
+        raise AlertError(
+            told[0].lower() + told[1:], next_step=_advice(error.diag.message_hint)
+        ) from error
     return alert
 
 
-def _advice(now: str, state: str) -> str:
-    if now == state:
-        return "nada: ya está así."
-    if now in OPEN:
-        return "nada: todavía está abierto."
-    return "si volvió a ocurrir, reábralo con `lujan alerts reopen`."
+def _advice(hint: str | None) -> str:
+    if not hint:
+        return "vea el aviso con `lujan alerts show`."
+    only_reopening = hint.endswith("puede pasar a: nueva.")
+    return f"{hint} Se reabre con `lujan alerts reopen`." if only_reopening else hint

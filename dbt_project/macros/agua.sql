@@ -71,15 +71,15 @@
 
 {#-
     Seconds of a stretch of `segundos` ending at `fin` that lie within the night window of its last day
-    (R-NOCTURNO-01, hours of Mendoza).
+    (R-NOCTURNO-01, hours of Mendoza). None of a stretch of unknown length.
 -#}
 {% macro segundos_de_noche(fin, segundos) -%}
     {%- set cierre = "date_part('epoch', (" ~ fin ~ " at time zone '" ~ var("zona_horaria") ~ "')::time)" -%}
-    greatest(
+    case when {{ segundos }} is not null then greatest(
         0,
         least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }}::double precision)
         - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
-    )
+    ) end
 {%- endmacro %}
 
 
@@ -91,4 +91,10 @@
         when {{ total }} > {{ reciente }} * 1.1 then ' No cuenta lo que pasa sin interrupción, que tiene su propio aviso.'
         else ''
     end
+{%- endmacro %}
+
+
+{#- What two reports must share to be one: a finding and the mart ask the same. -#}
+{% macro columnas_de_reporte() -%}
+    {{ return(['tipo', 'zona_id', 'lugar', 'elemento_id', 'solicitud_id', 'fecha_reporte']) }}
 {%- endmacro %}

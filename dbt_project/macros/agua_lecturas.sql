@@ -44,6 +44,10 @@
     Of several readings of one meter and moment the measured one wins over the estimated one, then the
     lowest register: the choice depends on values only, never on the order in which files arrived.
     Readings dated in the future are left out before neighbours are looked at.
+
+    A reading without register counts only when its feed has none (its contract names no `lectura`): then the volume of the
+    interval that ends at its moment is what there is. In a feed with registers it is an incomplete row, and the next
+    register recovers its volume.
 -#}
 {% macro lecturas_con_vecinas(ventanas=false) -%}
 {%- set tramo = 'medidor_id, ventana' if ventanas else 'medidor_id' -%}
@@ -73,6 +77,10 @@ medidores as (
         maximo_lh,
         fecha_instalacion
     from {{ ref('int_agua__medidores') }}
+),
+
+cargas_sin_registro as (
+    {{ cargas_sin_registro() }}
 ),
 
 limites_de_fecha as (
@@ -115,7 +123,7 @@ lecturas as (
     where
         crudas.medidor_id is not null
         and crudas.fecha_hora is not null
-        and crudas.lectura_l is not null
+        and {{ con_volumen('crudas') }}
         and crudas.fecha_hora <= coalesce(limites_de_fecha.hasta, 'infinity')
         {%- if ventanas %}
         and crudas.fecha_hora >= (select min(leer_desde) from ventanas)
@@ -128,12 +136,12 @@ numeradas as (
         *,
         row_number() over mismo_momento as orden,
         (count(*) over mismo_momento)::integer - 1 as descartadas,
-        last_value(lectura_l) over mismo_momento as ultima_copia_l
+        last_value(coalesce(lectura_l, consumo_intervalo_l)) over mismo_momento as ultima_copia_l
     from lecturas
     window
         mismo_momento as (
             partition by {{ tramo }}, hora, fecha_hora
-            order by estimada, lectura_l, _load_id
+            order by estimada, lectura_l, consumo_intervalo_l, _load_id
             rows between unbounded preceding and unbounded following
         )
 ),
@@ -156,7 +164,7 @@ lecturas_con_vecinas as (
         maximo_lh,
         fecha_instalacion,
         descartadas,
-        ultima_copia_l <> lectura_l as en_conflicto,
+        ultima_copia_l <> coalesce(lectura_l, consumo_intervalo_l) as en_conflicto,
         lag(fecha_hora) over vecinas as fecha_hora_1,
         lag(lectura_l) over vecinas as lectura_1,
         lag(estimada) over vecinas as estimada_1,
@@ -167,6 +175,30 @@ lecturas_con_vecinas as (
     where orden = 1
     window vecinas as (partition by {{ tramo }} order by hora, fecha_hora)
 )
+{%- endmacro %}
+
+
+{#- Loads of feeds that tell the volume of each interval and no register. -#}
+{% macro cargas_sin_registro() -%}
+    select cargas.carga_id
+    from {{ source('meta', 'carga') }} as cargas
+    inner join {{ source('meta', 'contrato') }} as contratos on cargas.dataset = contratos.dataset
+    inner join {{ source('meta', 'contrato_campo') }} as campos on contratos.dataset = campos.dataset
+    where contratos.tabla_raw = 'raw.telemetria__lecturas'
+    group by cargas.carga_id
+    having not bool_or(campos.campo = 'lectura')
+{%- endmacro %}
+
+
+{#- A reading that says how much water passed. Feeds are asked only about readings without register. -#}
+{% macro con_volumen(lecturas) -%}
+    (
+        {{ lecturas }}.lectura_l is not null
+        or (
+            {{ lecturas }}.consumo_intervalo_l is not null
+            and {{ lecturas }}._load_id = any(array(select sin_registro.carga_id from cargas_sin_registro as sin_registro))
+        )
+    )
 {%- endmacro %}
 
 
@@ -182,6 +214,10 @@ lecturas_con_vecinas as (
       R-AGUA-04 negative difference                → unknown
       R-AGUA-06 more than the connection can pass  → unknown
       R-AGUA-09 longer than the admitted interval  → volume kept, its hour is not known
+    Of a meter without register (lectura_l is null) the volume is the one its interval tells; its length is the time since
+    the reading before, unknown for the first one and after a hole:
+      R-AGUA-04, 06 negative, or more than passes  → unknown
+      R-AGUA-24 intervals are missing before it    → volume kept; what passed in the hole is not known and not spread
     Nearly every reading is in order with its neighbours and moderate: that case is asked first.
     A reading is isolated when it does not fit between its neighbours and they do fit each other.
     Readings are whole litres and sums are of int4: PostgreSQL adds those four times faster than numeric.
@@ -200,7 +236,7 @@ diferencias as (
         maximo_lh,
         descartadas,
         en_conflicto,
-        estimada or coalesce(estimada_1, false) as estimado,
+        estimada or (lectura_l is not null and coalesce(estimada_1, false)) as estimado,
         lectura_l,
         lectura_1,
         fecha_hora_1,
@@ -210,7 +246,7 @@ diferencias as (
         lectura_l >= lectura_2 and (lectura_1 < lectura_2 or lectura_1 > lectura_l) as anterior_aislada,
         lectura_siguiente >= lectura_1
         and (lectura_l < lectura_1 or lectura_l > lectura_siguiente) as aislada,
-        (lectura_l - lectura_1) * multiplicador as diferencia_l,
+        case when lectura_l is null then consumo_intervalo_l else lectura_l - lectura_1 end * multiplicador as diferencia_l,
         (lectura_l - lectura_2) * multiplicador as diferencia_2_l,
         date_part('epoch', fecha_hora - fecha_hora_1)::integer as segundos_1,
         date_part('epoch', fecha_hora - fecha_hora_2)::integer as segundos_2
@@ -236,6 +272,18 @@ validadas as (
                 and segundos_1 <= (3600 * {{ umbral_agua('R-AGUA-09', 'intervalo_maximo_h') }})::integer
                 and diferencia_l <= maximo_l
                 then null
+            when lectura_l is null
+                then
+                    case
+                        when diferencia_l < 0 then 'R-AGUA-04'
+                        when
+                            diferencia_l > least(
+                                coalesce(maximo_l, maximo_lh), maximo_lh * {{ umbral_agua('R-AGUA-09', 'intervalo_maximo_h') }}
+                            )
+                            then 'R-AGUA-06'
+                        when segundos_1 > (3600 * {{ umbral_agua('R-AGUA-09', 'intervalo_maximo_h') }})::integer
+                            then 'R-AGUA-24'
+                    end
             when es_primera then 'R-AGUA-01'
             when anterior_aislada
                 then
@@ -277,6 +325,7 @@ consumos as (
             when 'R-AGUA-05'
                 then (diferencia_l + modulo_litros * multiplicador)::integer
             when 'R-AGUA-08' then diferencia_2_l::integer
+            when 'R-AGUA-24' then diferencia_l::integer
         end as consumo_l,
         case coalesce(regla_id, 'R-AGUA-09')
             when 'R-AGUA-09' then segundos_1

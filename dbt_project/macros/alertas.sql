@@ -5,18 +5,22 @@
     when rule and subject are the same and the times overlap; the earliest event wins, and of several
     episodes of one event the earliest one keeps it. The rest:
       no such event            → a new one, 'nueva'
-      event without episode    → 'descartada' (unless closed): corrected readings no longer show it
+      event without episode    → 'descartada' (unless closed): corrected readings no longer show it. An excess whose meter
+                                 was read after it ended by itself: 'resuelta' after the days of R-AGUA-22
       back after that          → 'nueva' again, when no person had decided
       informed and over        → 'resuelta' after the days of R-AGUA-22
 -#}
 {% macro registrar_alertas() -%}
     {%- set registro = source('agua', 'alerta_registro') -%}
+    {%- set comparados = ref('fct_comparacion_medidor') -%}
     update {{ registro }} set episodio_id = null where episodio_id is not null;
     with parejas as (
         select
             eventos.alerta_id,
             episodios.episodio_id,
-            episodios.inicio,
+            case
+                when episodios.ventana_movil then least(eventos.inicio, episodios.inicio) else episodios.inicio
+            end as inicio,
             episodios.fin,
             row_number() over (
                 partition by episodios.episodio_id order by eventos.vista_en, eventos.inicio, eventos.alerta_id
@@ -26,8 +30,10 @@
             on
                 episodios.regla_id = eventos.regla_id
                 and episodios.sujeto = eventos.sujeto
-                and episodios.inicio <= eventos.fin
-                and episodios.fin >= eventos.inicio
+                and (
+                    (episodios.inicio < eventos.fin and episodios.fin > eventos.inicio)
+                    or episodios.inicio = eventos.inicio
+                )
     ),
 
     elegidas as (
@@ -65,9 +71,19 @@
         episodios.episodio_id
     from {{ this }} as episodios
     where not exists (select 1 from {{ registro }} as eventos where eventos.episodio_id = episodios.episodio_id);
-    update {{ registro }}
+    update {{ registro }} as eventos
+    set estado = 'resuelta', decidido_por = 'almacén', motivo = 'La última semana ya no se aparta de lo habitual.'
+    from {{ comparados }} as comparados
+    where
+        {{ exceso_pasado() }}
+        and comparados.hasta_dia
+        >= {{ dia_mendoza('eventos.fin') }} + {{ umbral_agua('R-AGUA-22', 'dias_hasta_resolver') }}::integer;
+    update {{ registro }} as eventos
     set estado = 'descartada', decidido_por = 'almacén', motivo = 'Las lecturas corregidas ya no la muestran.'
-    where episodio_id is null and estado in ('nueva', 'informada');
+    where
+        eventos.episodio_id is null
+        and eventos.estado in ('nueva', 'informada')
+        and not exists (select 1 from {{ comparados }} as comparados where {{ exceso_pasado() }});
     update {{ registro }} as eventos
     set estado = 'resuelta', decidido_por = 'almacén', motivo = 'El evento terminó.'
     from {{ this }} as episodios
@@ -77,6 +93,16 @@
         and not episodios.sigue_abierta
         and episodios.fin < {{ inicio_dia(fecha_referencia()) }}
         - make_interval(days => {{ umbral_agua('R-AGUA-22', 'dias_hasta_resolver') }}::integer)
+{%- endmacro %}
+
+
+{#- An open excess that no week shows any more, although its meter went on being read. -#}
+{% macro exceso_pasado() -%}
+    eventos.episodio_id is null
+    and eventos.estado in ('nueva', 'informada')
+    and eventos.regla_id = 'R-AGUA-16'
+    and eventos.sujeto = 'medidor:' || comparados.medidor_id
+    and comparados.hasta_dia > {{ dia_mendoza('eventos.fin') }}
 {%- endmacro %}
 
 

@@ -9,6 +9,7 @@
     {{ return({
         'aguas__calidad_agua': ['R-CALIDAD-AGUA-01', 'R-CALIDAD-AGUA-02', 'R-CLAVE-01', 'R-DUPLICADO-01', 'R-FECHA-05'],
         'aguas__cuentas': ['R-CLAVE-01', 'R-CLAVE-02', 'R-CUENTA-01', 'R-CUENTA-02', 'R-FECHA-05'],
+        'aguas__energia_bombeo': ['R-CLAVE-01', 'R-ENERGIA-01', 'R-FECHA-05'],
         'aguas__facturacion': [
             'R-CLAVE-01', 'R-FACTURA-01', 'R-FACTURA-02', 'R-FACTURA-03', 'R-FACTURA-04', 'R-FACTURA-05', 'R-FECHA-03',
             'R-FECHA-05'
@@ -20,6 +21,7 @@
             'R-MEDIDOR-06', 'R-MEDIDOR-07', 'R-MEDIDOR-08'
         ],
         'aguas__red_infraestructura': ['R-CLAVE-01'],
+        'aguas__reportes_servicio': ['R-CLAVE-01', 'R-DUPLICADO-01', 'R-FECHA-03', 'R-FECHA-04', 'R-FECHA-05'],
         'citymis__beneficiarios': ['R-CLAVE-01', 'R-FECHA-05', 'R-PERSONA-01', 'R-PERSONA-02'],
         'citymis__solicitudes': ['R-DUPLICADO-01', 'R-FECHA-03', 'R-FECHA-04', 'R-FECHA-05', 'R-PERSONA-03', 'R-TEXTO-04'],
         'citymis__tramites': ['R-CLAVE-01', 'R-FECHA-03', 'R-FECHA-04', 'R-FECHA-05'],

@@ -44,15 +44,19 @@ separados as (
     where tabla = 'telemetria__lecturas' and unida_en is null
 ),
 
+cargas_sin_registro as (
+    {{ cargas_sin_registro() }}
+),
+
 crudas as (
     select count(*) as lecturas
-    from {{ ref('stg_telemetria__lecturas') }}
+    from {{ ref('stg_telemetria__lecturas') }} as lecturas
     where
-        medidor_id is not null
-        and fecha_hora is not null
-        and lectura_l is not null
-        and fecha_hora >= (select tramo.desde_hora from tramo)
-        and fecha_hora < (select tramo.hasta_hora from tramo)
+        lecturas.medidor_id is not null
+        and lecturas.fecha_hora is not null
+        and {{ con_volumen('lecturas') }}
+        and lecturas.fecha_hora >= (select tramo.desde_hora from tramo)
+        and lecturas.fecha_hora < (select tramo.hasta_hora from tramo)
 ),
 
 -- Hours of months that raw still has: only their readings can be counted on both sides.

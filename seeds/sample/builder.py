@@ -24,6 +24,7 @@ from seeds.sample.api import DATA_FILE
 from seeds.sample.config import PERIOD_DAYS, PERIOD_START, SEED, TODAY, SampleSize
 from seeds.sample.defects import DefectLog
 from seeds.sample.digital import build_digital
+from seeds.sample.operation import build_operation
 from seeds.sample.projects import build_projects
 from seeds.sample.services import build_services
 from seeds.sample.spreadsheets import build_spreadsheets, write_workbook
@@ -176,12 +177,13 @@ def _make(
     for part in ("planillas", "telemetria", "milujan"):
         (folder / part).mkdir(parents=True)
     water = build_water(seed, size, log)
-    write_sqlite(folder / "aguas.sqlite", water.tables, "mysql")
-    count("aguas", water.tables)
+    services = build_services(seed, size, log)
+    operation = build_operation(seed, size, water, services[0], log)
+    write_sqlite(folder / "aguas.sqlite", [*water.tables, *operation.tables], "mysql")
+    count("aguas", [*water.tables, *operation.tables])
     lines = write_telemetry(folder / "telemetria", water, seed=seed, size=size, log=log)
     rows |= {f"telemetria.{dataset}": number for dataset, number in lines.items()}
     report("telemetria", sum(lines.values()))
-    services = build_services(seed, size, log)
     write_sqlite(folder / "citymis.sqlite", services, "sqlserver")
     count("citymis", services)
     sheets = build_spreadsheets(seed, size, log)
@@ -195,7 +197,7 @@ def _make(
     log.check()
     postgres_store.replace_tables(connection, projects, order.version)
     count("mlc", projects)
-    _write_documents(folder, order, rows, log, water.truth)
+    _write_documents(folder, order, rows, log, water.truth | operation.truth)
     return rows
 
 

@@ -122,6 +122,21 @@ _AGUAS = (
         ("ph_imposible", "hallazgo", 2, "pH 71: falta la coma"),
         ("parametro_variante", "correccion", 5, "Parámetro con mayúsculas o espacios de más"),
     ),
+    *_of(
+        "aguas",
+        "energia_bombeo",
+        ("energia_desproporcionada", "hallazgo", 2, "Diez veces la energía: falta la coma"),
+        ("estacion_inexistente", "hallazgo", 1, "Estación que no está en la red"),
+    ),
+    *_of(
+        "aguas",
+        "reportes_servicio",
+        ("reparado_antes_del_reporte", "hallazgo", 4, "Reparación anterior al reporte"),
+        ("reparado_sin_fecha", "hallazgo", 3, "Reporte reparado sin fecha de reparación"),
+        ("zona_inexistente", "hallazgo", 2, "Zona que no está en zonas"),
+        ("repetido", "hallazgo", 3, "El mismo reporte con otro número"),
+        ("tipo_variante", "correccion", 8, "Tipo con mayúsculas o espacios de más"),
+    ),
 )
 
 _CITYMIS = (

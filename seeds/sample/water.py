@@ -51,6 +51,7 @@ NETWORK = {
     "válvula": ("Bronce", "Hierro dúctil"),
     "cisterna": ("Hormigón",),
 }
+FEWEST_STATIONS = 6  # also in the smallest sample: energy is compared station by station
 # Parameter → unit, mean and spread of a normal sample, decimals.
 SAMPLED = {
     "turbidez": ("NTU", 0.9, 0.3, 2),
@@ -448,6 +449,7 @@ def _truth(
 def _network(rng: np.random.Generator, size: SampleSize) -> Table:
     count = size.network_elements
     kind = pick(rng, list(NETWORK), count, (80, 3, 1, 12, 4))
+    kind[-FEWEST_STATIONS:] = ["estación de bombeo"] * FEWEST_STATIONS
     pipe = np.array([k == "cañería" for k in kind])
     sized = pipe | np.array([k == "válvula" for k in kind])
     return Table(

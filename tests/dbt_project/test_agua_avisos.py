@@ -13,7 +13,13 @@ from orchestration.warehouse.connection import Warehouse
 from tests.support.water import City, Reading, build_models
 
 START = dt.datetime(2026, 6, 1, 3, tzinfo=dt.UTC)
+DAY = dt.timedelta(days=1)
 TABLES = ("agua.luji_consumo", "agua.luji_alertas", "agua.luji_facturas")
+OTHERS = """
+    select clase, alerta_id, (desde at time zone 'America/Argentina/Mendoza')::date, estado,
+        sigue_abierta
+    from agua.alerta_agua where clase in ('exceso', 'desbalance_zona')
+"""
 LEAKS = "select alerta_id, estado, cuenta_id from agua.alerta_agua where clase = 'flujo_continuo'"
 
 
@@ -37,6 +43,12 @@ def leaking(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
             "(20, 2, '2026-05-01', 9, 6000, 'pagada', 1)"
         )
         city.load([*leak("M-01", 10, 60), *leak("M-02", 0, 60)])
+        # A third home triples its use in the week up to 20 June; zone 7 loses most of its May.
+        city.load(daily("M-03", 35, 28 * [300] + 7 * [900]))
+        city.add("aguas.zonas", zona_id=7, nombre="Zona 7")
+        city.add("aguas.cuentas", cuenta_id=7, numero_cuenta="g", zona_id=7, activa=True)
+        city.add("aguas.macromedidores", macromedidor_id="I-7", tipo="ingreso_zona", zona_id=7)
+        supply(city, dt.date(2026, 5, 1), 31, billed=100)
     build_models(warehouse, tmp_path, TABLES)
     return warehouse
 
@@ -50,9 +62,34 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         connection.execute(
             "select agua.cambiar_estado_alerta(%s, 'informada', 'Ana', 'llamada')", [before[1][0]]
         )
-        City(connection).load(leak("M-01", 0, 10))  # late: the leak began ten hours earlier
+        others = {row[0]: row[1:] for row in connection.execute(OTHERS.encode()).fetchall()}
+        assert others["exceso"][1:] == (dt.date(2026, 6, 15), "nueva", True)
+        assert others["desbalance_zona"][1:] == (dt.date(2026, 5, 1), "nueva", True)
+        connection.execute(
+            "select agua.cambiar_estado_alerta(%s, 'informada', 'Ana', 'nota')",
+            [others["desbalance_zona"][0]],
+        )
+        city = City(connection)
+        city.load(leak("M-01", 0, 10))  # late: the leak began ten hours earlier
+        city.load(daily("M-03", 0, 3 * [900]))  # the excess goes on: its week moves three days
+        supply(city, dt.date(2026, 6, 1), 30, billed=120)  # and so does the imbalance of the zone
 
     build_models(leaking, tmp_path, TABLES)
+
+    with leaking.connect() as connection:
+        still = {row[0]: row[1:] for row in connection.execute(OTHERS.encode()).fetchall()}
+        assert still["exceso"] == others["exceso"], "one event, with the day on which it began"
+        zone, *rest = still["desbalance_zona"]
+        assert (zone, rest) == (
+            others["desbalance_zona"][0], [dt.date(2026, 5, 1), "informada", True],
+        )  # fmt: skip
+        assert connection.execute(
+            "select explicacion, litros_estimados from agua.alerta_agua where alerta_id = %s",
+            [zone],
+        ).fetchone() == (
+            "En 2 meses seguidos entraron 610 m3 y se facturaron 220 m3: falta explicar el 63,9 %.",
+            390_000,
+        )  # fmt: skip
 
     with leaking.connect() as connection:
         after = {row[2]: row for row in connection.execute(LEAKS.encode()).fetchall()}
@@ -64,8 +101,20 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         assert told == [(None, "nueva", "almacén"), ("nueva", "informada", "Ana")]
         with pytest.raises(psycopg.errors.InvalidParameterValue), connection.transaction():
             connection.execute(
-                "select agua.cambiar_estado_alerta(%s, 'multada', 'Ana')", [before[1][0]]
+                "select agua.cambiar_estado_alerta(%s, 'multada', 'Ana', 'x')", [before[1][0]]
             )
+
+        City(connection).load(daily("M-03", -3, 7 * [300]))  # 24 to 30 June as in the weeks before
+
+    build_models(leaking, tmp_path, TABLES)
+
+    with leaking.connect() as connection:
+        assert connection.execute(
+            "select estado, motivo from agua.alerta_registro where alerta_id = %s",
+            [others["exceso"][0]],
+        ).fetchall() == [("resuelta", "La última semana ya no se aparta de lo habitual.")]
+        told = connection.execute("select estado from agua.alerta_registro").fetchall()
+        assert "descartada" not in {row[0] for row in told}, "nothing was taken for a correction"
 
     with leaking.connect() as connection:
         connection.execute("set role datos_luji")
@@ -77,6 +126,33 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         for closed in ("agua.fct_consumo_diario", "agua.alerta_agua", "agua.alerta_registro"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(f"select 1 from {closed}".encode())
+
+
+def supply(city: City, first: dt.date, days: int, billed: int) -> None:
+    """A month of zone 7: ten cubic metres a day come in, and one bill."""
+    for day in range(days):
+        city.add(
+            "aguas.lecturas_macromedidor", macromedidor_id="I-7", volumen_m3=10,
+            fecha=first + day * DAY, actualizado_en=first + day * DAY,
+        )  # fmt: skip
+    city.add(
+        "aguas.facturacion", factura_id=700 + first.month, cuenta_id=7, periodo=first,
+        m3_facturados=billed, importe_ars=100, estado="pagada", actualizado_en=first,
+    )  # fmt: skip
+
+
+def daily(meter: str, before: int, litres: list[int]) -> list[Reading]:
+    """Readings of whole days from `before` days before 21 June on: used between 8 and 18."""
+    start = dt.datetime(2026, 6, 21, 3, tzinfo=dt.UTC) - before * DAY
+    used_before = {35: 0, 0: 28 * 300 + 7 * 900, -3: 28 * 300 + 10 * 900}
+    register = 50_000 + used_before[before]
+    readings = [(meter, start, register, False)] if before > 0 else []
+    for day, used in enumerate(litres):
+        for hour in range(1, 25):
+            register += used // 10 if 8 < hour <= 18 else 0
+            moment = start + day * DAY + dt.timedelta(hours=hour)
+            readings.append((meter, moment, register, False))
+    return readings
 
 
 def seen(connection: psycopg.Connection[Any], tables: tuple[str, ...]) -> dict[str, list[int]]:

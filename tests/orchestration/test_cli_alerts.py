@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
@@ -17,6 +18,7 @@ from orchestration.warehouse.connection import Warehouse
 
 Lujan = Callable[..., Result]
 LEAK, BURST, ZONE = "a1b2c3d4aaaa", "a1b2c3ffbbbb", "0f0f0f0fcccc"
+_REFUSED = psycopg.errors.InvalidParameterValue
 SIGNED = ("--by", "Ana Pérez", "--reason", "se habló por teléfono")
 
 
@@ -105,7 +107,7 @@ def test_an_alert_goes_from_new_to_informed_to_resolved_and_can_be_reopened(
         (["discard"], "inform", "lujan alerts reopen"),
         (["discard"], "resolve", "lujan alerts reopen"),
         (["resolve"], "discard", "lujan alerts reopen"),
-        (["inform"], "reopen", "todavía está abierto"),
+        (["inform"], "reopen", "puede pasar a: descartada, resuelta"),
     ],
 )
 def test_a_move_that_the_state_does_not_admit_is_refused_and_changes_nothing(
@@ -120,6 +122,29 @@ def test_a_move_that_the_state_does_not_admit_is_refused_and_changes_nothing(
     assert isinstance(refused.exception, AlertError)
     assert words in str(refused.exception) and "lo puso Ana Pérez" in str(refused.exception)
     assert states(lujan) == kept
+
+
+def test_sql_admits_the_moves_that_the_command_line_admits(
+    lujan: Lujan, three: None, warehouse: Warehouse
+) -> None:
+    ask = "select agua.cambiar_estado_alerta(%s, %s, %s, %s)"
+    with warehouse.connect() as connection:
+        legal = set(connection.execute("select desde, hasta from agua.alerta_transicion"))
+        assert lujan("resolve", LEAK, *SIGNED).exit_code == 0
+        for wrong in ("informada", "descartada"):
+            with pytest.raises(_REFUSED) as refused, connection.transaction():
+                connection.execute(ask, [LEAK, wrong, "Luis", "por error"])
+            assert refused.value.diag.message_hint == "Desde «resuelta» puede pasar a: nueva."
+        with pytest.raises(_REFUSED, match="no puede pasar"), connection.transaction():
+            connection.execute(
+                "update agua.alerta_registro set estado = 'informada' where alerta_id = %s", [LEAK]
+            )
+        for unsigned in (["", "motivo"], ["Luis", None], ["Luis", " "]):
+            with pytest.raises(_REFUSED, match="Falta quién"), connection.transaction():
+                connection.execute(ask, [BURST, "informada", *unsigned])
+        connection.execute(ask, [LEAK, "nueva", "Luis", "volvió"])
+    assert states(lujan) == {LEAK: "nueva", BURST: "nueva", ZONE: "nueva"}
+    assert ("nueva", "nueva") not in legal and ("resuelta", "nueva") in legal
 
 
 def test_wrong_arguments_are_explained(lujan: Lujan, three: None) -> None:

@@ -214,7 +214,7 @@ def test_findings_scores_and_corrections_follow_the_run_and_stand_still_with_it(
     [(measured, days)] = city.query(
         "select count(*), count(distinct dia) from meta.puntaje_estandar"
     )
-    assert measured == 26 and days == 1
+    assert measured == 28 and days == 1
     missing = city.query(
         "select d.dataset from calidad.kpi_calidad_dataset d where abs(100 - coalesce(puntaje, 0) "
         "- coalesce((select sum(puntos_perdidos) from calidad.fct_punto_perdido p "

@@ -119,6 +119,18 @@ SHOWS = {
     "aguas.red_infraestructura.anio_futuro": lambda r: r["anio_instalacion"] == 2062,
     "aguas.calidad_agua.turbidez_alta": lambda r: (r["parametro"], r["valor"]) == ("turbidez", 9),
     "aguas.calidad_agua.ph_imposible": lambda r: (r["parametro"], r["valor"]) == ("ph", 71),
+    "aguas.energia_bombeo.estacion_inexistente": lambda r: r["estacion_id"] == 9999,
+    "aguas.energia_bombeo.energia_desproporcionada": lambda r: (
+        r["energia_kwh"] > 3 * r["volumen_bombeado_m3"]
+    ),
+    "aguas.reportes_servicio.reparado_antes_del_reporte": lambda r: (
+        r["fecha_reparacion"] < r["fecha_reporte"]
+    ),
+    "aguas.reportes_servicio.reparado_sin_fecha": lambda r: (
+        r["estado"] == "reparado" and r["fecha_reparacion"] is None
+    ),
+    "aguas.reportes_servicio.zona_inexistente": lambda r: r["zona_id"] == 88,
+    "aguas.reportes_servicio.tipo_variante": lambda r: r["tipo"] not in {"fuga", "corte"},
     "citymis.solicitudes.cierre_antes_de_ingreso": lambda r: r["fecha_cierre"] < r["fecha_ingreso"],
     "citymis.solicitudes.coordenadas_fuera": outside,
     "citymis.solicitudes.distrito_desconocido": lambda r: r["distrito"] == "Distrito inexistente",
@@ -200,6 +212,17 @@ def test_repeated_rows_point_to_the_original(truth: dict[str, list[Row]], rows: 
     for key in truth["citymis.beneficiarios.documento_duplicado"]:
         twin = people[key["original"]]
         assert people[key["beneficiario_id"]]["documento"] == twin["documento"]
+
+
+def test_a_report_follows_the_request_that_began_it(rows: Rows) -> None:
+    requests = {row["solicitud_id"]: row for row in rows.all("citymis.solicitudes")}
+    kinds = {"Fuga de agua en vía pública": "fuga", "Corte de agua": "corte"}
+    began = [r for r in rows.all("aguas.reportes_servicio") if r["solicitud_id"] is not None]
+    assert len(began) >= 10
+    for report in began:
+        request = requests[report["solicitud_id"]]
+        assert report["tipo"].strip().lower() == kinds[request["tipo"]]
+        assert report["fecha_reporte"][:19] > request["fecha_ingreso"][:19].replace("T", " ")
 
 
 def test_days_without_volume_are_absent(truth: dict[str, list[Row]], rows: Rows) -> None:

@@ -26,8 +26,8 @@ CITY = sorted(CONTRACTS_DIR.rglob("*.yaml"))
 
 DATASETS = {
     "mlc": "ejes hitos indicadores mediciones metas programas proyectos secretarias",
-    "aguas": "calidad_agua cuentas facturacion lecturas_macromedidor macromedidores medidores "
-    "red_infraestructura zonas",
+    "aguas": "calidad_agua cuentas energia_bombeo facturacion lecturas_macromedidor macromedidores "
+    "medidores red_infraestructura reportes_servicio zonas",
     "citymis": "beneficiarios solicitudes tramites",
     "planillas": "encuesta_habilidades inventario_datasets kpi_manuales reuniones_comite",
     "telemetria": "lecturas_csv lecturas_lorawan",
@@ -81,11 +81,13 @@ PROTOCOL = {
 # Water consumption, infrastructure and health.
 CRITICAL = {
     "aguas.calidad_agua",
+    "aguas.energia_bombeo",
     "aguas.facturacion",
     "aguas.lecturas_macromedidor",
     "aguas.macromedidores",
     "aguas.medidores",
     "aguas.red_infraestructura",
+    "aguas.reportes_servicio",
     "telemetria.lecturas_csv",
     "telemetria.lecturas_lorawan",
 }

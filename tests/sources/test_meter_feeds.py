@@ -48,6 +48,18 @@ def set_aside(warehouse: Warehouse) -> list[tuple[Any, ...]]:
         ).fetchall()
 
 
+def test_a_feed_without_register_brings_the_volume_of_each_interval(warehouse: Warehouse) -> None:
+    report = load_sample(warehouse, "lecturas_intervalo")
+
+    assert (report.errors, report.read, report.loaded, report.quarantined) == ([], 11, 9, 2)
+    rows = readings(warehouse, "medidor_id, fecha_hora, consumo_intervalo, unidad_intervalo")
+    assert rows[0] == ("SINT-I-0001", at(1, 1), Decimal("12.000"), "L")
+    assert rows[-1] == ("SINT-I-0002-B", at(1, 2), Decimal("0.020"), "m3")
+    assert {row[1:] for row in set_aside(warehouse)} == {
+        ("obligatorio", "consumo_intervalo"), ("valor_permitido", "unidad_intervalo"),
+    }  # fmt: skip
+
+
 def test_badger_brings_registers_and_intervals_each_with_its_unit(warehouse: Warehouse) -> None:
     report = load_sample(warehouse, "lecturas_badger")
 
@@ -134,6 +146,7 @@ def test_every_vendor_lands_in_the_city_s_table_of_readings(warehouse: Warehouse
     assert vendors == [
         ("telemetria.lecturas_axioma", 21),
         ("telemetria.lecturas_badger", 4),
+        ("telemetria.lecturas_intervalo", 9),
         ("telemetria.lecturas_manuales", 3),
         ("telemetria.lecturas_registro_fijo", 3),
     ]

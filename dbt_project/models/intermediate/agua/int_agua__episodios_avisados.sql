@@ -7,6 +7,8 @@
 {#-
     Every event worth an alert, one shape for all kinds. Its post-hook finds for each the event that was
     reported before (same rule, same subject, overlapping time), so that nobody is told twice.
+    `ventana_movil`: the rule looks at the last days only, so the beginning it sees moves with every day; the event keeps
+    the first one. Months of imbalance of a zone that follow each other are one event.
 -#}
 with
 ultimas as (
@@ -27,9 +29,45 @@ hallazgos as (
     where regla_id in ('R-AGUA-10', 'R-AGUA-11')
 ),
 
+desbalances as (
+    select
+        zona_id,
+        mes,
+        ingreso_m3,
+        facturado_m3,
+        perdidas_m3,
+        mes - make_interval(months => (row_number() over (partition by zona_id order by mes))::integer) as racha
+    from {{ ref('fct_balance_hidrico') }}
+    where perdidas_pct >= {{ umbral_agua('R-AGUA-21', 'perdida_minima_pct') }} and mes_completo
+),
+
+rachas_de_desbalance as (
+    select
+        zona_id,
+        min(mes) as mes,
+        (max(mes) + interval '1 month')::date as hasta,
+        count(*) as meses,
+        sum(ingreso_m3) as ingreso_m3,
+        sum(facturado_m3) as facturado_m3,
+        sum(perdidas_m3) as perdidas_m3
+    from desbalances
+    group by zona_id, racha
+),
+
+-- Until the next month has a balance, nobody knows whether the imbalance went on.
+ultimos_balances as (
+    select
+        zona_id,
+        (max(mes) + interval '1 month')::date as hasta
+    from {{ ref('fct_balance_hidrico') }}
+    where perdidas_pct is not null and mes_completo
+    group by zona_id
+),
+
 reunidos as (
     select
         'flujo_continuo'::text as clase,
+        false as ventana_movil,
         regla_id,
         medidor_id,
         null::integer as zona_id,
@@ -42,6 +80,7 @@ reunidos as (
     union all
     select
         'rotura',
+        false,
         regla_id,
         medidor_id,
         null,
@@ -54,6 +93,7 @@ reunidos as (
     union all
     select
         'medidor_trabado',
+        false,
         hallazgos.regla_id,
         hallazgos.medidor_id,
         null,
@@ -67,6 +107,7 @@ reunidos as (
     union all
     select
         'exceso',
+        true,
         'R-AGUA-16',
         comparados.medidor_id,
         null,
@@ -83,6 +124,7 @@ reunidos as (
     union all
     select
         'flujo_inverso',
+        false,
         regla_id,
         medidor_id,
         null,
@@ -96,17 +138,18 @@ reunidos as (
     union all
     select
         'desbalance_zona',
+        false,
         'R-AGUA-21',
         null,
         zona_id,
         {{ inicio_dia('mes') }},
-        {{ inicio_dia("(mes + interval '1 month')::date") }},
+        {{ inicio_dia('hasta') }},
         (perdidas_m3 * 1000)::bigint,
-        'En el mes entraron ' || round(ingreso_m3) || ' m3 y se facturaron ' || round(facturado_m3) || ' m3: falta explicar el '
-        || replace(perdidas_pct::text, '.', ',') || ' %.',
+        case when meses = 1 then 'En el mes entraron ' else 'En ' || meses || ' meses seguidos entraron ' end
+        || round(ingreso_m3) || ' m3 y se facturaron ' || round(facturado_m3) || ' m3: falta explicar el '
+        || replace(round(100 * perdidas_m3 / ingreso_m3, 1)::text, '.', ',') || ' %.',
         'Revise macromedidor, padrón y red de la zona; busque pérdidas de noche.'
-    from {{ ref('fct_balance_hidrico') }}
-    where perdidas_pct >= {{ umbral_agua('R-AGUA-21', 'perdida_minima_pct') }} and mes_completo
+    from rachas_de_desbalance
 )
 
 select
@@ -115,6 +158,7 @@ select
         || extract(epoch from reunidos.inicio)::bigint
     ) as episodio_id,
     reunidos.clase,
+    reunidos.ventana_movil,
     reunidos.regla_id,
     coalesce('medidor:' || reunidos.medidor_id, 'zona:' || reunidos.zona_id) as sujeto,
     reunidos.medidor_id,
@@ -122,13 +166,16 @@ select
     coalesce(reunidos.zona_id, vigencias.zona_id) as zona_id,
     reunidos.inicio,
     reunidos.fin,
-    coalesce(reunidos.fin >= ultimas.ultima_lectura, false) as sigue_abierta,
+    coalesce(
+        reunidos.fin >= coalesce(ultimas.ultima_lectura, {{ inicio_dia('ultimos_balances.hasta') }}), false
+    ) as sigue_abierta,
     reunidos.litros,
     round(reunidos.litros / 1000.0 * tarifas.precio_ars_m3, 2) as pesos,
     reunidos.explicacion,
     reunidos.que_hacer
 from reunidos
 left join ultimas on reunidos.medidor_id = ultimas.medidor_id
+left join ultimos_balances on reunidos.zona_id = ultimos_balances.zona_id
 left join {{ ref('int_agua__vigencias') }} as vigencias
     on
         reunidos.medidor_id = vigencias.medidor_id

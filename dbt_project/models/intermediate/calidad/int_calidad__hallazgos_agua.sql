@@ -1,6 +1,7 @@
 {#- Findings of the water register, bills, samples and macro-meters. Readings have a file of their own. -#}
 {%- set cuentas = ref('stg_aguas__cuentas') -%}
 {%- set medidores = ref('stg_aguas__medidores') -%}
+{%- set reportes = ref('stg_aguas__reportes_servicio') -%}
 with
 dias_macromedidor as (
     select
@@ -253,6 +254,15 @@ facturas_medidas as (
     inner join meses_completos as meses
         on facturas.cuenta_id = meses.cuenta_id and date_trunc('month', facturas.periodo)::date = meses.mes
     where facturas.estado is distinct from 'anulada'
+),
+
+energia_sin_estacion as (
+    select
+        energia.estacion_id,
+        energia.periodo
+    from {{ ref('stg_aguas__energia_bombeo') }} as energia
+    left join {{ ref('stg_aguas__red_infraestructura') }} as red on energia.estacion_id = red.elemento_id
+    where red.elemento_id is null
 )
 
 {{ hallazgo_huerfano('aguas.cuentas', cuentas, 'cuenta_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id') }}
@@ -460,3 +470,45 @@ union all
     "'La cuenta ' || cuenta_id || ' está activa y no tiene factura de ' || to_char(mes, 'MM/YYYY') || '.'",
     'cuentas_sin_factura', 'true', filas='0'
 ) }}
+union all
+{{ hallazgo(
+    'aguas.energia_bombeo', 'R-CLAVE-01', "estacion_id || '|' || periodo",
+    "'La factura de ' || to_char(periodo, 'MM/YYYY') || ' apunta a estacion_id ' || estacion_id || ', que no existe.'",
+    'energia_sin_estacion', 'true', columna='estacion_id'
+) }}
+union all
+{{ hallazgo(
+    'aguas.energia_bombeo', 'R-ENERGIA-01', "estacion_id || '|' || mes",
+    "'Usó ' || round(kwh_por_m3, 2) || ' kWh por m3 y lo habitual en la estación es ' || round(kwh_por_m3_habitual, 2) || '.'",
+    ref('fct_energia_bombeo'), 'es_dudoso', columna='energia_kwh'
+) }}
+union all
+{{ hallazgo_futuro(
+    'aguas.energia_bombeo', "estacion_id || '|' || periodo", 'periodo', ref('stg_aguas__energia_bombeo')
+) }}
+union all
+{{ hallazgo_huerfano(
+    'aguas.reportes_servicio', reportes, 'reporte_id', 'zona_id', ref('stg_aguas__zonas'), 'zona_id'
+) }}
+union all
+{{ hallazgo_huerfano(
+    'aguas.reportes_servicio', reportes, 'reporte_id', 'elemento_id', ref('stg_aguas__red_infraestructura'), 'elemento_id'
+) }}
+union all
+{{ hallazgo_huerfano(
+    'aguas.reportes_servicio', reportes, 'reporte_id', 'solicitud_id', ref('stg_citymis__solicitudes'), 'solicitud_id'
+) }}
+union all
+{{ hallazgo_repetido(
+    'aguas.reportes_servicio', 'R-DUPLICADO-01', reportes, 'reporte_id', columnas_de_reporte(),
+    "'Es igual al reporte ' || clave_primera || ' salvo por el número.'", 'fecha_reporte is not null'
+) }}
+union all
+{{ hallazgo(
+    'aguas.reportes_servicio', 'R-FECHA-03', 'reporte_id', "'La reparación es anterior al reporte.'",
+    reportes, 'fecha_reparacion < fecha_reporte', columna='fecha_reparacion'
+) }}
+union all
+{{ hallazgo_sin_fecha('aguas.reportes_servicio', 'reporte_id', 'fecha_reparacion', reportes, 'reparado') }}
+union all
+{{ hallazgo_futuro('aguas.reportes_servicio', 'reporte_id', 'fecha_reporte', reportes, dia_mendoza('fecha_reporte')) }}

@@ -1,6 +1,6 @@
 {{ config(materialized='view') }}
 
-{#- A view: the state is what people decided up to this moment. -#}
+{#- A view: the state is what people decided up to this moment, and the beginning the one that was told first. -#}
 select
     eventos.alerta_id,
     episodios.clase,
@@ -8,7 +8,7 @@ select
     episodios.medidor_id,
     episodios.cuenta_id,
     episodios.zona_id,
-    episodios.inicio as desde,
+    eventos.inicio as desde,
     episodios.fin as hasta,
     episodios.sigue_abierta,
     episodios.litros::bigint as litros_estimados,

@@ -4,7 +4,7 @@
     unknown, so losses include it. UARL = (18·Lm + 0.8·Nc + 25·Lp)·P litres per day, quoted as valid above
     5,000 connections, 20 per km and between 25 and 100 m of pressure; without a stated pressure
     (reglas_agua, R-BALANCE-01 presion_media_m) there is none. The index is given only where it is valid, with the
-    reason in ili_motivo elsewhere. Lp, private pipe, is not known and taken as 0.
+    reason in ili_motivo elsewhere; it is that of real losses. Lp, private pipe, is not known and taken as 0.
 -#}
 with
 ingresos as (
@@ -21,13 +21,27 @@ ingresos as (
 
 facturas as (
     select
-        cuentas.zona_id,
+        coalesce(vigencias.zona_id, cuentas.zona_id) as zona_id,
         date_trunc('month', facturas.periodo::timestamp)::date as mes,
         sum(facturas.m3_facturados) as facturado_m3
     from {{ ref('stg_aguas__facturacion') }} as facturas
     inner join {{ ref('stg_aguas__cuentas') }} as cuentas on facturas.cuenta_id = cuentas.cuenta_id
+    left join lateral (
+        select periodos.zona_id
+        from {{ ref('int_agua__vigencias') }} as periodos
+        where
+            periodos.cuenta_id = facturas.cuenta_id
+            and periodos.desde < date_trunc('month', facturas.periodo::timestamp) + interval '1 month'
+            and periodos.hasta > date_trunc('month', facturas.periodo::timestamp)
+        order by
+            least(periodos.hasta, (date_trunc('month', facturas.periodo::timestamp) + interval '1 month')::date)
+            - greatest(periodos.desde, date_trunc('month', facturas.periodo::timestamp)::date) desc,
+            periodos.desde desc,
+            periodos.medidor_id asc
+        limit 1
+    ) as vigencias on true
     where (facturas.estado is distinct from 'anulada') and facturas.importe_ars >= 0
-    group by cuentas.zona_id, date_trunc('month', facturas.periodo::timestamp)
+    group by coalesce(vigencias.zona_id, cuentas.zona_id), date_trunc('month', facturas.periodo::timestamp)
 ),
 
 redes as (
@@ -65,11 +79,43 @@ terminos as (
     left join redes on ingresos.zona_id = redes.zona_id
 ),
 
+supuestos as (
+    select
+        max(exactitud_95_pct) filter (where termino = 'ingreso') / 100 as error_ingreso,
+        max(exactitud_95_pct) filter (where termino = 'facturado') / 100 as error_facturado,
+        max(parte_pct) filter (where termino = 'autorizado_no_facturado') / 100 as parte_no_facturado,
+        max(exactitud_95_pct) filter (where termino = 'autorizado_no_facturado') / 100 as error_no_facturado,
+        max(parte_pct) filter (where termino = 'no_autorizado') / 100 as parte_no_autorizado,
+        max(exactitud_95_pct) filter (where termino = 'no_autorizado') / 100 as error_no_autorizado,
+        max(parte_pct) filter (where termino = 'error_de_medidores') / 100 as parte_medidores,
+        max(exactitud_95_pct) filter (where termino = 'error_de_medidores') / 100 as error_medidores
+    from {{ ref('terminos_balance') }}
+),
+
+-- Variances in squares of the half-width of 95 %: their ratio to the standard deviation is one for all terms.
+propagados as (
+    select
+        terminos.*,
+        terminos.ingreso_m3 * supuestos.parte_no_autorizado + terminos.facturado_m3 * supuestos.parte_medidores
+            as aparentes_m3,
+        terminos.ingreso_m3 * supuestos.parte_no_facturado as no_facturado_m3,
+        (terminos.ingreso_m3 * supuestos.error_ingreso) ^ 2
+        + (terminos.facturado_m3 * supuestos.error_facturado) ^ 2 as cuadrados_medidos,
+        (terminos.ingreso_m3 * supuestos.parte_no_facturado * supuestos.error_no_facturado) ^ 2
+        + (terminos.ingreso_m3 * supuestos.parte_no_autorizado * supuestos.error_no_autorizado) ^ 2
+        + (terminos.facturado_m3 * supuestos.parte_medidores * supuestos.error_medidores) ^ 2 as cuadrados_supuestos
+    from terminos
+    cross join supuestos
+),
+
 inevitables as (
     select
         *,
+        perdidas_m3 - no_facturado_m3 - aparentes_m3 as reales_m3,
+        sqrt(cuadrados_medidos) as margen_m3,
+        sqrt(cuadrados_medidos + cuadrados_supuestos) as margen_reales_m3,
         (18 * red_km + 0.8 * conexiones) * presion_m as uarl_l_dia
-    from terminos
+    from propagados
 ),
 
 -- The first condition that is not met; none when the index may be quoted.
@@ -84,6 +130,7 @@ condiciones as (
             when presion_m not between 25 and 100 then 'La presión media no está entre 25 y 100 m.'
             when dias_con_ingreso < dias_del_mes then 'Faltan días de ingreso en el mes.'
             when perdidas_m3 is null then 'No hay facturas del mes.'
+            when reales_m3 is null then 'Faltan términos del balance (terminos_balance).'
         end as ili_motivo
     from inevitables
 )
@@ -98,12 +145,20 @@ select
     round(100 * perdidas_m3 / nullif(ingreso_m3, 0), 1)::numeric(7, 1) as perdidas_pct,
     round(perdidas_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(12, 1)
         as perdidas_l_conexion_dia,
+    case when perdidas_m3 is not null then perdidas_m3 - margen_m3 end::numeric(14, 3) as perdidas_minimo_m3,
+    case when perdidas_m3 is not null then perdidas_m3 + margen_m3 end::numeric(14, 3) as perdidas_maximo_m3,
+    case when perdidas_m3 is not null then aparentes_m3 end::numeric(14, 3) as perdidas_aparentes_m3,
+    reales_m3::numeric(14, 3) as perdidas_reales_m3,
+    (reales_m3 - margen_reales_m3)::numeric(14, 3) as perdidas_reales_minimo_m3,
+    (reales_m3 + margen_reales_m3)::numeric(14, 3) as perdidas_reales_maximo_m3,
+    round(reales_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(12, 1)
+        as perdidas_reales_l_conexion_dia,
     conexiones,
     red_km::numeric(12, 3) as red_km,
     uarl_l_dia::numeric(14, 1) as uarl_l_dia,
     case
         when ili_motivo is null
-            then round(perdidas_m3 * 1000 / nullif(dias_con_ingreso, 0) / nullif(uarl_l_dia, 0), 2)
+            then round(reales_m3 * 1000 / nullif(dias_con_ingreso, 0) / nullif(uarl_l_dia, 0), 2)
     end::numeric(10, 2) as ili,
     ili_motivo is null as ili_valido,
     ili_motivo,

@@ -5,6 +5,8 @@
     {%- do ref('int_agua__medidores') -%}
     {%- do source('meta', 'avance_modelo') -%}
     {%- do source('meta', 'carga') -%}
+    {%- do source('meta', 'contrato') -%}
+    {%- do source('meta', 'contrato_campo') -%}
 {%- endif %}
 {{ config(
     materialized='incremental',
@@ -60,7 +62,7 @@ select
     count(*)::smallint as lecturas,
     sum(descartadas)::integer as lecturas_descartadas,
     count(*) filter (where en_conflicto)::smallint as lecturas_en_conflicto,
-    bool_or(abs(consumo_intervalo_l - diferencia_l) > 1) as difiere_intervalo,
+    bool_or(abs(consumo_intervalo_l * multiplicador - diferencia_l) > 1) as difiere_intervalo,
     min(bateria_mv) as bateria_mv,
     max(_load_id) as carga_id
 from consumos

@@ -64,7 +64,7 @@ decisiones as (
             when regla_id is not null and regla_id <> 'R-AGUA-01' then regla_id
             when en_conflicto then 'R-AGUA-03'
             when descartadas > 0 then 'R-AGUA-02'
-            when abs(consumo_intervalo_l - diferencia_l) > 1 then 'R-AGUA-13'
+            when abs(consumo_intervalo_l * multiplicador - diferencia_l) > 1 then 'R-AGUA-13'
         end as regla_decisiva
     from consumos
 ),
@@ -89,7 +89,7 @@ futuras as (
     where
         crudas.fecha_hora > limites_de_fecha.hasta
         and crudas.fecha_hora > (select min(todos.hasta) from limites_de_fecha as todos)
-        and crudas.lectura_l is not null
+        and {{ con_volumen('crudas') }}
         and crudas.medidor_id is not null
     group by crudas.medidor_id, crudas.fecha_hora
 )
@@ -103,7 +103,7 @@ select
         when regla_decisiva in ('R-AGUA-05', 'R-AGUA-08') then 'recalculado'
         when regla_decisiva = 'R-AGUA-09' then 'repartido'
         when regla_decisiva in ('R-AGUA-02', 'R-AGUA-03') then 'copia_apartada'
-        when regla_decisiva = 'R-AGUA-13' then 'marcado'
+        when regla_decisiva in ('R-AGUA-13', 'R-AGUA-24') then 'marcado'
         else 'sin_dato'
     end as accion,
     lectura_l,
