@@ -21,6 +21,9 @@ from sources.raw_table import Connection
 
 # Everything that scores read of checks, quarantine and drift enters here.
 _MEASUREMENTS = "intermediate.int_calidad__mediciones"
+# Any fixed number. Held while dbt builds: two builds at once would collide on its temporary names,
+# and what is half built is not to be delivered.
+BUILD_LOCK = 50_063_002
 _STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
 
 

@@ -138,6 +138,7 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
                 crashed = _crashed_steps(instance, run_id)
             finish_validation(run_id)
             update_findings(prepared.warehouse, run_id)
+            _deliver(prepared.warehouse, run_id, watch)
         finally:
             observe(None)
     return summarise(
@@ -150,6 +151,13 @@ def execute(prepared: Prepared, watch: Observer) -> RunSummary:
         crashed=crashed if not result.success else (),
         seconds=time.monotonic() - started,
     )
+
+
+def _deliver(warehouse: Warehouse, run_id: str, watch: Observer) -> None:
+    from orchestration.deliveries import deliver
+
+    for outcome in deliver(warehouse, run_id):
+        watch.finished("deliveries", outcome.name, outcome.state)
 
 
 def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
