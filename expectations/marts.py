@@ -291,6 +291,9 @@ def _open_context(url: str, site: Path) -> Any:
                     "base_directory": str(site),
                 },
                 "site_index_builder": {"class_name": "DefaultSiteIndexBuilder"},
+                # The page of a verdict lists every expectation of its suite: a second page for
+                # the suite alone, and a look for profiles nobody makes, would cost as much again.
+                "site_section_builders": {"expectations": "None", "profiling": "None"},
             }
         },
         analytics_enabled=False,

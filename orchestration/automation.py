@@ -239,16 +239,20 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
         name=f"hallazgos_{status.value.lower()}",
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Abre y cierra hallazgos con lo que la corrida encontró en sus últimos pasos.",
+        description="Abre y cierra hallazgos con lo que la corrida encontró, y entrega a Luji y a "
+        "los tableros lo que pasó los controles.",
     )
     def update(context: RunStatusSensorContext) -> SkipReason | None:
         """The checks of the marts come after the models: what they say is known at the end only."""
+        from orchestration.deliveries import deliver
         from orchestration.findings import update_findings
         from orchestration.warehouse.connection import locate
 
         if context.dagster_run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
             return SkipReason("La corrida ya los actualizó.")
-        update_findings(locate(start=False), context.dagster_run.run_id)
+        warehouse = locate(start=False)
+        update_findings(warehouse, context.dagster_run.run_id)
+        deliver(warehouse, context.dagster_run.run_id)
         return None
 
     return update

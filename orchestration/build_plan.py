@@ -21,6 +21,9 @@ from sources.raw_table import Connection
 
 # Everything that scores read of checks, quarantine and drift enters here.
 _MEASUREMENTS = "intermediate.int_calidad__mediciones"
+# Any fixed number. Held while dbt builds: two builds at once would collide on its temporary names,
+# and what is half built is not to be delivered.
+BUILD_LOCK = 50_063_002
 _STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
 
 
@@ -65,14 +68,17 @@ def plan_build(
     selectors += [
         f"{_selector(name)}+" for name, (state, _, _) in sorted(built.items()) if state != "ok"
     ]
+    gone = _gone(connection)
+    selectors += [f"{_selector(name)}+" for name in gone]
     selectors += [f"{_selector(name)}+" for name in _of_another_day(connection, today)]
     if _measured_otherwise(connection):
         selectors.append(f"{_selector(_MEASUREMENTS)}+")
     selectors += [_selector(name) for name in sorted({*exports_behind, *_red(connection)})]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
     broken = any(
-        state != "ok" and relations()[name]["config"].get("materialized") == "incremental"
+        relations()[name]["config"].get("materialized") == "incremental"
         for name, (state, _, _) in built.items()
+        if state != "ok" or name in gone
     )
     return BuildPlan(False, tuple(dict.fromkeys(selectors)), reason, newest, from_scratch=broken)
 
@@ -89,6 +95,18 @@ def _red(connection: Connection) -> set[str]:
         )
         if row[0] in known
     }
+
+
+def _gone(connection: Connection) -> list[str]:
+    """Relations that were built and are not there: somebody dropped them."""
+    return [
+        str(row[0])
+        for row in connection.execute(
+            "select nombre from unnest(%s::text[]) as nombre "
+            "where to_regclass(nombre) is null order by nombre",
+            [sorted(relations())],
+        )
+    ]
 
 
 def newest_changes(connection: Connection) -> dict[str, int]:

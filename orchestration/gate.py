@@ -16,7 +16,7 @@ from typing import Any
 
 from expectations.marts import load_suites
 from orchestration.build_plan import newest_changes
-from orchestration.dbt_project import data_test_names, manifest, with_ancestors
+from orchestration.dbt_project import data_test_names, with_ancestors
 from sources.raw_table import Connection
 
 UNCHECKED = "sin controlar"
@@ -41,22 +41,6 @@ class Obstacle:
         return f"{self.relation}: {self.control}: {self.explanation}{who}"
 
 
-def consumers() -> dict[str, tuple[str, ...]]:
-    """Reports, boards and views that read marts without being portal datasets (dbt exposures).
-
-    By name, the relations each reads.
-    """
-    nodes = manifest()["nodes"]
-    return {
-        str(exposure["name"]): tuple(
-            f"{nodes[name]['schema']}.{nodes[name].get('alias') or nodes[name]['name']}"
-            for name in exposure["depends_on"]["nodes"]
-            if name in nodes
-        )
-        for exposure in manifest()["exposures"].values()
-    }
-
-
 def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
     """Everything red on `marts` ('<schema>.<table>') or on what they are built from, raw included.
 
@@ -64,13 +48,25 @@ def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
     last build failed, was left out because something before it failed, or never happened; a mart
     whose suite did not run since it was last built.
     """
-    lineage = {mart: with_ancestors(mart, sources=True) for mart in marts}
-    relations = sorted(set().union(*lineage.values()) | set(marts))
-    found = _red_checks(connection, relations)
-    found += _failed_builds(connection, marts)
-    unbuilt = {item.relation for item in found if item.fingerprint is None}
-    found += _unchecked(connection, set(marts) - unbuilt)
-    return found
+    return obstacles_by(connection, {"": marts})[""]
+
+
+def obstacles_by(
+    connection: Connection, wanted: Mapping[str, Collection[str]]
+) -> dict[str, list[Obstacle]]:
+    """`obstacles` of many at once: by name, those of the marts under that name."""
+    marts = set().union(*wanted.values()) if wanted else set()
+    lineage = {mart: with_ancestors(mart, sources=True) | {mart} for mart in marts}
+    checks = _red_checks(connection, sorted(set().union(*lineage.values())) if lineage else [])
+    builds = _failed_builds(connection, marts)
+    unchecked = _unchecked(connection, marts - {item.relation for item in builds})
+    return {
+        name: [
+            *(one for one in checks if any(one.relation in lineage[mart] for mart in group)),
+            *(one for one in (*builds, *unchecked) if one.relation in group),
+        ]
+        for name, group in wanted.items()
+    }
 
 
 def _red_checks(connection: Connection, relations: Collection[str]) -> list[Obstacle]:

@@ -142,6 +142,7 @@ def execute(
                 crashed = _crashed_steps(instance, run_id)
             finish_validation(run_id)
             update_findings(prepared.warehouse, run_id)
+            _deliver(prepared.warehouse, run_id, watch)
         finally:
             observe(None)
     return summarise(
@@ -164,6 +165,13 @@ def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:
         days = {"desde": again[0].isoformat(), "hasta": again[1].isoformat()}
         config["ops"] = {FEED_STEP: {"config": days}}
     return config
+
+
+def _deliver(warehouse: Warehouse, run_id: str, watch: Observer) -> None:
+    from orchestration.deliveries import deliver
+
+    for outcome in deliver(warehouse, run_id):
+        watch.finished("deliveries", outcome.name, outcome.state)
 
 
 def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:

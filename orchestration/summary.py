@@ -6,6 +6,7 @@ is shown (`cli/report.py`).
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,8 @@ class RunSummary:
     checks_unknown: int = 0  # could not be judged: neither good nor bad
     notes: tuple[str, ...] = ()
     crashed: tuple[str, ...] = ()
+    deliveries: int = 0  # relations that the chatbot and the boards read
+    held_deliveries: tuple[tuple[str, dt.datetime | None, str], ...] = ()  # name, shown as of, why
 
     @property
     def nothing_new(self) -> bool:
@@ -72,7 +75,7 @@ class RunSummary:
         if self.crashed:
             return EXIT_CRASHED
         withheld = any(state == "retenida" for _, state, _, _ in self.exports)
-        if self.blocking or self.build_failures or withheld:
+        if self.blocking or self.build_failures or withheld or self.held_deliveries:
             return EXIT_BLOCKED
         if self.contract_errors or any(line.state == "fallida" for line in self.loads):
             return EXIT_SOURCE_FAILED
@@ -140,6 +143,9 @@ def summarise(
             "select count(distinct conjunto) from meta.publicacion"
         ).fetchone()
         findings = _findings(connection)
+        deliveries = connection.execute(
+            "select nombre, datos_al, motivo from meta.entrega order by nombre"
+        ).fetchall()
     lines = []
     unconfigured = []
     for identifier, contract in catalogue.contracts.items():
@@ -180,6 +186,8 @@ def summarise(
         contract_errors=tuple(contract_errors),
         notes=tuple(notes),
         crashed=tuple(crashed),
+        deliveries=len(deliveries),
+        held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),
     )
 
 

@@ -42,6 +42,7 @@ from orchestration.assets.naming import (
     relation_key,
 )
 from orchestration.build_plan import (
+    BUILD_LOCK,
     build_verdict,
     dbt_test_results,
     plan_build,
@@ -63,8 +64,6 @@ BUILD_CHECK = "construccion"
 # Where dagster-dbt keeps a node's name in the metadata of its asset.
 DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
-# Any fixed number: two builds at once would collide on dbt's temporary names.
-_LOCK_KEY = 50_063_002
 
 
 class Translator(DagsterDbtTranslator):
@@ -145,7 +144,7 @@ def dbt_models() -> AssetsDefinition:
         warehouse = locate()
         export_environment(warehouse)
         with warehouse.connect(autocommit=True) as lock:
-            lock.execute("select pg_advisory_lock(%s)", [_LOCK_KEY])
+            lock.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
                 plan = plan_build(connection, marts_not_exported(connection), today)

@@ -20,6 +20,7 @@ gate_app = typer.Typer(
     no_args_is_help=True, help="La compuerta: qué está retenido por un control, y liberarlo."
 )
 console = Console(file=sys.stdout)
+_WHAT = "Nombre del conjunto del portal, o de la vista o tabla que se lee directamente."
 
 
 @gate_app.command("list")
@@ -29,8 +30,7 @@ def gate_list(
     ] = False,
 ) -> None:
     """Muestra qué no puede salir, por qué, desde cuándo y qué versión sigue a la vista."""
-    from exports.definition import load_definitions
-    from orchestration.gate import consumers, obstacles
+    from orchestration.gate import obstacles_by
     from orchestration.releases import covering, history
     from orchestration.warehouse.connection import locate
 
@@ -38,16 +38,15 @@ def gate_list(
         stands = {
             str(row[0]): (row[1], row[2])
             for row in connection.execute(
-                "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente"
+                "select conjunto, retenida_desde, ultima_buena from meta.retencion_vigente "
+                "union all select nombre, retenida_desde, datos_al from meta.entrega"
             )
         }
-        wanted = {
-            name: ("conjunto del portal", definition.marts)
-            for name, definition in load_definitions().definitions.items()
-        } | {name: ("informe o vista", marts) for name, marts in consumers().items()}
+        wanted = _all_that_leaves()
+        by_name = obstacles_by(connection, {name: marts for name, (_, marts) in wanted.items()})
         shut = 0
-        for name, (kind, marts) in wanted.items():
-            found = obstacles(connection, marts)
+        for name, (kind, _) in wanted.items():
+            found = by_name[name]
             if not found:
                 continue
             release = covering(connection, name, found)
@@ -69,6 +68,11 @@ def gate_list(
                     + (f"la versión del {day(good)}" if good else "ninguna versión"),
                     highlight=False,
                 )
+            elif good and not release:
+                console.print(
+                    f"    a la vista: la versión del {day(good)}; no hay otra más nueva",
+                    highlight=False,
+                )
         console.print(f"{shut} retenidos." if shut else "Nada está retenido.")
         if everything:
             for given in history(connection):
@@ -86,7 +90,7 @@ def gate_list(
 
 @gate_app.command("release")
 def gate_release(
-    dataset: Annotated[str, typer.Argument(help="Nombre del conjunto del portal.")],
+    dataset: Annotated[str, typer.Argument(help=_WHAT)],
     by: Annotated[str, typer.Option("--by", help="Quién decide (persona o comité).")],
     reason: Annotated[str, typer.Option("--reason", help="Motivo o acta.")],
     days: Annotated[int, typer.Option("--days", help="Cuántos días vale, de 1 a 90.")] = 7,
@@ -95,25 +99,35 @@ def gate_release(
 
     Si un control da otro resultado, o llegan datos nuevos, la compuerta vuelve a cerrarse.
     """
+    from orchestration.deliveries import deliver, deliveries
     from orchestration.gate import obstacles
     from orchestration.releases import release
     from orchestration.warehouse.connection import locate
 
-    marts = _marts_of(dataset)
-    with locate().connect() as connection:
+    marts, warehouse = _marts_of(dataset), locate()
+    with warehouse.connect() as connection:
         made = release(
             connection, dataset, obstacles(connection, marts), by=by, reason=reason, days=days
         )
     console.print(
         f"Liberado: {dataset}, por {len(made.scope)} controles, hasta el {day(made.expires_at)}. "
-        "Sale en la próxima corrida.",
+        + ("" if dataset in deliveries() else "Sale en la próxima corrida."),
         highlight=False,
     )
+    if (item := deliveries().get(dataset)) is None:
+        return
+    # Nothing has to be built or sent: who reads it directly need not wait for a run.
+    outcomes = deliver(warehouse, f"liberacion-{made.id}", {dataset: item})
+    for outcome in outcomes:
+        words = f"Sigue retenido: {outcome.reason}" if outcome.reason else "Ya está a la vista."
+        console.print(words, highlight=False, markup=False)
+    if not outcomes:
+        console.print("Sale al terminar la corrida que está construyendo, o la próxima.")
 
 
 @gate_app.command("revoke")
 def gate_revoke(
-    dataset: Annotated[str, typer.Argument(help="Nombre del conjunto del portal.")],
+    dataset: Annotated[str, typer.Argument(help=_WHAT)],
     by: Annotated[str, typer.Option("--by", help="Quién decide (persona o comité).")],
     reason: Annotated[str, typer.Option("--reason", help="Motivo o acta.")],
 ) -> None:
@@ -131,13 +145,25 @@ def gate_revoke(
 
 
 def _marts_of(dataset: str) -> tuple[str, ...]:
-    """What the dataset reads; PipelineError when there is none of that name."""
-    from exports.definition import load_definitions
-
-    definitions = load_definitions().definitions
-    if dataset not in definitions:
+    """What the dataset or delivery reads; PipelineError when there is none of that name."""
+    known = _all_that_leaves()
+    if dataset not in known:
         raise PipelineError(
             f"no existe el conjunto {dataset!r}.",
-            next_step=f"elija uno de: {', '.join(definitions)}.",
+            next_step=f"elija uno de: {', '.join(known)}.",
         )
-    return tuple(definitions[dataset].marts)
+    return known[dataset][1]
+
+
+def _all_that_leaves() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Portal datasets and what is read directly, by name: its kind in words, and its marts."""
+    from exports.definition import load_definitions
+    from orchestration.deliveries import deliveries
+
+    datasets = {
+        name: ("conjunto del portal", tuple(definition.marts))
+        for name, definition in load_definitions().definitions.items()
+    }
+    return datasets | {
+        name: (f"lo lee {item.consumer}", item.marts) for name, item in deliveries().items()
+    }

@@ -25,6 +25,7 @@ _STAGES = {
     "projections": "Proyecciones de consumo",
     "controles": "Controles",
     "exports": "Exportaciones",
+    "deliveries": "Luji y tableros",
 }
 _BAD = {"falla", "fallida", "retenida"}
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestration.summary import LoadLine, RunSummary
+from orchestration.wording import day
 
 _STATES = {
     "cargada": "[green]cargado[/green]",
@@ -58,6 +59,7 @@ def show(summary: RunSummary, console: Console) -> None:
     _quarantine(summary, console)
     _checks(summary, console)
     _exports(summary, console)
+    _deliveries(summary, console)
     for error in summary.contract_errors:
         console.print(f"[red]Falló:[/red] {escape(error)}", highlight=False)
     for note in summary.notes:
@@ -143,6 +145,19 @@ def _checks(summary: RunSummary, console: Console) -> None:
             f"[bold]Hallazgos:[/bold] {number(total)} de {kinds} clases, con responsable: "
             "[bold]lujan findings list[/bold]"
         )
+
+
+def _deliveries(summary: RunSummary, console: Console) -> None:
+    """What the chatbot and the boards see; nothing is said when nothing was ever delivered."""
+    held = summary.held_deliveries
+    if not summary.deliveries:
+        return
+    current = number(summary.deliveries - len(held))
+    words = f", [red]{len(held)} retenidas[/red]" if held else ""
+    console.print(f"\n[bold]Luji y tableros:[/bold] {current} vistas y tablas al día{words}")
+    for name, shown, reason in held:
+        version = f"se ve la versión del {day(shown)}" if shown else "no se ve ninguna versión"
+        console.print(f"  [red]retenida[/red] {name}: {version}. {escape(reason)}", highlight=False)
 
 
 def _exports(summary: RunSummary, console: Console) -> None:

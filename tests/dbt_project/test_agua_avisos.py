@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestration.deliveries import deliveries, replace_rows
 from orchestration.warehouse.connection import Warehouse
 from tests.support.water import City, Reading, build_models
 
@@ -116,6 +117,7 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         told = connection.execute("select estado from agua.alerta_registro").fetchall()
         assert "descartada" not in {row[0] for row in told}, "nothing was taken for a correction"
 
+    delivered(leaking)
     with leaking.connect() as connection:
         connection.execute("set role datos_luji")
         assert seen(connection, TABLES) == {table: [] for table in TABLES}, "no account was set"
@@ -123,7 +125,8 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
         assert seen(connection, TABLES) == {table: [1] for table in TABLES}
         connection.execute("select set_config('lujan.cuenta', '', false)")
         assert seen(connection, TABLES) == {table: [] for table in TABLES}
-        for closed in ("agua.fct_consumo_diario", "agua.alerta_agua", "agua.alerta_registro"):
+        for closed in ("agua.fct_consumo_diario", "agua.alerta_agua", "agua.alerta_registro",
+                       "entrega.luji_consumo", "meta.entrega"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(f"select 1 from {closed}".encode())
 
@@ -153,6 +156,44 @@ def daily(meter: str, before: int, litres: list[int]) -> list[Reading]:
             moment = start + day * DAY + dt.timedelta(hours=hour)
             readings.append((meter, moment, register, False))
     return readings
+
+
+def test_the_chatbot_goes_on_with_the_last_good_version_and_with_what_people_decide(
+    leaking: Warehouse,
+) -> None:
+    delivered(leaking)
+    with leaking.connect() as connection:
+        connection.execute("delete from agua.alerta_historia")
+        connection.execute("update agua.alerta_registro set estado = 'descartada'")  # by the models
+        connection.execute("truncate intermediate.int_agua__facturas_cuenta")
+        connection.execute("drop table intermediate.int_agua__resumen_cuenta cascade")
+        connection.execute(
+            "insert into meta.entrega (nombre, candidato, destino, corrida_id, datos_al, "
+            "retenida_desde, motivo) select n, 'x', 'x', 'r', '2026-06-30 12:00-03', "
+            "'2026-07-01 12:00-03', 'Un control no pasa.' from unnest(%s::text[]) as n",
+            [list(TABLES)],
+        )
+        connection.execute("select set_config('lujan.cuenta', '1', false)")
+        assert seen(connection, TABLES) == {table: [1] for table in TABLES}
+        for table in TABLES:
+            assert connection.execute(
+                f"select datos_al at time zone 'America/Argentina/Mendoza', "
+                f"retenida_desde is not null from {table}".encode()
+            ).fetchone() == (dt.datetime(2026, 6, 30, 12), True)
+
+        [(alert,)] = connection.execute("select alerta_id from agua.luji_alertas").fetchall()
+        connection.execute(
+            "select agua.cambiar_estado_alerta(%s, 'resuelta', 'Ana', 'repararon')", [alert]
+        )
+        assert seen(connection, ("agua.luji_alertas",)) == {"agua.luji_alertas": []}
+
+
+def delivered(warehouse: Warehouse) -> None:
+    """What the end of a run does once the checks passed."""
+    known = deliveries()
+    with warehouse.connect() as connection:
+        for table in TABLES:
+            replace_rows(connection, known[table])
 
 
 def seen(connection: psycopg.Connection[Any], tables: tuple[str, ...]) -> dict[str, list[int]]:

@@ -28,6 +28,10 @@ def all_built(warehouse: Warehouse) -> Warehouse:
             "from unnest(%s::text[]) as objeto",
             [project_sha256(), sorted(relations())],
         )
+        for name in relations():
+            schema, table = name.split(".")
+            connection.execute(f'create schema if not exists "{schema}"'.encode())
+            connection.execute(f'create table "{schema}"."{table}" ()'.encode())
     return warehouse
 
 
@@ -55,6 +59,16 @@ def verdict(
 
 def test_the_same_day_with_nothing_new_builds_nothing(all_built: Warehouse) -> None:
     assert chosen(all_built) == ()
+
+
+def test_what_somebody_dropped_is_built_again_with_what_hangs_on_it(all_built: Warehouse) -> None:
+    with all_built.connect() as connection:
+        connection.execute("drop table proyectos.dim_eje")
+    assert chosen(all_built) == ("lujan.marts.proyectos.dim_eje+",)
+    with all_built.connect() as connection:
+        assert not plan_build(connection, (), TODAY).from_scratch
+        connection.execute("drop table agua.fct_consumo_diario")
+        assert plan_build(connection, (), TODAY).from_scratch, "it is built by what changed since"
 
 
 def test_the_next_day_builds_what_speaks_of_the_day(all_built: Warehouse) -> None:

@@ -28,6 +28,7 @@ from tests.support.ckan import CkanPortal
 
 LUJAN = str(Path(sys.executable).with_name("lujan"))
 WATER_EXPORT = "red-de-agua"
+BOARD_ROWS = "select * from tableros.dim_elemento_red order by elemento_id"
 PROJECTS_EXPORT = "proyectos-por-estado"
 
 
@@ -232,6 +233,8 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
     before = portal_files(city)
+    board = city.query(BOARD_ROWS)
+    assert board and board == city.query(BOARD_ROWS.replace("tableros", "agua"))
     with city.connect() as connection:
         connection.execute(
             "alter table raw.aguas__red_infraestructura "
@@ -270,6 +273,20 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     assert "está retenida desde el" in after["index.html"][1].decode()
     kept = {name for name in before if name.startswith(f"{WATER_EXPORT}/")} - {page}
     assert kept and all(after[name] == before[name] for name in kept)
+    # Boards and the chatbot, too, go on with the last good version of what depends on it alone.
+    assert "retenida tableros.dim_elemento_red" in broken.stdout
+    assert city.query(
+        "select nombre, datos_al is not null from meta.entrega where retenida_desde is not null "
+        "order by nombre"
+    ) == [
+        ("agua.luji_alertas", True),  # one kind of alert is the balance of a zone
+        ("tableros.dim_elemento_red", True),
+        ("tableros.fct_balance_hidrico", True),
+    ]
+    assert city.query(BOARD_ROWS) == board
+    assert city.query("select zona_nombre from tableros.dim_zona where zona_id = 1") == [
+        ("Zona nueva",)
+    ]
 
 
 def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
@@ -334,6 +351,7 @@ def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
 
     assert healed.returncode == 0, healed.stdout[-2000:]
     assert "retenida" not in healed.stdout
+    assert city.query(BOARD_ROWS) == city.query(BOARD_ROWS.replace("tableros", "agua"))
     page = (city.portal / WATER_EXPORT / "index.html").read_text(encoding="utf-8")
     assert "está retenida" not in page
 

@@ -98,7 +98,11 @@ def test_a_warehouse_newer_than_the_program_is_refused(warehouse: Warehouse) -> 
 @pytest.mark.parametrize(
     ("role", "schema", "may"),
     [
-        ("datos_powerbi", "agua", True),
+        ("datos_powerbi", "tableros", True),
+        ("datos_powerbi", "agua", False),
+        ("datos_powerbi", "entrega", False),
+        ("datos_analista", "agua", True),
+        ("datos_analista", "entrega", False),
         ("datos_powerbi", "meta", False),
         ("datos_powerbi", "raw", False),
         ("datos_powerbi", "quarantine", False),

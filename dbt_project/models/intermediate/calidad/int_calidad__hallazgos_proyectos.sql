@@ -158,7 +158,7 @@ union all
 union all
 {{ hallazgo(
     'mlc.metas', 'R-META-02', 'meta_id',
-    "'El indicador debe ' || sentido || ' desde ' || linea_base || ' y el objetivo es ' || valor_objetivo || '.'",
+    "'El indicador debe ' || sentido || ' desde ' || trim_scale(linea_base) || ' y el objetivo es ' || trim_scale(valor_objetivo) || '.'",
     ref('fct_meta'),
     "(sentido = 'aumentar' and valor_objetivo <= linea_base) or (sentido = 'disminuir' and valor_objetivo >= linea_base)",
     columna='valor_objetivo'

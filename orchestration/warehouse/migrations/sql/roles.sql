@@ -2,7 +2,8 @@
 -- Group roles without login: the administrator grants them to people and tools.
 --   datos_equipo    the data team: reads everything, quarantine included
 --   datos_analista  analysts: marts, reference lists and the accounting in meta
---   datos_powerbi   Power BI and other tools: marts and reference lists
+--   datos_powerbi   Power BI and other tools: the last good version of the marts of their boards
+--                   (schema tableros), and reference lists
 --   datos_luji      the chatbot: views agua.luji_*, one account at a time (setting lujan.cuenta)
 do $$
 declare
@@ -21,12 +22,23 @@ declare
     area text;
 begin
     foreach area in array array['inventario', 'proyectos', 'agua', 'poblacion', 'calidad', 'gobernanza', 'referencia'] loop
+        execute format('grant usage on schema %I to datos_equipo, datos_analista', area);
+        execute format('grant select on all tables in schema %I to datos_equipo, datos_analista', area);
+        -- dbt replaces tables: the grant has to come with the new one.
+        execute format('alter default privileges in schema %I grant select on tables to datos_equipo, datos_analista', area);
+    end loop;
+    -- Boards never see a mart before its checks do.
+    foreach area in array array['inventario', 'proyectos', 'agua', 'poblacion', 'calidad', 'gobernanza'] loop
+        execute format('revoke select on all tables in schema %I from datos_powerbi', area);
+        execute format('revoke usage on schema %I from datos_powerbi', area);
+        execute format('alter default privileges in schema %I revoke select on tables from datos_powerbi', area);
+    end loop;
+    foreach area in array array['tableros', 'referencia'] loop
         execute format('grant usage on schema %I to datos_equipo, datos_analista, datos_powerbi', area);
         execute format('grant select on all tables in schema %I to datos_equipo, datos_analista, datos_powerbi', area);
-        -- dbt replaces tables: the grant has to come with the new one.
         execute format('alter default privileges in schema %I grant select on tables to datos_equipo, datos_analista, datos_powerbi', area);
     end loop;
-    foreach area in array array['raw', 'quarantine', 'staging', 'intermediate'] loop
+    foreach area in array array['raw', 'quarantine', 'staging', 'intermediate', 'entrega'] loop
         execute format('grant usage on schema %I to datos_equipo', area);
         execute format('grant select on all tables in schema %I to datos_equipo', area);
         execute format('alter default privileges in schema %I grant select on tables to datos_equipo', area);

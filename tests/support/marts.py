@@ -1,0 +1,76 @@
+"""Marts dbt did not build, and what the run that built and checked them would have recorded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from expectations.results import CheckResult, Engine, record
+from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
+
+
+def make_mart(connection: psycopg.Connection[Any], relation: str) -> None:
+    """An empty table with the columns that the dbt project declares."""
+    columns = relations()[relation]["columns"].values()
+    connection.execute(
+        sql.SQL("create table {} ({})").format(
+            sql.Identifier(*relation.split(".")),
+            sql.SQL(", ").join(
+                sql.SQL("{} {}").format(sql.Identifier(c["name"]), sql.SQL(c["data_type"]))
+                for c in columns
+            ),
+        )
+    )
+
+
+def say_built(
+    connection: psycopg.Connection[Any], relation: str, state: str = "ok", run: str = "r"
+) -> None:
+    """dbt built the relation, failed, or left it out."""
+    connection.execute(
+        "insert into meta.construccion (corrida_id, objeto, nodo, estado, proyecto_sha256, "
+        "ultima_carga_id) values (%s, %s, 'n', %s, %s, 0)",
+        [run, relation, state, project_sha256()],
+    )
+
+
+def say_known(connection: psycopg.Connection[Any], dataset: str) -> None:
+    """The contract is one of those in force."""
+    connection.execute(
+        "insert into meta.contrato (dataset, sistema, nombre, tabla_raw, version, "
+        "contrato_sha256, modo_carga) values (%s, 'aguas', 'Zonas', %s, '1', 'x', 'full')",
+        [dataset, "raw." + dataset.replace(".", "__")],
+    )
+
+
+def judge(
+    connection: psycopg.Connection[Any],
+    engine: Engine,
+    relation: str,
+    passed: bool | None,
+    *,
+    dataset: str | None = None,
+    run: str = "r",
+) -> None:
+    """A blocking check of that kind spoke of the relation."""
+    name = _test_of(relation) if engine == "dbt" else f"{engine}:{relation}"
+    found = CheckResult(
+        control=name, motor=engine, objeto=relation, regla="prueba", severidad="bloqueante",
+        paso=passed, explicacion="La cuenca es una de las cuatro.", responsable="Obras Públicas",
+        dataset=dataset,
+    )  # fmt: skip
+    record(connection, run, [found])
+
+
+def _test_of(relation: str) -> str:
+    """The name of some data test that the project has on the relation."""
+    nodes = manifest()["nodes"]
+    return next(
+        str(node["name"])
+        for node in nodes.values()
+        if node["resource_type"] == "test"
+        and node.get("attached_node")
+        and relation_of(nodes[node["attached_node"]]) == relation
+    )
