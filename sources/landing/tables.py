@@ -96,6 +96,9 @@ def _load(
                     reader.batches(), contract, judges, quarantine, report, context.progress
                 ):
                     intake.write(judged)
+            if report.source_count is None:
+                # A server that counts while it sends has told by now.
+                report.source_count = reader.source_count()
             finish_reading(reader, report)
             report.notes.extend(notes_of(reader))
             if report.totals is not None:

@@ -11,10 +11,11 @@ cursor is null: they would otherwise never come.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -46,7 +47,8 @@ from sources.urls import SourceUrl
 _STATEMENT_TIMEOUT = "PT1H"
 # Fewer rows than this have come before the fast way of reading has begun.
 QUICK_ROWS = 20_000
-# Up to this many rows a search for values that the fast way cannot take is a matter of 0.1 s.
+# Up to this many rows counting them, or a search for values that the fast way cannot take, is a
+# matter of 0.1 s.
 _SEARCHED_ROWS = 1_000_000
 # From this many rows on a table is read in parts, where the contract asks for it. Not by itself:
 # on two processors two parts took as long as one (5 M readings: 2.4 s, whole 2.1 s), as decoding is
@@ -95,6 +97,7 @@ class DatabaseReader(ClosingReader):
         self._found: dict[str, SourceColumn] = {}
         self._source_names: dict[str, str] = {}
         self._count: int | None = None
+        self._told: int | None = None
         self._doubtful: list[str] = []
         self._bounds: list[Any] | None = None
         self._helpers: list[Any] = []
@@ -132,11 +135,28 @@ class DatabaseReader(ClosingReader):
     def source_count(self) -> int | None:
         """Rows of the query in the snapshot; None where the server offers no snapshot.
 
-        Counted at the first call, which must come before `batches`.
+        Counted at the first call, which must come before `batches`. Of a large table whose server
+        says how many rows it sent that is the count: None until all of `batches` were taken.
         """
-        if self._count is None and self._consistent:
+        if self._count is None and self._consistent and not self._is_told_at_the_end:
             self._ask_totals(())
-        return self._count
+        return self._told if self._count is None else self._count
+
+    @cached_property
+    def _is_told_at_the_end(self) -> bool:
+        """Whether counting the rows beforehand would read a large table once more for nothing.
+
+        Parts of a table are several statements, each of which knows of its own rows only.
+        """
+        return (
+            self._engine.tells_rows_sent
+            and self._wanted_parts < _LEAST_PARTS
+            and self._engine.estimated_rows(self._connection, self._table) > _SEARCHED_ROWS
+        )
+
+    @property
+    def _wanted_parts(self) -> int:
+        return int(self._contract.options.get("parallelRanges", PARALLEL_RANGES))
 
     def source_totals(self) -> SourceTotals | None:
         """Count and exact sums of what `batches` gives, by one statement in the same snapshot.
@@ -179,7 +199,7 @@ class DatabaseReader(ClosingReader):
         query = self._statement(self._doubtful)
         connections = [self._connection, *self._helpers]
         streams = [
-            self._stream(connection, part, quickly=quickly)
+            self._counted(self._stream(connection, part, quickly=quickly))
             for connection, part in zip(connections, self._parts(query), strict=True)
         ]
         as_in_raw = self._is_as_in_raw()
@@ -189,22 +209,33 @@ class DatabaseReader(ClosingReader):
             batch = build_batch(self._contract, columns, rows)
             yield replace(batch, sent=sent) if as_in_raw and not batch.rejected else batch
 
+    def _counted(
+        self, stream: Generator[tuple[dict[str, Array], Sent], None, int | None]
+    ) -> Generator[tuple[dict[str, Array], Sent], None, None]:
+        """A stream whose count, given at its end, is kept."""
+        told = yield from stream
+        if told is not None:
+            self._told = (self._told or 0) + told
+
     def _stream(
         self, connection: Any, query: sa.Select[Any], *, quickly: bool
-    ) -> Generator[tuple[dict[str, Array], Sent], None, None]:
-        """The rows of a statement, by column of the contract, and as they were sent if at all."""
+    ) -> Generator[tuple[dict[str, Array], Sent], None, int | None]:
+        """The rows of a statement, by column of the contract, and as they were sent if at all.
+
+        Gives at its end how many rows the server says it sent, where it does.
+        """
         engine, names = self._engine, [column.name for column in query.selected_columns]
         try:
             sent_too = engine.stream_as_sent(connection, query, self._batch_rows)
-            if sent_too is None:
-                stream = None
-                if quickly:
-                    stream = engine.stream_quickly(connection, query, self._batch_rows)
-                if stream is None:
-                    stream = engine.stream(connection, query, self._batch_rows)
-                sent_too = ((arrays, ()) for arrays in stream)
-            for arrays, sent in sent_too:
-                yield dict(zip(names, arrays, strict=True)), sent
+            if sent_too is not None:
+                return (yield from _named(names, sent_too))
+            stream = None
+            if quickly:
+                stream = engine.stream_quickly(connection, query, self._batch_rows)
+            if stream is None:
+                stream = engine.stream(connection, query, self._batch_rows)
+            for arrays in stream:
+                yield dict(zip(names, arrays, strict=True)), ()
         except NotDecoded as error:
             raise problem(
                 SourceChanged,
@@ -214,6 +245,7 @@ class DatabaseReader(ClosingReader):
             ) from error
         except engine.errors as error:
             raise self._translated(error) from error
+        return None
 
     def _connect(self) -> None:
         self._connection = self._engine.connect(self._url, self._options)
@@ -231,8 +263,7 @@ class DatabaseReader(ClosingReader):
         not with the first batch: places are asked for on the warehouse's connection, which is busy
         writing from then on.
         """
-        wanted = int(self._contract.options.get("parallelRanges", PARALLEL_RANGES))
-        source = self._parting_column()
+        wanted, source = self._wanted_parts, self._parting_column()
         if (
             self._options.exact
             or wanted < _LEAST_PARTS
@@ -384,6 +415,18 @@ class DatabaseReader(ClosingReader):
         for connection in connections:
             if connection is not None:
                 connection.close()
+
+
+def _named(
+    names: Sequence[str], stream: Generator[tuple[list[Array], Sent], None, int]
+) -> Generator[tuple[dict[str, Array], Sent], None, int]:
+    """The batches of a stream with their columns by name; gives at its end what that gives."""
+    while True:
+        try:
+            arrays, sent = next(stream)
+        except StopIteration as end:
+            return int(end.value)
+        yield dict(zip(names, arrays, strict=True)), sent
 
 
 def source_table(contract: Contract, engine: Engine, columns: Iterable[str] = ()) -> sa.Table:

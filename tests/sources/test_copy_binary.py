@@ -133,6 +133,52 @@ def test_batches_hold_every_row_once_in_order(connection: Any) -> None:
         assert texts.to_pylist() == [b"x" * (i % 7) for i in range(1, count + 1)]
 
 
+@pytest.mark.parametrize(
+    "late",
+    ["n", "case when n % 7 <> 0 then n end", "case when n < 10000 then n end", "null::bigint"],
+    ids=["always", "sometimes null", "null from some row on", "never"],
+)
+@pytest.mark.parametrize(
+    "early",
+    ["'M-' || lpad(n::text, 6, '0')", "'M-' || n",
+     "case when n % 3 = 0 then repeat('x', n % 50) end",
+     "case when n < 15000 then 'fijo' else '' end", "''", "case when n = 20000 then 'x' end"],
+    ids=["one length", "growing", "any length and null", "shorter at the end", "empty", "late"],
+)  # fmt: skip
+def test_columns_stand_where_they_stand_whatever_the_length_of_those_before(
+    connection: Any, early: str, late: str
+) -> None:
+    """Across two blocks, whose first and last rows may be the longest or the shortest."""
+    query = (
+        f"select n as first, ({early})::text as early, (n::numeric / 8)::numeric(12,3) as number, "
+        f"({late})::int8 as late, n % 2 = 0 as odd, n::float8 / 4 as half "
+        "from generate_series(1, 20000) as t(n)"
+    )
+    batches = copied(connection, query, batch_rows=20_000)
+    found = [pa.concat_arrays(list(pieces)) for pieces in zip(*batches, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        expected = list(zip(*cursor.fetchall(), strict=True))
+    texts = [None if value is None else value.encode() for value in expected[1]]
+    assert found[1].to_pylist() == texts
+    assert [column.to_pylist() for column in (found[0], *found[2:])] == [
+        list(column) for column in (expected[0], *expected[2:])
+    ]
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["n", "-n / 7.0", "n * 100000.0001", "case when n % 2 = 0 then 0 else 0.0001 end",
+     "case n % 3 when 0 then 12345678.5 when 1 then 0.0005 end"],
+)  # fmt: skip
+def test_numbers_of_every_size_in_one_column_are_exact(connection: Any, values: str) -> None:
+    query = f"select ({values})::numeric(14,4) as v from generate_series(1, 5000) as t(n)"
+    ((found,),) = copied(connection, query, batch_rows=5000)
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        assert found.to_pylist() == [row[0] for row in cursor.fetchall()]
+
+
 def test_an_empty_result_has_no_batch(connection: Any) -> None:
     assert copied(connection, "select 1::int8 where false") == []
 

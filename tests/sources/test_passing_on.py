@@ -13,7 +13,7 @@ from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
 from sources.landing import LoadContext, load
 from sources.landing.writer import Writer
-from sources.readers import open_reader
+from sources.readers import database, open_reader
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
 
@@ -93,6 +93,29 @@ def test_rows_of_the_contracts_own_types_arrive_as_they_are(
     assert raw(warehouse, "select distinct _load_id from raw.prueba__tabla") == raw(
         warehouse, "select max(carga_id) from meta.carga"
     )
+
+
+def test_a_row_lost_on_the_way_is_noticed_by_what_the_source_says_it_sent(
+    tmp_path: Path,
+    source: psycopg.Connection[Any],
+    warehouse: Warehouse,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A large table is not counted beforehand: the end of its own statement tells."""
+    monkeypatch.setattr(database, "_SEARCHED_ROWS", 100)
+    source.execute("analyze tabla")
+    whole = load_into(warehouse, contract_of(tmp_path), address(source))
+    batches = database.DatabaseReader.batches
+
+    def losing(self: database.DatabaseReader) -> Iterator[Any]:
+        return (batch for at, batch in enumerate(batches(self)) if at != 3)
+
+    monkeypatch.setattr(database.DatabaseReader, "batches", losing)
+    report = load_into(warehouse, contract_of(tmp_path), address(source))
+
+    assert (whole.source_count, whole.loaded, whole.checksums) == (5000, 5000, {})
+    assert [str(error) for error in report.errors if "contó 5000" in str(error)]
+    assert len(raw(warehouse)) == 5000
 
 
 def test_no_row_gets_a_load_number_it_did_not_bring_once_the_load_is_over(

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from sources.contract import Contract
 from sources.errors import DriftError, SourceUnavailable
+from sources.readers import database as database_reader
 from sources.readers import open_reader
 from sources.readers.database import build_query, count_of
 from sources.readers.engines import Engine, SourceColumn
@@ -146,6 +147,42 @@ def test_count_and_rows_come_from_one_snapshot(
     assert counted == 10
     assert [batch.data.num_rows for batch in batches] == [4, 4, 2]
     assert numbers_of(batches) == list(range(1, 11))
+
+
+def test_the_rows_of_a_large_table_are_counted_by_the_statement_that_sends_them(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_reader, "_SEARCHED_ROWS", 5)
+    pg.execute("create table obras as select i as obra_id from generate_series(1, 10) i")
+    pg.execute("analyze obras")
+    contract = make_contract(
+        tmp_path, "postgresql", [column("obra_id", "integer", key=True)], table="obras"
+    )
+
+    with open_reader(contract, SourceUrl.parse(database), batch_rows=4) as reader:
+        before = reader.source_count()
+        pg.execute("insert into obras values (11)")
+        batches = list(reader.batches())
+        counted = reader.source_count()
+
+    assert (before, counted) == (None, 10)
+    assert numbers_of(batches) == list(range(1, 11))
+
+
+def test_a_large_table_read_in_parts_is_counted_beforehand(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each part's statement knows of its own rows only, and not of a gap between them."""
+    monkeypatch.setattr(database_reader, "_SEARCHED_ROWS", 5)
+    pg.execute("create table obras as select i as obra_id from generate_series(1, 10) i")
+    pg.execute("analyze obras")
+    contract = make_contract(
+        tmp_path, "postgresql", [column("obra_id", "integer", key=True)], table="obras",
+        parallelRanges=2,
+    )  # fmt: skip
+
+    with open_reader(contract, SourceUrl.parse(database)) as reader:
+        assert reader.source_count() == 10
 
 
 def test_a_read_that_is_abandoned_leaves_no_connection(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -63,6 +63,8 @@ class Engine(ABC):
     has_schemas: ClassVar[bool] = True
     # Declared types whose sums the server works out exactly; none, unless an engine says so.
     exact_numbers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
+    # Whether the server says at the end of `stream_as_sent` how many rows it sent.
+    tells_rows_sent: ClassVar[bool] = False
 
     @abstractmethod
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
@@ -185,8 +187,11 @@ class Engine(ABC):
 
     def stream_as_sent(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
-    ) -> Iterator[tuple[list[Array], Sent]] | None:
-        """As `stream`, each batch also as the binary COPY it came by; None where it does not."""
+    ) -> Generator[tuple[list[Array], Sent], None, int] | None:
+        """As `stream`, each batch also as the binary COPY it came by; None where it does not.
+
+        Gives at its end how many rows the server says it sent.
+        """
         return None
 
     def is_as_in_raw(self, source: SourceColumn, target: Column) -> bool:

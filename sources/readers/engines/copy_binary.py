@@ -5,8 +5,9 @@ here: connections and statements (`postgresql.py`), or the contract's types (`so
 
 A row is the number of its fields (int16) and, per field, a length (int32, -1 for null) and as many
 bytes, all big-endian (PostgreSQL's documentation, "COPY", binary format). Every row comes as a
-message of its own, so where rows begin is known; a column is then found in all rows at once, by
-walking one field further in each. No row is looked at in Python.
+message of its own, so where rows begin is known. In most columns every value has one length: the
+columns from one of changing length to the next stand at the same places in every row, and are taken
+out of all rows at once, as one block of equal pieces. No row is looked at in Python.
 
 Values that Arrow has no exact counterpart for (infinite or BC times, NaN, numbers of more than 18
 digits) turn the column of that batch into the text PostgreSQL would write, and casting decides.
@@ -15,6 +16,7 @@ digits) turn the column of that batch into the text PostgreSQL would write, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
@@ -34,7 +36,12 @@ DATE, TIMESTAMP, TIMESTAMPTZ, NUMERIC = 1082, 1114, 1184, 1700
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _TRAILER_BYTES = 2
+_LENGTH_BYTES = 4
+# More than a number has: what is read of a value that is null, or of one that is cut short, is
+# still within the block.
 _PADDING = bytes(64)
+_WIDEST_NUMBER = 8
+_UNKNOWN = -1
 # Days and microseconds from 1970, where Arrow counts from, to 2000, where PostgreSQL does.
 _EPOCH_DAYS, _EPOCH_US = 10_957, 946_684_800_000_000
 # The years Python and casting know: 0001-01-01 to 9999-12-31.
@@ -72,6 +79,7 @@ class CopyStream:
         self._bytes = batch_bytes
         self._deliver = deliver
         self._messages: list[bytes] = []
+        self._changing: set[int] = set()
         self._decoded: list[list[Array]] = []
         self._sent: list[memoryview] = []
         self._decoded_rows = self._decoded_bytes = 0
@@ -87,7 +95,7 @@ class CopyStream:
         if not messages or messages[-1][-_TRAILER_BYTES:] != b"\xff\xff":
             raise ValueError("the COPY stream has no end")
         messages[-1] = messages[-1][:-_TRAILER_BYTES]
-        self._decode(messages)
+        self._decode(messages, _lengths(messages))
         self._hand_over()
 
     def _collect(self) -> Generator[None, bytes, None]:
@@ -96,28 +104,31 @@ class CopyStream:
         rows = min(self._rows, self._AT_ONCE)
         while True:
             messages = self._messages
+            lengths = [_lengths(messages)]
             append, size, count = messages.append, 0, 0
             while count < rows and size < self._bytes:
                 # Few at first: long rows are to be noticed before they are many.
                 step = min(rows - count, 1 + count)
                 for _ in range(step):
                     append((yield))
-                size += sum(map(len, messages[-step:]))
+                lengths.append(_lengths(messages[-step:]))
+                size += int(lengths[-1].sum())
                 count += step
             # The last message is kept back: it may be the end mark, which is no row.
             self._messages = [messages.pop()]
-            self._decode(messages)
+            self._decode(messages, np.concatenate(lengths)[:-1])
             if self._decoded_rows >= self._rows or self._decoded_bytes >= self._bytes:
                 self._hand_over()
 
-    def _decode(self, messages: list[bytes]) -> None:
-        rows = [message for message in messages if message] if b"" in messages else messages
-        if rows:
-            block = b"".join((*rows, _PADDING))
-            arrays = _decode_block(block, np.fromiter(map(len, rows), np.int64), self._kinds)
+    def _decode(self, messages: list[bytes], lengths: Places) -> None:
+        """Decode whole messages; one without a byte, as header and end mark leave it, is no row."""
+        lengths = lengths[lengths > 0]
+        if len(lengths):
+            block = b"".join((*messages, _PADDING))
+            arrays = _decode_block(block, lengths, self._kinds, self._changing)
             self._decoded.append(arrays)
             self._sent.append(memoryview(block)[: -len(_PADDING)])
-            self._decoded_rows += len(rows)
+            self._decoded_rows += len(lengths)
             self._decoded_bytes += sum(array.nbytes for array in arrays)
 
     def _hand_over(self) -> None:
@@ -133,27 +144,126 @@ def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
 
     Raises ValueError when a row is not as long as its fields, or has another number of them.
     """
-    return _decode_block(b"".join((*rows, _PADDING)), np.fromiter(map(len, rows), np.int64), kinds)
+    return _decode_block(b"".join((*rows, _PADDING)), _lengths(rows), kinds, set())
 
 
-def _decode_block(padded: bytes, lengths: Places, kinds: Sequence[int]) -> list[Array]:
-    """The same of rows already joined; padded, for behind a null in the last there is nothing."""
+def _decode_block(
+    padded: bytes, lengths: Places, kinds: Sequence[int], changing: set[int]
+) -> list[Array]:
+    """The same of rows already joined; padded, for behind the last field there is nothing.
+
+    `changing` are the columns whose values were seen to have different lengths, and learns more.
+    """
     block = np.frombuffer(padded, np.uint8)
     ends = np.cumsum(lengths)
     places = ends - lengths
-    if not (_gather(block, places, "i2") == len(kinds)).all():
+    if not (_pieces(block, places, 2).view(">i2") == len(kinds)).all():
         raise ValueError("a row of the COPY stream has another number of fields")
     places = places + 2
-    arrays = []
-    for kind in kinds:
-        sizes = _gather(block, places, "i4").astype(np.int64)
-        valid = sizes >= 0
-        starts = places + 4
-        places = starts + np.where(valid, sizes, 0)
-        arrays.append(_DECODERS[kind](block, starts, sizes, valid))
+    arrays: list[Array] = []
+    while len(arrays) < len(kinds):
+        found, places = _decode_run(block, places, kinds[len(arrays) :], changing, len(arrays))
+        arrays += found
     if not np.array_equal(places, ends):
         raise ValueError("a row of the COPY stream is longer than its fields")
     return arrays
+
+
+def _decode_run(
+    block: Bytes, places: Places, kinds: Sequence[int], changing: set[int], number: int
+) -> tuple[list[Array], Places]:
+    """The columns from `places` on, up to and including the first whose values change in length.
+
+    `number` is that of the first of these columns. Gives them, and where the next field begins in
+    every row.
+    """
+    layout = _first_row(block, int(places[0]), len(kinds), changing, number)
+    if int(places[-1]) + layout[-1][0] + _LENGTH_BYTES + max(layout[-1][1], 0) > len(block):
+        # The last row is shorter than the first: only one field is sure to be there.
+        layout = [(0, _UNKNOWN)]
+    # Of a column that is expected to change, only the length is taken.
+    width = sum(layout[-1]) + _LENGTH_BYTES if layout[-1][1] >= 0 else layout[-1][0] + _LENGTH_BYTES
+    rows = _pieces(block, places, width)
+    arrays: list[Array] = []
+    for kind, (offset, size) in zip(kinds, layout, strict=False):
+        begin = offset + _LENGTH_BYTES
+        lengths = rows[:, offset:begin].view(">i4")[:, 0]
+        if size < 0 or not (lengths == size).all():
+            if size >= 0:
+                changing.add(number + len(arrays))
+            sizes = lengths.astype(np.int64)
+            valid = sizes >= 0
+            starts = places + begin
+            arrays.append(_DECODERS[kind](_scattered(block, starts, sizes, valid)))
+            return arrays, starts + np.maximum(sizes, 0)
+        field = _Field(block, places + begin, size, None, rows[:, begin : begin + size])
+        arrays.append(_DECODERS[kind](field))
+    return arrays, places + width
+
+
+def _first_row(
+    block: Bytes, place: int, columns: int, changing: set[int], number: int
+) -> list[tuple[int, int]]:
+    """Offset and size of each field of the first row, up to the first that may differ in others.
+
+    The size of that one is `_UNKNOWN`: known to change, or null here.
+    """
+    layout, offset = [], 0
+    for column in range(columns):
+        begin = place + offset
+        size = int.from_bytes(block[begin : begin + _LENGTH_BYTES].tobytes(), "big", signed=True)
+        if size < 0 or number + column in changing:
+            layout.append((offset, _UNKNOWN))
+            break
+        layout.append((offset, size))
+        offset += _LENGTH_BYTES + size
+    return layout
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One column of all rows of a block.
+
+    `starts` and `sizes` (one number where all are the same) tell where its values are in `block`;
+    `valid` marks those that are no null, None when all are. `window` has the first bytes of every
+    value, as many as the longest has or as the padding allows.
+    """
+
+    block: Bytes
+    starts: Places
+    sizes: Places | int
+    valid: npt.NDArray[np.bool_] | None
+    window: Bytes
+
+    def at(self, offset: int, kind: str) -> Any:
+        """The big-endian numbers that stand `offset` bytes into each value, in native order."""
+        width = np.dtype(kind).itemsize
+        return self.window[:, offset : offset + width].view(f">{kind}")[:, 0].astype(kind)
+
+    def known(self, values: Any, instead: int) -> Any:
+        """Those values, with `instead` in place of what stands where a null is."""
+        return values if self.valid is None else np.where(self.valid, values, instead)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def _scattered(block: Bytes, starts: Places, sizes: Places, valid: Any) -> _Field:
+    """A column whose values have different lengths, or are null in some rows."""
+    width = min(max(int(sizes.max()), _WIDEST_NUMBER), len(_PADDING))
+    window = _pieces(block, starts, width)
+    return _Field(block, starts, sizes, None if valid.all() else valid, window)
+
+
+def _pieces(block: Bytes, places: Places, width: int) -> Bytes:
+    """The `width` bytes that begin at each place, as a row each."""
+    # A piece may begin at any byte: a view with one element per byte, read out at the places.
+    every = np.ndarray(len(block) - width + 1, f"V{width}", block.data, strides=(1,))
+    return every[places].view(np.uint8).reshape(len(places), width)
+
+
+def _lengths(messages: Sequence[bytes]) -> Places:
+    return np.fromiter(map(len, messages), np.int64, len(messages))
 
 
 def _joined(pieces: Sequence[Array]) -> Array:
@@ -174,148 +284,138 @@ def _without_header(message: bytes) -> bytes:
     return message[19 + extension :]
 
 
-def _gather(block: Bytes, places: Places, kind: str) -> Any:
-    """The big-endian values that begin at `places`, in the machine's own order."""
-    native = np.dtype(kind)
-    # A value may begin at any byte: a view with one element per byte, read out at the places.
-    every = np.ndarray(len(block) - native.itemsize + 1, native, block.data, strides=(1,))
-    return every[places].byteswap(inplace=True)
+def _array(kind: pa.DataType, values: npt.NDArray[Any], valid: Any) -> Array:
+    """An Arrow array over the memory of `values`; `valid` is None where none is null."""
+    return pa.Array.from_buffers(kind, len(values), [_bitmap(valid), _buffer(values)])
 
 
-def _array(kind: pa.DataType, values: npt.NDArray[Any], valid: npt.NDArray[np.bool_]) -> Array:
-    """An Arrow array over the memory of `values`."""
-    bitmap = None
-    if not valid.all():
-        bitmap = _buffer(np.packbits(valid, bitorder="little"))
-    data = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(kind, len(valid), [bitmap, _buffer(data)])
+def _bitmap(valid: Any) -> pa.Buffer | None:
+    return None if valid is None else _buffer(np.packbits(valid, bitorder="little"))
 
 
 def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
-    return pa.py_buffer(values.data)
+    return pa.py_buffer(np.ascontiguousarray(values).data)
 
 
-def _integers(width: str, kind: pa.DataType) -> Callable[..., Array]:
-    def decoder(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
-        return _array(kind, _gather(block, starts, width), valid)
+def _integers(width: str, kind: pa.DataType) -> Callable[[_Field], Array]:
+    def decoder(field: _Field) -> Array:
+        return _array(kind, field.at(0, width), field.valid)
 
     return decoder
 
 
-def _booleans(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
-    return pa.array(_gather(block, starts, "u1") != 0, pa.bool_(), mask=~valid)
+def _booleans(field: _Field) -> Array:
+    truths = np.packbits(field.at(0, "u1") != 0, bitorder="little")
+    return pa.Array.from_buffers(pa.bool_(), len(field), [_bitmap(field.valid), _buffer(truths)])
 
 
-def _texts(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
+def _texts(field: _Field) -> Array:
     """Bytes as they came; that they are text is settled later, for all columns alike."""
-    sizes = np.where(valid, sizes, 0)
-    ends = np.cumsum(sizes)
-    offsets = np.zeros(len(sizes) + 1, np.int32)
-    offsets[1:] = ends
-    total = int(ends[-1])
-    width = int(sizes.max())
-    if total == width * len(sizes) and 0 < width <= len(block):
-        # All of one length, as codes are: one gather of fixed-size pieces.
-        every = np.ndarray(len(block) - width + 1, f"V{width}", block.data, strides=(1,))
-        data: Any = every[starts]
+    count, sizes = len(field), field.sizes
+    if isinstance(sizes, int):
+        offsets = np.arange(count + 1, dtype=np.int32) * np.int32(sizes)
+        data: Any = field.window
     else:
+        offsets = np.zeros(count + 1, np.int32)
+        sizes = np.maximum(sizes, 0)
+        ends = np.cumsum(sizes)
+        offsets[1:] = ends
         # The n-th byte of the column stands as far behind its value's start there as here.
-        shift = np.repeat(starts - (ends - sizes), sizes)
-        shift += np.arange(total)
-        data = block[shift]
-    bitmap = None if valid.all() else _buffer(np.packbits(valid, bitorder="little"))
-    return pa.Array.from_buffers(pa.binary(), len(sizes), [bitmap, _buffer(offsets), _buffer(data)])
+        shift = np.repeat(field.starts - (ends - sizes), sizes)
+        shift += np.arange(int(ends[-1]))
+        data = field.block[shift]
+    return pa.Array.from_buffers(
+        pa.binary(), count, [_bitmap(field.valid), _buffer(offsets), _buffer(data)]
+    )
 
 
-def _dates(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
-    days = _gather(block, starts, "i4").astype(np.int64) + _EPOCH_DAYS
-    if ((days >= _FIRST_DAY) & (days <= _LAST_DAY) | ~valid).all():
-        return _array(pa.date32(), days.astype(np.int32), valid)
-    return _spelled(days - _EPOCH_DAYS, valid, _date_text)
+def _dates(field: _Field) -> Array:
+    days = field.at(0, "i4")
+    within = field.known(days, 0)
+    if within.min() >= _FIRST_DAY - _EPOCH_DAYS and within.max() <= _LAST_DAY - _EPOCH_DAYS:
+        return _array(pa.date32(), within + np.int32(_EPOCH_DAYS), field.valid)
+    return _spelled(days, field.valid, _date_text)
 
 
-def _times(zone: str | None) -> Callable[..., Array]:
-    def decoder(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
-        raw = _gather(block, starts, "i8")
-        lowest, highest = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
-        known = (raw >= lowest - _EPOCH_US) & (raw <= highest - _EPOCH_US)
-        if (known | ~valid).all():
-            return _array(pa.timestamp("us", tz=zone), raw + _EPOCH_US, valid)
+def _times(zone: str | None) -> Callable[[_Field], Array]:
+    lowest, highest = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
+
+    def decoder(field: _Field) -> Array:
+        raw = field.at(0, "i8")
+        within = field.known(raw, 0)
+        if within.min() >= lowest - _EPOCH_US and within.max() <= highest - _EPOCH_US:
+            return _array(pa.timestamp("us", tz=zone), within + _EPOCH_US, field.valid)
         suffix = "+00" if zone else ""
-        return _spelled(raw, valid, lambda value: _time_text(value, suffix))
+        return _spelled(raw, field.valid, lambda value: _time_text(value, suffix))
 
     return decoder
 
 
-def _numerics(block: Bytes, starts: Places, sizes: Places, valid: Any) -> Array:
+def _numerics(field: _Field) -> Array:
     """numeric: digits in base 10,000, of which the first counts 10,000 to the power of `weight`."""
-    counts = np.where(valid, _gather(block, starts, "i2"), 0).astype(np.int64)
-    weights = _gather(block, starts + 2, "i2").astype(np.int64)
-    signs = _gather(block, starts + 4, "u2")
-    scales = np.where(valid, _gather(block, starts + 6, "u2"), 0).astype(np.int64)
-    scale = int(scales.max(initial=0))
-    whole = int(np.where(counts > 0, weights + 1, 0).max(initial=0)) * 4
-    special = valid & (signs != _POSITIVE) & (signs != _NEGATIVE)
+    counts = field.known(field.at(0, "i2"), 0)
+    weights = np.where(counts > 0, field.at(2, "i2"), 0)
+    signs = field.known(field.at(4, "u2"), _POSITIVE)
+    scale = int(field.known(field.at(6, "u2"), 0).max())
+    negative = signs == _NEGATIVE
+    lowest, highest, most = int(weights.min()), int(weights.max()), int(counts.max())
+    whole = 4 * max(int(np.where(counts > 0, weights + 1, 0).max()), 0)
     # One value's digits beyond another's scale make the sum too long for 64 bits as well.
-    if special.any() or whole + scale > _INT64_DIGITS:
-        return _numeric_texts(block, starts, counts, weights, signs, scales, valid)
-    total = np.zeros(len(starts), np.int64)
-    for place in range(int(counts.max(initial=0))):
-        digits = _gather(block, starts + 8 + 2 * place, "i2").astype(np.int64)
-        digits[counts <= place] = 0
-        exponents = 4 * (weights - place) + scale
-        exponents[counts <= place] = 0
-        shifted = digits * _POWERS[np.maximum(exponents, 0)]
-        if (exponents < 0).any():
+    if whole + scale > _INT64_DIGITS or not (negative | (signs == _POSITIVE)).all():
+        return _numeric_texts(field)
+    total = np.zeros(len(field), np.int64)
+    fewest, powers = int(counts.min()), weights - lowest
+    for place in range(most):
+        digits = field.at(8 + 2 * place, "i2").astype(np.int64)
+        if place >= fewest:
+            digits *= counts > place
+        exponents = 4 * (np.arange(lowest, highest + 1) - place) + scale
+        digits *= _POWERS[np.maximum(exponents, 0)][powers]
+        if exponents[0] < 0:
             # The digits below the scale are zeros: that is what the display scale means.
-            shifted //= _POWERS[np.maximum(-exponents, 0)]
-        total += shifted
-    total[signs == _NEGATIVE] *= -1
+            digits //= _POWERS[np.minimum(np.maximum(-exponents, 0), _INT64_DIGITS)][powers]
+        total += digits
+    np.negative(total, out=total, where=negative)
     words = np.empty((len(total), 2), np.int64)
     words[:, 0] = total
-    words[:, 1] = total >> 63
-    return _array(pa.decimal128(_INT64_DIGITS, scale), words, valid)
+    np.right_shift(total, 63, out=words[:, 1])
+    return _array(pa.decimal128(_INT64_DIGITS, scale), words, field.valid)
 
 
 _POWERS = 10 ** np.arange(_INT64_DIGITS + 1, dtype=np.int64)
 
 
-def _numeric_texts(
-    block: Bytes,
-    starts: Places,
-    counts: Places,
-    weights: Places,
-    signs: Any,
-    scales: Places,
-    valid: Any,
-) -> Array:
+def _numeric_texts(field: _Field) -> Array:
     """numeric as PostgreSQL writes it, value by value: for what 64 bits cannot hold."""
     texts: list[str | None] = []
+    valid = np.ones(len(field), bool) if field.valid is None else field.valid
     for row, known in enumerate(valid.tolist()):
         if not known:
             texts.append(None)
             continue
-        if special := _SPECIAL_NUMBERS.get(int(signs[row])):
+        first = int(field.starts[row])
+        header = np.frombuffer(field.block.data, ">i2", 4, first)
+        count, weight, scale = int(header[0]), int(header[1]), int(header[3]) & 0xFFFF
+        sign = int(header[2]) & 0xFFFF
+        if special := _SPECIAL_NUMBERS.get(sign):
             texts.append(special)
             continue
-        first = int(starts[row]) + 8
-        count, scale = int(counts[row]), int(scales[row])
-        digits = np.frombuffer(block.data, ">i2", count, first).tolist() if count else []
+        digits = np.frombuffer(field.block.data, ">i2", count, first + 8).tolist() if count else []
         value = 0
         for digit in digits:
             value = value * 10_000 + digit
-        exponent = 4 * (int(weights[row]) - count + 1) + scale
+        exponent = 4 * (weight - count + 1) + scale
         value = value * 10**exponent if exponent >= 0 else value // 10**-exponent
-        sign = 1 if signs[row] == _NEGATIVE else 0
-        written = Decimal((sign, tuple(map(int, str(value))), -scale))
+        written = Decimal((int(sign == _NEGATIVE), tuple(map(int, str(value))), -scale))
         texts.append(f"{written:f}")
     return pa.array(texts, pa.string())
 
 
 def _spelled(values: Any, valid: Any, spell: Callable[[int], str]) -> Array:
+    known = np.ones(len(values), bool) if valid is None else valid
     texts = [
-        spell(value) if known else None
-        for value, known in zip(values.tolist(), valid.tolist(), strict=True)
+        spell(value) if here else None
+        for value, here in zip(values.tolist(), known.tolist(), strict=True)
     ]
     return pa.array(texts, pa.string())
 
@@ -355,7 +455,7 @@ def _far_date(days: int) -> str:
     return f"{1 - year:04d}-{near:%m-%d} BC"
 
 
-_DECODERS: Mapping[int, Callable[..., Array]] = MappingProxyType(
+_DECODERS: Mapping[int, Callable[[_Field], Array]] = MappingProxyType(
     {
         BOOL: _booleans,
         INT2: _integers("i2", pa.int16()),

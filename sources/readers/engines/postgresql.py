@@ -14,7 +14,7 @@ import queue
 import re
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, ClassVar
@@ -57,6 +57,7 @@ class Postgresql(Engine):
     name = "PostgreSQL"
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     exact_numbers = re.compile(r"^(smallint|integer|bigint|numeric(\(\d+,-?\d+\))?)$")
+    tells_rows_sent = True
     _read_timeout_s = DEFAULT_OPTIONS.read_timeout_s
     _statement_timeout_s: int | None = None
     _TIMESTAMPTZ_OID = 1184
@@ -151,12 +152,14 @@ class Postgresql(Engine):
 
     def stream_as_sent(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
-    ) -> Iterator[tuple[list[Array], Sent]]:
+    ) -> Generator[tuple[list[Array], Sent], None, int]:
         """The server's rows are received by a thread of their own while the last are worked on."""
         with connection.cursor() as cursor:
             copy_out, kinds = self._copy_statement(cursor, statement)
             receiver = _Receiver(cursor, copy_out, kinds, batch_rows)
             yield from receiver.batches(self._read_timeout_s)
+            # Of the command's own end: what the server counted, not what was received.
+            return int(cursor.rowcount)
 
     def is_as_in_raw(self, source: SourceColumn, target: Column) -> bool:
         declared = source.type or ""
