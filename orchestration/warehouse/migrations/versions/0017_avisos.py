@@ -3,7 +3,7 @@
 from orchestration.warehouse.migrations import forward
 
 revision = "0017"
-down_revision = "0015"
+down_revision = "0016"
 branch_labels = None
 depends_on = None
 downgrade = forward.downgrade
