@@ -106,6 +106,8 @@ def deliver(
         if not row or not row[0]:
             _log.info("Otra corrida está construyendo: entrega ella, al terminar.")
             return []
+        if wanted is None:
+            _take_away(connection, known, run_id)
         newest = _newest_builds(connection, known.values())
         behind = [item for item in known.values() if _is_behind(connection, item, newest)]
         if not behind:
@@ -115,6 +117,23 @@ def deliver(
             _deliver_one(connection, item, found[item.name], newest.get(item.name), run_id)
             for item in behind
         ]
+
+
+def _take_away(connection: Connection, known: Mapping[str, Delivery], run_id: str) -> None:
+    """Drop the copies of what the exposures no longer name: nobody would bring them up to date."""
+    with connection.transaction():
+        gone = connection.execute(
+            "delete from meta.entrega where not nombre = any(%s) and nombre = destino "
+            "returning nombre",
+            [list(known)],
+        ).fetchall()
+        for (name,) in gone:
+            connection.execute(sql.SQL("drop table if exists {}").format(_name(str(name))))
+            connection.execute(
+                "insert into meta.entrega_historia (nombre, estado, corrida_id, motivo) "
+                "values (%s, 'retenida', %s, 'Ya no se entrega: se quitó de los tableros.')",
+                [name, run_id],
+            )
 
 
 def _newest_builds(connection: Connection, wanted: Iterable[Delivery]) -> dict[str, int]:

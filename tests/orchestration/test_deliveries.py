@@ -169,6 +169,24 @@ def test_a_copy_that_somebody_dropped_comes_back(city: Warehouse) -> None:
     assert seen(city) == ["Norte"]
 
 
+def test_what_the_exposures_no_longer_name_is_taken_away(
+    city: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states(city)
+    known = {name: item for name, item in deliveries().items() if name in MADE_FROM}
+    del known[BOARD]
+    monkeypatch.setattr(module, "deliveries", lambda: known)
+
+    assert deliver(city, "r2") == []
+    with city.connect() as connection:
+        assert connection.execute(
+            "select to_regclass('tableros.dim_zona'), to_regclass('entrega.luji_facturas') "
+            "is not null, count(*) filter (where tabla = 'tableros.dim_zona') "
+            "from tableros.vigencia"
+        ).fetchone() == (None, True, 0)
+    assert seen(city, OTHER, "eje_nombre") == ["Uno"]
+
+
 def test_columns_follow_the_mart(city: Warehouse) -> None:
     states(city)
     change(city, "alter table agua.dim_zona add column barrio text default 'Centro'")
