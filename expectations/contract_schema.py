@@ -26,11 +26,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.batches import CheckedBatch, Finding, KeySampler, Tally, separate
 from expectations.results import CheckResult
+from sources.arrow_values import YES, from_numbers, from_texts
 from sources.contract import Column, Contract, Rule
 from sources.errors import ContractError
 
@@ -256,15 +258,12 @@ def predicate_of(contract: Contract, column: Column, rule: Rule) -> Predicate:
         return _text_predicate(contract, column, rule)
     if rule.kind == "allowed":
         values = [_literal(contract, column, rule, value) for value in rule.argument]
-        return _is_one_of(pa.array(values, column.arrow_type))
+        return _is_one_of(_allowed(column, values))
     if column.arrow_type in (pa.string(), pa.bool_()):
         raise _unfit(contract, column, rule, "no se puede comparar con un límite")
     value = _literal(contract, column, rule, rule.argument)
     try:
-        bound = _bound(rule.kind, column, value)
-        # A number has a type of its own: it may be beyond what the column can hold.
-        own = isinstance(bound, Decimal | int)
-        scalar: Any = pa.scalar(bound) if own else pa.scalar(bound, column.arrow_type)
+        scalar = _scalar(column, _bound(rule.kind, column, value))
     except (OverflowError, InvalidOperation, pa.ArrowInvalid) as error:
         raise _unfit(contract, column, rule, "el límite tiene demasiados dígitos") from error
     compare: Comparison = pc.greater_equal if rule.kind == "minimum" else pc.less_equal
@@ -283,7 +282,8 @@ def _text_predicate(contract: Contract, column: Column, rule: Rule) -> Predicate
     except (TypeError, ValueError) as error:
         raise _unfit(contract, column, rule, "el largo debe ser un número entero") from error
     compare: Comparison = pc.greater_equal if rule.kind == "min_length" else pc.less_equal
-    return lambda values: compare(pc.utf8_length(values), length)
+    bound = from_numbers(np.array([length], np.int64))[0]
+    return lambda values: compare(pc.utf8_length(values), bound)
 
 
 def _is_present(column: Column) -> Predicate:
@@ -339,7 +339,7 @@ def _failing_rows(table: pa.Table, error: SchemaError) -> pa.BooleanArray:
         good = answer.to_native()[_CHECK_OUTPUT]
         if error.reason_code.name == "SERIES_CONTAINS_NULLS":
             good = pc.invert(good)
-    return _one_chunk(pc.invert(pc.fill_null(good, True)))
+    return _one_chunk(pc.invert(pc.fill_null(good, YES)))
 
 
 def _one_chunk(column: pa.ChunkedArray[Any]) -> pa.BooleanArray:
@@ -348,10 +348,29 @@ def _one_chunk(column: pa.ChunkedArray[Any]) -> pa.BooleanArray:
 
 def _arrow_can_match(pattern: str) -> bool:
     try:
-        pc.match_substring_regex(pa.array([""]), pattern)
+        pc.match_substring_regex(from_texts([""]), pattern)
     except pa.ArrowInvalid:
         return False
     return True
+
+
+def _allowed(column: Column, values: list[Any]) -> Any:
+    if column.arrow_type == pa.string():
+        return from_texts(values)
+    return pa.array(values, column.arrow_type)
+
+
+def _scalar(column: Column, bound: Any) -> Any:
+    """A bound to compare with a column; a number that the column cannot hold has its own type.
+
+    Raises OverflowError or ArrowInvalid for a number with too many digits.
+    """
+    kind: Any = column.arrow_type
+    if isinstance(bound, int):
+        return from_numbers(np.array([bound], np.int64))[0]
+    if isinstance(bound, Decimal) and len(bound.as_tuple().digits) <= kind.precision:
+        return pc.cast(from_texts([f"{bound:f}"]), kind)[0]
+    return pa.scalar(bound) if isinstance(bound, Decimal) else pa.scalar(bound, kind)
 
 
 def _bound(kind: str, column: Column, value: Any) -> Any:

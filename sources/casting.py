@@ -36,6 +36,17 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from sources.arrow_values import (
+    EMPTY,
+    NO,
+    NO_TEXT,
+    YES,
+    from_flags,
+    from_numbers,
+    from_texts,
+    to_flags,
+    to_numbers,
+)
 from sources.contract import Column, Contract
 from sources.errors import DriftError
 from sources.readers.arrow import Array, pc
@@ -62,9 +73,9 @@ _NAIVE = pa.timestamp("us")
 _FIRST_MOMENT_US = -62_135_596_800_000_000
 # Every integer type of PostgreSQL fits in it, and Arrow reads '5.00' into it as 5.
 _WHOLE = pa.decimal128(38, 0)
-_TRUE = pa.array(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
-_FALSE = pa.array(["false", "f", "0", "0.0", "no", "n", "falso"])
-_NO_TEXT = pa.scalar(None, pa.string())
+_TRUE = from_texts(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
+_FALSE = from_texts(["false", "f", "0", "0.0", "no", "n", "falso"])
+_UNKNOWN = pa.nulls(1, pa.bool_())[0]
 _LONGEST_SHOWN = 60
 _HALF_DAY = dt.timedelta(hours=12)
 _MOST_YEARS = 60
@@ -156,7 +167,7 @@ def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
     bad = _any_failure(casted, raw.data.num_rows)
     if bad is None:
         return CastBatch(good, raw.rows, raw.rejected)
-    keep = pa.array(~bad)
+    keep = from_flags(~bad)
     rejected = [*raw.rejected, *_rejected_rows(contract, columns, casted, raw.rows, bad)]
     return CastBatch(
         good=good.filter(keep),
@@ -312,8 +323,8 @@ def _with_point(contract: Contract, column: Column, array: Array, style: NumberS
     """
     digits = column.implied_decimals
     texts = _empty_to_null(_as_strings(array))
-    whole = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?\d+$"), True)
-    kept = pc.if_else(whole, texts, _NO_TEXT)
+    whole = pc.fill_null(pc.match_substring_regex(texts, r"^[+-]?\d+$"), YES)
+    kept = pc.if_else(whole, texts, NO_TEXT)
     sign = pc.if_else(pc.starts_with(kept, "-"), "-", "")
     padded = pc.utf8_lpad(pc.utf8_ltrim(kept, "+-"), digits + 1, "0")
     pointed = pc.binary_join_element_wise(
@@ -358,8 +369,8 @@ def _plain_numbers(
     texts = _empty_to_null(array)
     if style.plain:
         return texts, ()
-    shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), True)
-    texts = pc.if_else(shaped, texts, _NO_TEXT)
+    shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), YES)
+    texts = pc.if_else(shaped, texts, NO_TEXT)
     if style.thousands:
         texts = pc.replace_substring(texts, style.thousands, "")
     texts = pc.replace_substring(texts, style.decimal, ".")
@@ -376,8 +387,8 @@ def _convert_shaped(
     promising: str | None = None,
 ) -> _Casted:
     """Tell values that are no number from numbers that do not fit."""
-    shaped = pc.fill_null(pc.match_substring_regex(texts, NumberStyle().pattern), True)
-    numbers = pc.if_else(shaped, texts, _NO_TEXT)
+    shaped = pc.fill_null(pc.match_substring_regex(texts, NumberStyle().pattern), YES)
+    numbers = pc.if_else(shaped, texts, NO_TEXT)
     result = _convert(numbers, convert, RULE_RANGE, does_not_fit, promising=promising)
     shapeless = _failures(_mask(pc.invert(shaped)), RULE_TYPE, not_a_number)
     return _Casted(result.array, (*failures, *shapeless, *result.failures))
@@ -404,7 +415,7 @@ def _spelled_out(texts: Array) -> tuple[Array, Mask]:
     Arrow reads exponents, and more digits than a decimal has, without noticing what it loses.
     Both are rare: one search settles most columns.
     """
-    odd = pc.fill_null(pc.match_substring_regex(texts, _ODD_NUMBER), False)
+    odd = pc.fill_null(pc.match_substring_regex(texts, _ODD_NUMBER), NO)
     too_long = np.zeros(len(texts), bool)
     if not pc.any(odd).as_py():
         return texts, too_long
@@ -437,7 +448,7 @@ def _to_boolean(array: Array) -> _Casted:
     texts = pc.utf8_lower(_empty_to_null(_as_strings(array)))
     true, false = pc.is_in(texts, value_set=_TRUE), pc.is_in(texts, value_set=_FALSE)
     known = pc.or_(true, false)
-    values = pc.if_else(known, true, pa.scalar(None, pa.bool_()))
+    values = pc.if_else(known, true, _UNKNOWN)
     bad = _mask(pc.and_not(pc.is_valid(texts), known))
     return _with_failure(_Casted(values), bad, RULE_TYPE, "no es un valor sí/no")
 
@@ -459,7 +470,7 @@ def _to_date(contract: Contract, column: Column, array: Array) -> _Casted:
     if times.array.type.tz:
         times = _Casted(_local(times.array, column), times.failures)
     dates = pc.cast(times.array, pa.date32(), safe=False)
-    later = pc.fill_null(pc.not_equal(pc.cast(dates, _NAIVE), times.array), False)
+    later = pc.fill_null(pc.not_equal(pc.cast(dates, _NAIVE), times.array), NO)
     why = "trae una hora y la columna es una fecha"
     return _with_failure(_Casted(dates, times.failures), _mask(later), RULE_TYPE, why)
 
@@ -504,14 +515,14 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
         return _iso_times(column, texts, why)
     texts = _empty_to_null(texts)
     form = jdk_format(contract, column.format)
-    shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), True)
-    iso = form.to_iso(pc.if_else(shaped, texts, _NO_TEXT))
+    shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), YES)
+    iso = form.to_iso(pc.if_else(shaped, texts, NO_TEXT))
     target = _UTC if form.zoned else _NAIVE
     result = _times_of(iso, target, why)
     if pc.all(shaped).as_py():
         return result
     # ISO 8601 has one reading only, and is how a spreadsheet's own dates arrive.
-    rest = _iso_times(column, pc.if_else(shaped, _NO_TEXT, texts), why)
+    rest = _iso_times(column, pc.if_else(shaped, NO_TEXT, texts), why)
     if form.zoned:
         other = _instant(rest.array, column)
     else:
@@ -560,10 +571,10 @@ _ISO_ZONED = rf"^{_ISO_DATE}[T ]{_ISO_CLOCK}(?:[.,](\d{{1,6}})\d*)? ?{_ISO_ZONE}
 
 def _iso_times(column: Column, texts: Array, why: str) -> _Casted:
     """ISO times of every spelling in one column: with zone and without, any number of decimals."""
-    zoned = pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), False)
-    naive = pc.fill_null(pc.match_substring_regex(texts, _ISO_NAIVE), False)
-    zoned_texts = _respell(pc.if_else(zoned, texts, _NO_TEXT), _ISO_ZONED, r"\1T\2.\3Z\4")
-    naive_texts = _respell(pc.if_else(naive, texts, _NO_TEXT), _ISO_NAIVE, r"\1T\2.\3Z")
+    zoned = pc.fill_null(pc.match_substring_regex(texts, _ISO_ZONED), NO)
+    naive = pc.fill_null(pc.match_substring_regex(texts, _ISO_NAIVE), NO)
+    zoned_texts = _respell(pc.if_else(zoned, texts, NO_TEXT), _ISO_ZONED, r"\1T\2.\3Z\4")
+    naive_texts = _respell(pc.if_else(naive, texts, NO_TEXT), _ISO_NAIVE, r"\1T\2.\3Z")
     instants = _times_of(zoned_texts, _UTC, why)
     local = _times_of(naive_texts, _NAIVE, why)
     failures = (*instants.failures, *local.failures)
@@ -599,7 +610,8 @@ def _instant(times: Array, column: Column) -> Array:
         return pc.cast(times, _UTC)
     offset = _offset_of(times, _zone(column))
     if offset is not None:
-        return pc.cast(pc.subtract(times, pa.scalar(offset, pa.duration("us"))), _UTC)
+        micros = from_numbers(np.array([offset // dt.timedelta(microseconds=1)], np.int64))
+        return pc.cast(pc.subtract(times, pc.cast(micros, pa.duration("us"))[0]), _UTC)
     zoned = pc.assume_timezone(times, _zone(column), ambiguous="earliest", nonexistent="earliest")
     return pc.cast(zoned, _UTC)
 
@@ -664,11 +676,11 @@ def _as_strings(array: Array) -> Array:
 
 def _empty_to_null(texts: Array) -> Array:
     trimmed = pc.utf8_trim_whitespace(texts)
-    return pc.if_else(pc.equal(trimmed, ""), _NO_TEXT, trimmed)
+    return pc.if_else(pc.equal(trimmed, EMPTY), NO_TEXT, trimmed)
 
 
 def _mask(array: Array) -> Mask:
-    return np.asarray(pc.fill_null(array, False).to_numpy(zero_copy_only=False), dtype=bool)
+    return to_flags(array)
 
 
 def _failures(bad: Mask, rule: str, why: str) -> tuple[_Failure, ...]:
@@ -697,8 +709,8 @@ def _convert(
     except pa.ArrowInvalid:
         bad = np.zeros(len(array), bool)
         if promising is not None:
-            matched = pc.fill_null(pc.match_substring_regex(array, promising), True)
-            array, bad = pc.if_else(matched, array, _NO_TEXT), _mask(pc.invert(matched))
+            matched = pc.fill_null(pc.match_substring_regex(array, promising), YES)
+            array, bad = pc.if_else(matched, array, NO_TEXT), _mask(pc.invert(matched))
         pieces = list(_by_halves(array, convert, bad))
         return _with_failure(_Casted(pa.concat_arrays(pieces)), bad, rule, why)
 
@@ -736,7 +748,7 @@ def _rejected_rows(
 ) -> list[RejectedRow]:
     """One entry per bad row: the rule and column of its first failure, the reasons of all."""
     indices: npt.NDArray[np.int64] = np.flatnonzero(bad)
-    numbers = rows.to_numpy(zero_copy_only=False)
+    numbers = to_numbers(rows)
     rejected = []
     for index, values in zip(indices, row_values(contract, columns, indices), strict=True):
         found = [

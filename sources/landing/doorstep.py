@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from sources.arrow_values import to_numbers
 from sources.casting import cast_batch
 from sources.contract import Contract
 from sources.errors import LoadRefused, SourceChanged
@@ -112,8 +113,8 @@ def _refused(
     for failure in failures:
         by_index.setdefault(failure.index, []).append(failure)
     indices = sorted(by_index)
-    numbers = rows.to_numpy(zero_copy_only=False)[indices]
-    read = raw.rows.to_numpy(zero_copy_only=False)
+    numbers = to_numbers(rows)[indices]
+    read = to_numbers(raw.rows)
     order = np.argsort(read, kind="stable")
     places = order[np.searchsorted(read, numbers, sorter=order)]
     columns = dict(zip(raw.data.schema.names, raw.data.columns, strict=True))

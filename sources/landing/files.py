@@ -33,7 +33,7 @@ from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
-from sources.landing.writer import Writer
+from sources.landing.writer import Writer, write_as_it_comes
 from sources.raw_table import Connection, ensure_raw_table, table_name
 from sources.readers import FeedFile, Reader, notes_of, open_file
 from sources.readers.files import (
@@ -240,6 +240,7 @@ class _Feed:
         quarantine = Quarantine(connection, self._contract, load_id, context.clock())
         checkers = [*self._checkers, *detached_months(connection, self._contract)]
         partitions, extent = Partitions(connection, self._contract), Extent(self._contract)
+        write_as_it_comes(connection)
         with self._opened(connection, file) as (reader, planned):
             contract = planned.contract
             note_drift(connection, planned, reader, context, report, file=file.name)

@@ -25,7 +25,7 @@ from sources.landing.partitions import Partitions
 from sources.landing.quarantine import CHUNK, Quarantine
 from sources.landing.records import names_of
 from sources.landing.report import LoadReport
-from sources.landing.writer import ORDER, Writer
+from sources.landing.writer import ORDER, Writer, write_as_it_comes
 from sources.raw_table import (
     Connection,
     add_key,
@@ -233,6 +233,7 @@ class Intake:
             return False
         # A fresh file under the table: rows can be written frozen, and no scan has to hint them.
         connection.execute(sql.SQL("truncate {}").format(raw))
+        write_as_it_comes(connection)
         return True
 
 

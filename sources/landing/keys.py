@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from psycopg import sql
 
+from sources.arrow_values import from_numbers
 from sources.casting import cast_batch
 from sources.contract import Contract
 from sources.landing.intake import create_temporary
@@ -57,7 +58,7 @@ def store_source_keys(
     count = 0
     with Writer(connection, SOURCE_KEYS, keys, load_id) as writer:
         for batch in reader.keys():  # noqa: SIM118 (a reader is no mapping)
-            numbers = pa.array(np.arange(count + 1, count + 1 + batch.num_rows), pa.int64())
+            numbers = from_numbers(np.arange(count + 1, count + 1 + batch.num_rows))
             cast = cast_batch(keys, RawBatch(data=batch, rows=numbers))
             writer.write(cast.good, cast.rows)
             count += batch.num_rows

@@ -25,6 +25,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
+from sources.arrow_values import from_flags, from_numbers, from_texts
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
 from sources.readers.arrow import Array, pc
@@ -288,14 +289,14 @@ def build_batch(
     held = list(rejected)
     if bad is not None:
         held.extend(_undecodable(contract, decoded, rows, bad))
-        keep = pa.array(~bad)
+        keep = from_flags(~bad)
         decoded = {name: array.filter(keep) for name, array in decoded.items()}
         rows = rows[~bad]
     names, arrays = [], []
     for column in contract.columns:
         if column.constant is not None:
             names.append(column.name)
-            arrays.append(pa.repeat(pa.scalar(column.constant, pa.string()), len(rows)))
+            arrays.append(pa.repeat(from_texts([column.constant])[0], len(rows)))
         elif column.name in decoded:
             names.append(column.name)
             arrays.append(decoded[column.name])
@@ -304,7 +305,7 @@ def build_batch(
             arrays.append(pa.nulls(len(rows), pa.string()))
     return RawBatch(
         data=pa.RecordBatch.from_arrays(arrays, names=names),
-        rows=pa.array(rows, pa.int64()),
+        rows=from_numbers(rows),
         file=file,
         rejected=tuple(sorted(held, key=lambda row: row.row_number)),
         skipped=skipped,

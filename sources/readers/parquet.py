@@ -17,6 +17,9 @@ import pyarrow.parquet as pq
 from sources.contract import Contract
 from sources.readers.base import FeedFile, RawBatch, build_batch, match_columns, unreadable
 
+# Read ahead of a column chunk: held whole, those of one group of a million rows are 50 MB.
+_READ_BYTES = 1 << 20
+
 
 class ParquetReader:
     """One Parquet file."""
@@ -32,7 +35,9 @@ class ParquetReader:
     def __enter__(self) -> Self:
         """Raises SourceDataError when it is no Parquet file, DriftError for a missing column."""
         try:
-            self._parquet = pq.ParquetFile(self._file.path)
+            self._parquet = pq.ParquetFile(
+                self._file.path, pre_buffer=False, buffer_size=_READ_BYTES
+            )
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._contract, self._file.name, error) from error
         try:

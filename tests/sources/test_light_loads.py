@@ -1,0 +1,93 @@
+"""A load in which nothing is wrong imports neither pandas nor Pandera: 0.5 s and 100 MB of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse.connection import Warehouse
+from tests.sources.reader_support import column, make_contract
+
+_PROGRAM = """
+import sys
+from pathlib import Path
+from expectations.contract_schema import BatchChecker
+from orchestration.warehouse.connection import Warehouse
+from sources.contract import load_contract
+from sources.landing import LoadContext, load
+from sources.urls import SourceUrl
+
+contract, source, target = sys.argv[1:]
+contract = load_contract(Path(contract))
+context = LoadContext(connect=Warehouse(target, embedded=True).connect, run_id="prueba")
+report = load(contract, SourceUrl.parse(source), context, [BatchChecker(contract)])
+print("loaded:", report.loaded, report.quarantined, [str(error) for error in report.errors])
+print("heavy:", sorted({"pandas", "pandera", "great_expectations"} & set(sys.modules)))
+"""
+OF_FILES = {"loadMode": "files", "settleSeconds": 0}
+
+
+def _columns() -> list[dict[str, Any]]:
+    columns = [
+        column("lectura_id", "bigint", required=True), column("medidor", required=True),
+        column("momento", "timestamptz"), column("dia", "date"), column("activo", "boolean"),
+        column("consumo", "numeric(12,3)"), column("presion", "double precision"),
+    ]  # fmt: skip
+    columns[0]["logicalTypeOptions"]["minimum"] = 1
+    columns[1]["logicalTypeOptions"] |= {"pattern": "^M-", "minLength": 3, "maxLength": 10}
+    columns[5]["logicalTypeOptions"] |= {"minimum": 0, "maximum": 100.5}
+    return columns
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "postgresql"])
+def test_a_clean_load_goes_without_pandas(
+    kind: str,
+    tmp_path: Path,
+    warehouse: Warehouse,
+    new_database: Callable[[], str],
+) -> None:
+    options = {"loadMode": "full"} if kind == "postgresql" else OF_FILES
+    contract = make_contract(tmp_path, kind, _columns(), **options)
+    source = _fill(kind, tmp_path / "carpeta", new_database)
+
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, str(contract.path), source, warehouse.url],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)}, cwd=PROJECT_ROOT,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == ["loaded: 2 0 []", "heavy: []"]
+
+
+def _fill(kind: str, folder: Path, new_database: Callable[[], str]) -> str:
+    """Two good rows at a new source; gives its address."""
+    if kind == "postgresql":
+        url = new_database()
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "create table tabla as select n::bigint as lectura_id, 'M-' || n as medidor, "
+                "now() as momento, current_date as dia, true as activo, 1.5::numeric(12,3) as "
+                "consumo, 0.5::float8 as presion from generate_series(1, 2) n"
+            )
+        return url
+    folder.mkdir()
+    header = "lectura_id,medidor,momento,dia,activo,consumo,presion"
+    if kind == "csv":
+        row = "1,M-1,2026-01-01T00:00:00Z,2026-01-01,sí,1.500,0.5"
+        (folder / "a.csv").write_text(f"{header}\n{row}\n{row}\n")
+    else:
+        values: list[Any] = [1, "M-1", "2026-01-01", "2026-01-01", True, "1.5", 0.5]
+        table = {name: [value] * 2 for name, value in zip(header.split(","), values, strict=True)}
+        pq.write_table(pa.table(table), folder / "a.parquet")
+    return str(folder)
