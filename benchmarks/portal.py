@@ -98,13 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(_shown(line, as_json=options.json), flush=True)
         if options.publish_rows:
             direct = options.publish_through == "COPY"
-            for measure in (
-                lambda: _publication(
-                    server, portal, Path(folder), options.publish_rows, direct=direct
-                ),
-                lambda: _difference(portal, Path(folder), options.publish_rows),
-            ):
-                item = measure()
+            for item in _published(server, portal, Path(folder), options.publish_rows, direct):
                 failed = failed or "error" in item
                 print(json.dumps(item, ensure_ascii=False), flush=True)
     return 0 if all(line.verified for line in lines) and not failed else 1
@@ -308,6 +302,13 @@ def _write_rows(path: Path, rows: int, *, other_every: int = 0) -> Table:
             TableColumn(id=name, type=kind, label=name, notes="") for name, _, kind in _COLUMNS
         ),
     )
+
+
+def _published(
+    server: EmbeddedServer, portal: CkanPortal, folder: Path, rows: int, direct: bool
+) -> Iterator[dict[str, Any]]:
+    yield _publication(server, portal, folder, rows, direct=direct)
+    yield _difference(portal, folder, rows)
 
 
 def _publication(
