@@ -182,10 +182,11 @@ def test_the_chatbot_goes_on_with_the_last_good_version_and_with_what_people_dec
             ).fetchone() == (dt.datetime(2026, 6, 30, 12), True)
 
         [(alert,)] = connection.execute("select alerta_id from agua.luji_alertas").fetchall()
-        connection.execute(
-            "select agua.cambiar_estado_alerta(%s, 'resuelta', 'Ana', 'repararon')", [alert]
-        )
-        assert seen(connection, ("agua.luji_alertas",)) == {"agua.luji_alertas": []}
+        for state, left in (("nueva", [1]), ("resuelta", [])):
+            connection.execute(
+                "select agua.cambiar_estado_alerta(%s, %s, 'Ana', 'repararon')", [alert, state]
+            )
+            assert seen(connection, ("agua.luji_alertas",)) == {"agua.luji_alertas": left}
 
 
 def delivered(warehouse: Warehouse) -> None:
