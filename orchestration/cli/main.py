@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -264,6 +265,8 @@ def ui() -> None:
     console.print(f"Dagster: http://127.0.0.1:{port}")
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT_ROOT)
+    # Dagster ends by SIGTERM as by Ctrl+C, which is ignored by what is started in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.execv(program, [program, "dev", "-h", "127.0.0.1", "-p", port, "-w", "workspace.yaml"])
 
 
