@@ -10,6 +10,7 @@ from typing import Any
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
 
 from exports.definition import DatasetDefinition, load_definitions
+from exports.errors import ExportError
 from exports.export import build_catalog, export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
@@ -186,7 +187,14 @@ def _export(
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
         raise Failure(description=str(result.error), allow_retries=False)
-    _refresh_catalog(warehouse, facts, portal)
+    try:
+        _refresh_catalog(warehouse, facts, portal)
+    except ExportError as error:
+        # Files of another dataset that are gone are no failure of this one; its own step makes them
+        # again and the catalogue with them.
+        if error.dataset in ("", definition.nombre):
+            raise
+        context.log.warning(str(error))
     metadata: dict[str, Any] = {
         "estado": result.estado,
         "dagster/row_count": result.rows,
