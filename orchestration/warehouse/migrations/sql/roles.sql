@@ -34,11 +34,14 @@ begin
         execute format('alter default privileges in schema %I revoke select on tables from datos_powerbi', area);
     end loop;
     foreach area in array array['tableros', 'referencia'] loop
+        -- A warehouse on its way from an older version does not have it yet.
+        continue when to_regnamespace(area) is null;
         execute format('grant usage on schema %I to datos_equipo, datos_analista, datos_powerbi', area);
         execute format('grant select on all tables in schema %I to datos_equipo, datos_analista, datos_powerbi', area);
         execute format('alter default privileges in schema %I grant select on tables to datos_equipo, datos_analista, datos_powerbi', area);
     end loop;
     foreach area in array array['raw', 'quarantine', 'staging', 'intermediate', 'entrega'] loop
+        continue when to_regnamespace(area) is null;
         execute format('grant usage on schema %I to datos_equipo', area);
         execute format('grant select on all tables in schema %I to datos_equipo', area);
         execute format('alter default privileges in schema %I grant select on tables to datos_equipo', area);
