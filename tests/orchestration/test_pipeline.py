@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,12 +18,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from ckanapi import RemoteCKAN
 
-from exports.definition import load_definitions
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.embedded import EmbeddedServer
-from tests.support.ckan import CkanPortal
 
 LUJAN = str(Path(sys.executable).with_name("lujan"))
 WATER_EXPORT = "red-de-agua"
@@ -171,38 +167,6 @@ def test_a_second_run_finds_nothing_to_do_and_says_so(
     assert second.returncode == 0, second.stdout[-2000:]
     assert "Sin novedades" in second.stdout
     assert portal_files(city) == before
-
-
-@pytest.mark.ckan
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_every_dataset_reaches_a_real_portal_and_a_second_time_nothing_is_sent(
-    city: City, first: subprocess.CompletedProcess[str], portal: CkanPortal
-) -> None:
-    there = {"CKAN_URL": portal.url, "CKAN_TOKEN": portal.token}
-
-    def shown() -> dict[str, dict[str, Any]]:
-        found = RemoteCKAN(portal.url).call_action("package_search", {"rows": 1000})
-        return {package["name"]: package for package in found["results"]}
-
-    done = city.lujan("run", **there)
-    assert done.returncode == 0, done.stdout[-3000:]
-    once = shown()
-    assert set(load_definitions().definitions) <= set(once)
-    for name in load_definitions().definitions:
-        package = once[name]
-        assert package["state"] == "active" and "sintétic" in package["notes"].lower(), name
-        files = {item["fileName"] for item in package["resources"]}
-        assert any(file.endswith(".csv") for file in files), name
-    # What was exported is gone from the disk, so it is made and compared again; but for what has
-    # to be held against the files of the last release.
-    for name, definition in load_definitions().definitions.items():
-        rules = [resource.divulgacion for resource in definition.recursos]
-        if not any(rule and rule.diferencia_minima for rule in rules):
-            shutil.rmtree(city.folder / "exports" / name)
-    done = city.lujan("run", **there)
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert shown() == once
 
 
 def test_findings_scores_and_corrections_follow_the_run_and_stand_still_with_it(
