@@ -250,6 +250,7 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
         ("agua.luji_alertas", True),  # one kind of alert is the balance of a zone
         ("tableros.dim_elemento_red", True),
         ("tableros.fct_balance_hidrico", True),
+        ("tableros.kpi_tasa_fugas", True),
     ]
     assert city.query(BOARD_ROWS) == board
     assert city.query("select zona_nombre from tableros.dim_zona where zona_id = 1") == [
