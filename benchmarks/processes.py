@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 
+_LAST_LOOK_S = 5.0
 _INTERVAL_S = 0.2  # looking more often takes a tenth of a core from what is measured
 
 
@@ -55,7 +56,9 @@ def measure(
         if process.poll() is None:
             process.terminate()
             process.wait()
-    watcher.join()
+        # A thread that is alive while the interpreter ends may hold what that waits for.
+        if watcher.ident is not None:
+            watcher.join(_LAST_LOOK_S)
     largest = max(peaks, key=lambda name: peaks[name], default="")
     return Measured(seconds, process.returncode, peaks.get(largest, 0.0), largest, output)
 
