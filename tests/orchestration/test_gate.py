@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from expectations.results import CheckResult, Engine, record
-from orchestration.dbt_project import data_test_names, manifest, project_sha256, relation_of
+from orchestration.dbt_project import data_test_names, project_sha256
 from orchestration.gate import obstacles
 from orchestration.warehouse.connection import Warehouse
+from tests.support.marts import verdict as verdict_on
 
 MART, OTHER = "agua.dim_zona", "proyectos.dim_eje"
 UPSTREAM = "staging.stg_aguas__zonas"
@@ -25,27 +26,7 @@ def built(warehouse: Warehouse, relation: str, state: str = "ok") -> None:
 
 
 def verdict(engine: Engine, relation: str = MART, *, passed: bool | None = False) -> CheckResult:
-    return CheckResult(
-        control=a_test_of(relation) if engine == "dbt" else f"{engine}:{relation}",
-        motor=engine,
-        objeto=relation,
-        regla="prueba",
-        severidad="bloqueante",
-        paso=passed,
-        explicacion="La cuenca es una de las cuatro.",
-        responsable="Obras Públicas",
-    )
-
-
-def a_test_of(relation: str) -> str:
-    nodes = manifest()["nodes"]
-    return next(
-        str(node["name"])
-        for node in nodes.values()
-        if node["resource_type"] == "test"
-        and node.get("attached_node")
-        and relation_of(nodes[node["attached_node"]]) == relation
-    )
+    return verdict_on(engine, relation, passed=passed)
 
 
 def store(warehouse: Warehouse, run: str, *results: CheckResult) -> None:

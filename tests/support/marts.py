@@ -55,13 +55,19 @@ def judge(
     run: str = "r",
 ) -> None:
     """A blocking check of that kind spoke of the relation."""
-    name = _test_of(relation) if engine == "dbt" else f"{engine}:{relation}"
-    found = CheckResult(
-        control=name, motor=engine, objeto=relation, regla="prueba", severidad="bloqueante",
-        paso=passed, explicacion="La cuenca es una de las cuatro.", responsable="Obras Públicas",
+    record(connection, run, [verdict(engine, relation, passed=passed, dataset=dataset)])
+
+
+def verdict(
+    engine: Engine, relation: str, *, passed: bool | None = False, dataset: str | None = None
+) -> CheckResult:
+    """What a blocking check of that kind says of the relation."""
+    return CheckResult(
+        control=_test_of(relation) if engine == "dbt" else f"{engine}:{relation}",
+        motor=engine, objeto=relation, regla="prueba", severidad="bloqueante", paso=passed,
+        explicacion="La cuenca es una de las cuatro.", responsable="Obras Públicas",
         dataset=dataset,
     )  # fmt: skip
-    record(connection, run, [found])
 
 
 def _test_of(relation: str) -> str:
