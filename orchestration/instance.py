@@ -16,9 +16,12 @@ from orchestration.warehouse.connection import Warehouse, export_environment
 _CONFIG = """\
 # Written by `lujan`; the address comes from the environment so that no secret stands here.
 storage:
-  postgres:
-    postgres_url:
-      env: DAGSTER_POSTGRES_URL
+  custom:
+    module: orchestration.storage
+    class: PooledPostgresStorage
+    config:
+      postgres_url:
+        env: DAGSTER_POSTGRES_URL
 telemetry:
   enabled: false
 nux:

@@ -47,8 +47,8 @@ _CONFIG = {
     "listen_addresses": "'127.0.0.1'",
     "unix_socket_directories": "''",
     "password_encryption": "'scram-sha-256'",
-    # Stretching protects guessable passwords; ours has 192 random bits, and Dagster's storage opens
-    # some three thousand connections in a run.
+    # Stretching protects guessable passwords; ours has 192 random bits, and a run opens hundreds of
+    # connections.
     "scram_iterations": "1",
     "max_connections": "80",
     "shared_buffers": "'256MB'",

@@ -1,0 +1,44 @@
+"""Dagster's own storage in PostgreSQL, over connections that are kept.
+
+Belongs here: how that storage connects. Does not belong here: where it is (`instance.py`), or
+anything of ours that is stored.
+
+dagster-postgres opens a connection for every event it stores or reads, thousands in a run, and
+keeps one only in the webserver, which asks for it. Opening them was half of a run without news.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import create_engine
+
+if TYPE_CHECKING:
+    from dagster._serdes import ConfigurableClassData
+
+_KEPT = 2
+_MAX_OVERFLOW = 20  # threads of the daemon, for a moment
+
+
+class PooledPostgresStorage(DagsterPostgresStorage):
+    """DagsterPostgresStorage with a pool; named in `dagster.yaml`, made by Dagster."""
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: Any
+    ) -> DagsterPostgresStorage:
+        """What Dagster's own class makes of its configuration, with one pool for its three parts.
+
+        A connection is tried before it is used: one that was cut while a step worked for an hour
+        must not cost the run. Dagster's engines are replaced where it keeps them, in `_engine`:
+        `optimize_for_webserver` makes a pool that does not try.
+        """
+        made = super().from_config_value(inst_data, config_value)
+        engine = create_engine(
+            made.postgres_url, isolation_level="AUTOCOMMIT", pool_size=_KEPT,
+            max_overflow=_MAX_OVERFLOW, pool_pre_ping=True,
+        )  # fmt: skip
+        for storage in (made.run_storage, made.event_log_storage, made.schedule_storage):
+            storage._engine = engine  # type: ignore[union-attr]
+        return made
