@@ -367,7 +367,8 @@ def load_contract(path: Path) -> Contract:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise _problem(path, f"no se puede leer: {error}") from error
+        missing = isinstance(error, FileNotFoundError)
+        raise _problem(path, "no existe" if missing else f"no se puede leer: {error}") from error
     return parse_contract(path, text)
 
 

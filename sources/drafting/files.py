@@ -30,6 +30,7 @@ from sources.drafting.document import (
 )
 from sources.drafting.types import propose, style_of
 from sources.readers import FeedFile, open_file
+from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
 from sources.readers.paths import leaf_paths
@@ -41,6 +42,7 @@ _HEADER_ROWS = 20
 _JSON_RECORDS = 500
 _DELIMITERS = ",;\t|"
 _FEWEST_CELLS = 2
+_FEWEST_ROWS_OF_A_KEY = 20
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
             ".json": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx", ".xls": "xlsx",
             ".ods": "xlsx"}  # fmt: skip
@@ -79,8 +81,21 @@ def draft(identifier: str, path: Path) -> Draft:
     look.options.update(_signs(style))
     proposed = [propose(plain, plain.column(name), array, style) for name, array in columns.items()]
     seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
-    notes = (*look.notes, seen if rows else "no había ninguna fila: todo quedó como texto")
+    notes = [*look.notes, seen if rows else "no había ninguna fila: todo quedó como texto"]
+    if alike := [
+        column.source_name
+        for column, array in zip(proposed, columns.values(), strict=True)
+        if _may_identify(column, array)
+    ]:
+        notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
     return compose(identifier, _source(identifier, path, look), proposed, [f"{n}." for n in notes])
+
+
+def _may_identify(column: DraftColumn, values: pa.ChunkedArray[Any]) -> bool:
+    """Whether a column of whole numbers or texts tells all the rows of a sample apart."""
+    if column.logical_type not in ("integer", "string") or len(values) < _FEWEST_ROWS_OF_A_KEY:
+        return False
+    return values.null_count == 0 and pc.count_distinct(values).as_py() == len(values)
 
 
 def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[Any]], int]:

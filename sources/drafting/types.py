@@ -1,8 +1,9 @@
 """Types that a column's values have, as far as they were seen.
 
-Belongs here: choosing, of the types a contract may declare, the narrowest that takes every value
-of a sample. Does not belong here: what a type accepts: the casts of every load decide
-(`sources/casting.py`), so that a draft never promises what a load refuses.
+Belongs here: choosing, of the types a contract may declare, the narrowest that takes the values of
+a sample; a few mistakes among many do not hide what a column is. Does not belong here: what a type
+accepts: the casts of every load decide (`sources/casting.py`), so that a draft never promises what
+a load refuses.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from sources.casting import NumberStyle, cast_column
@@ -34,6 +36,8 @@ _LEAST_SCALE, _MOST_SCALE = 2, 20
 _MOST_FLOAT_SCALE = 6
 _ISO_MOMENT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d"
 _HAS_ZONE = r"(Z|[+-]\d\d:?(\d\d)?)$"
+# So many of a column's values may be mistakes: one in a hundred, and none of fewer.
+_MISTAKEN_SHARE = 0.01
 
 
 def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
@@ -42,9 +46,7 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         texts = _texts(column)
         if texts is None or not len(texts):
             continue
-        if pc.all(pc.match_substring_regex(texts, _COMMA.pattern)).as_py() and _any(
-            texts, _ANY_COMMA
-        ):
+        if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
             grouped = _any(texts, _GROUPED)
             return NumberStyle(",", "." if grouped else "")
     return NumberStyle()
@@ -53,17 +55,42 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
 def propose(
     contract: Contract, column: Column, values: pa.ChunkedArray[Any], style: NumberStyle
 ) -> DraftColumn:
-    """The column with the narrowest type that takes every value; text where none does."""
+    """The column with the narrowest type that takes every value; text where none does.
+
+    Where none does, one whose misfits are few and look like mistakes, with a note of them: a word
+    among numbers, a day that does not exist. A code with a letter among numbers is no mistake.
+    """
     array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, pa.string())
     known = array.drop_null()
     text = DraftColumn(column.source_name, "text")
     if not len(known):
         return text
+    nearest, fewest = text, int(len(known) * _MISTAKEN_SHARE) + 1
     for physical, form, local in _candidates(known, style):
         asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
-        if not cast_column(contract, asked, known, style).failures:
-            return replace(text, physical_type=physical, format=form, local_time=local)
-    return text
+        failures = cast_column(contract, asked, known, style).failures
+        found = replace(text, physical_type=physical, format=form, local_time=local)
+        if not failures:
+            return found
+        misfits = np.logical_or.reduce([failure.mask for failure in failures])
+        count = int(misfits.sum())
+        if count < fewest and _are_mistakes(known, misfits, found):
+            nearest, fewest = replace(found, note=_misfit_note(count, len(known), physical)), count
+    return nearest
+
+
+def _misfit_note(count: int, values: int, physical: str) -> str:
+    return (
+        f"{count} de {values} valores no son {physical} e irían a cuarentena; si están bien, el "
+        "tipo es text"
+    )
+
+
+def _are_mistakes(values: Any, misfits: Any, found: DraftColumn) -> bool:
+    texts = _texts(values.filter(pa.array(misfits)))
+    if texts is None or found.physical_type == "boolean":
+        return False
+    return found.logical_type not in ("integer", "number") or not _any(texts, r"\d")
 
 
 def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
@@ -102,11 +129,13 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
     if not pc.all(pc.match_substring_regex(texts, _HAS_DIGITS_ONLY)).as_py():
         yield "boolean", None, False
     yield "bigint", None, False
-    yield _numeric(texts, style), None, False
+    numbers = texts.filter(pc.match_substring_regex(texts, style.pattern))
+    if len(numbers):
+        yield _numeric(numbers, style), None, False
     yield "date", None, False
     yield from (("date", form, False) for form in _DATES)
     zoned = _any(texts, _HAS_ZONE)
-    if pc.all(pc.match_substring_regex(texts, _ISO_MOMENT)).as_py():
+    if _nearly_all(texts, _ISO_MOMENT):
         yield "timestamptz", None, not zoned
     for day in _DATES:
         for clock in _CLOCKS:
@@ -142,6 +171,11 @@ def _texts(column: Any) -> Any:
         return None
     trimmed = pc.utf8_trim_whitespace(column.drop_null())
     return trimmed.filter(pc.not_equal(trimmed, ""))
+
+
+def _nearly_all(texts: Any, pattern: str) -> bool:
+    matching = pc.sum(pc.match_substring_regex(texts, pattern)).as_py() or 0
+    return bool(matching >= len(texts) * (1 - _MISTAKEN_SHARE))
 
 
 def _any(texts: Any, pattern: str) -> bool:

@@ -99,6 +99,40 @@ def test_the_narrowest_type_that_takes_every_value(
     assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 0
 
 
+@pytest.mark.parametrize(
+    ("usual", "odd", "kind", "form"),
+    [
+        ("12", "s/d", "bigint", None),
+        ("1,5", "alto", "numeric(18,2)", None),
+        ("25/12/2025", "31/02/2026", "date", "dd/MM/yyyy"),
+        ("2025-12-25 10:00", "pendiente", "timestamptz", None),
+        ("12", "12B", "text", None),  # a code
+        ("sí", "tal vez", "text", None),
+    ],
+)
+def test_a_mistake_among_many_values_is_told_and_does_not_make_a_text_of_a_column(
+    tmp_path: Path, usual: str, odd: str, kind: str, form: str | None
+) -> None:
+    values = [usual] * 99 + [odd]
+    text = "fila;v\n" + "".join(f"f{n};{value}\n" for n, value in enumerate(values))
+    draft = draft_file("s.t", written(tmp_path / "f", "v.csv", text))
+
+    found = draft.contract.column("v")
+    assert (found.pg_type, found.format) == (kind, form)
+    told = [note for note in draft.notes if note.startswith("v: 1 de 100 valores")]
+    assert len(told) == (kind != "text")
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == len(told)
+
+
+def test_what_may_be_the_key_is_told(tmp_path: Path) -> None:
+    rows = "".join(f"{n},{n % 7},c{n},{n}.5\n" for n in range(30))
+    draft = draft_file("s.t", written(tmp_path / "f", "v.csv", "nro,tipo,codigo,precio\n" + rows))
+
+    [told] = [note for note in draft.notes if "Puede ser la clave" in note]
+    assert "no falta ni se repite: nro, codigo." in told
+    assert draft.contract.key == ()
+
+
 def test_what_the_first_rows_did_not_show_is_set_aside_and_told(tmp_path: Path) -> None:
     path = written(tmp_path / "f", "v.csv", "fila,v\na,1\nb,2\n")
     draft = draft_file("s.t", path)
