@@ -71,6 +71,8 @@ _FIRST_IMPRECISE = float(2**53)
 _TEMPORAL = ("date", "timestamp", "timestamptz")
 _DAY_1970 = float((date(1970, 1, 1) - date(1899, 12, 30)).days)
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000}
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
+_EPOCH_DAY = _EPOCH.toordinal()
 
 
 @dataclass(slots=True)
@@ -550,11 +552,15 @@ def _text_cells(cells: Sequence[str]) -> Array:
 
 
 def _moments(cells: Sequence[Any], kinds: set[type]) -> Array:
-    valid = _valid(cells)
+    # In Python: NumPy takes five times as long over dates, and twenty times over days.
+    valid, count = _valid(cells), len(cells)
     if kinds == {date}:
-        days = np.array(cells, "datetime64[D]").astype(np.int64).astype(np.int32)
-        return from_memory(pa.date32(), days, valid)
-    return _times(np.array(cells, "datetime64[us]").astype(np.int64), valid, "us")
+        days = np.fromiter((_EPOCH_DAY if c is None else c.toordinal() for c in cells), int, count)
+        return from_memory(pa.date32(), (days - _EPOCH_DAY).astype(np.int32), valid)
+    if date in kinds:
+        cells = [datetime(c.year, c.month, c.day) if type(c) is date else c for c in cells]
+    micros = (0 if c is None else (c - _EPOCH) // _MICROSECOND for c in cells)
+    return _times(np.fromiter(micros, np.int64, count), valid, "us")
 
 
 def _times(counts: Any, valid: Any, unit: Literal["ms", "us"]) -> Array:
