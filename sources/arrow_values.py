@@ -50,7 +50,9 @@ def from_texts(values: Sequence[str], *, empty_is_null: bool = False) -> Any:
     text = "".join(values)
     data = text.encode()
     # All ASCII, the usual case: as many bytes as characters, in every value.
-    encoded: Sequence[Any] = values if len(data) == len(text) else [v.encode() for v in values]
+    encoded: Sequence[str | bytes] = values
+    if len(data) != len(text):
+        encoded = [value.encode() for value in values]
     lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
     offsets = np.zeros(len(encoded) + 1, np.int64)
     np.cumsum(lengths, out=offsets[1:])
