@@ -10,6 +10,7 @@ anything that is only needed once something is wrong: pyarrow does that well.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,6 +87,17 @@ def to_flags(array: Any) -> npt.NDArray[np.bool_]:
     return bits[known.offset : known.offset + len(known)].astype(np.bool_)
 
 
+def to_python(value: Any) -> Any:
+    """A scalar in its Python type. Times of microseconds, as contracts have them, go their own way:
+    pyarrow asks pandas for their zone. With a zone they are in UTC."""
+    kind = value.type
+    if not pa.types.is_timestamp(kind) or kind.unit != "us" or not value.is_valid:
+        return value.as_py()
+    moment = _EPOCH + dt.timedelta(microseconds=value.value)
+    return moment if kind.tz else moment.replace(tzinfo=None)
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 YES: Any = from_flags(np.array([True]))[0]
 NO: Any = from_flags(np.array([False]))[0]
 EMPTY: Any = from_texts([""])[0]
