@@ -370,7 +370,11 @@ def _scalar(column: Column, bound: Any) -> Any:
         return from_numbers(np.array([bound], np.int64))[0]
     if isinstance(bound, Decimal) and len(bound.as_tuple().digits) <= kind.precision:
         return pc.cast(from_texts([f"{bound:f}"]), kind)[0]
-    return pa.scalar(bound) if isinstance(bound, Decimal) else pa.scalar(bound, kind)
+    if isinstance(bound, float):
+        return from_numbers(np.array([bound], np.float64))[0]
+    if isinstance(bound, dt.date):
+        return pc.cast(from_texts([bound.isoformat()]), kind)[0]
+    return pa.scalar(bound)
 
 
 def _bound(kind: str, column: Column, value: Any) -> Any:

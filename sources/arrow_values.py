@@ -4,12 +4,13 @@ The first value that pyarrow itself converts (`pa.array`, `pa.scalar`, an argume
 function, `to_numpy`) has it import pandas where that is installed, just to know whether the value
 is one of pandas's: 0.2 s and 40 MB. A load in which nothing is wrong goes by these alone.
 
-Belongs here: conversions of a few plain types over their buffers. Does not belong here: nulls,
-other types, or anything that is only needed once something is wrong: pyarrow does that well.
+Belongs here: conversions of plain types over their buffers. Does not belong here: nested types, or
+anything that is only needed once something is wrong: pyarrow does that well.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,27 +23,51 @@ import pyarrow.compute
 _pc: Any = pyarrow.compute
 
 
-def from_numbers(values: npt.NDArray[Any]) -> Any:
-    """Numbers as an Arrow array, over the same memory where they stand side by side."""
+Valid = npt.NDArray[np.bool_] | None
+
+
+def from_memory(kind: pa.DataType, values: npt.NDArray[Any], valid: Valid = None) -> Any:
+    """Values of a fixed width as an Arrow array of `kind`, over the same memory where they stand
+    side by side; `valid` marks those that are no null, None when all are."""
     data = np.ascontiguousarray(values)
-    return pa.Array.from_buffers(
-        pa.from_numpy_dtype(data.dtype), len(data), [None, pa.py_buffer(data.data)]
-    )
+    return pa.Array.from_buffers(kind, len(data), [bitmap(valid), pa.py_buffer(data.data)])
 
 
-def from_flags(values: npt.NDArray[np.bool_]) -> Any:
+def from_numbers(values: npt.NDArray[Any], valid: Valid = None) -> Any:
+    """Numbers as an Arrow array, over the same memory where they stand side by side."""
+    return from_memory(pa.from_numpy_dtype(values.dtype), values, valid)
+
+
+def from_flags(values: npt.NDArray[np.bool_], valid: Valid = None) -> Any:
     """Truth values as an Arrow array."""
-    bits = np.packbits(values, bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), len(values), [None, pa.py_buffer(bits.data)])
+    return pa.Array.from_buffers(pa.bool_(), len(values), [bitmap(valid), bitmap(values)])
 
 
-def from_texts(values: Sequence[str]) -> Any:
-    """A few texts as an Arrow array. Raises UnicodeEncodeError for what is not valid Unicode."""
-    data = [value.encode() for value in values]
-    offsets = np.zeros(len(data) + 1, np.int32)
-    np.cumsum([len(value) for value in data], out=offsets[1:])
-    buffers = [None, pa.py_buffer(offsets.data), pa.py_buffer(b"".join(data))]
-    return pa.Array.from_buffers(pa.string(), len(data), buffers)
+def from_texts(values: Sequence[str], *, empty_is_null: bool = False) -> Any:
+    """Texts as an Arrow array.
+
+    Raises UnicodeEncodeError for what is not valid Unicode, OverflowError beyond 2 GB of text.
+    """
+    text = "".join(values)
+    data = text.encode()
+    # All ASCII, the usual case: as many bytes as characters, in every value.
+    encoded: Sequence[str | bytes] = values
+    if len(data) != len(text):
+        encoded = [value.encode() for value in values]
+    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise OverflowError("more text than an Arrow array holds")
+    some = lengths > 0
+    valid = None if not empty_is_null or some.all() else some
+    buffers = [bitmap(valid), pa.py_buffer(offsets.astype(np.int32).data), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def bitmap(flags: Valid) -> pa.Buffer | None:
+    """Flags packed as Arrow packs them; None for None."""
+    return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little").data)
 
 
 def to_numbers(array: Any) -> npt.NDArray[np.int64]:
@@ -62,6 +87,17 @@ def to_flags(array: Any) -> npt.NDArray[np.bool_]:
     return bits[known.offset : known.offset + len(known)].astype(np.bool_)
 
 
+def to_python(value: Any) -> Any:
+    """A scalar in its Python type. Times of microseconds, as contracts have them, go their own way:
+    pyarrow asks pandas for their zone. With a zone they are in UTC."""
+    kind = value.type
+    if not pa.types.is_timestamp(kind) or kind.unit != "us" or not value.is_valid:
+        return value.as_py()
+    moment = _EPOCH + dt.timedelta(microseconds=value.value)
+    return moment if kind.tz else moment.replace(tzinfo=None)
+
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 YES: Any = from_flags(np.array([True]))[0]
 NO: Any = from_flags(np.array([False]))[0]
 EMPTY: Any = from_texts([""])[0]

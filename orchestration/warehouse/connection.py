@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
 
-from orchestration.settings import Settings, settings
-from orchestration.warehouse.embedded import EmbeddedServer
 from sources.errors import PipelineError
+
+if TYPE_CHECKING:
+    from orchestration.settings import Settings
 
 MINIMUM_SERVER_VERSION = 150000
 _CONNECT_TIMEOUT_S = 10
@@ -161,6 +162,10 @@ def locate(config: Settings | None = None, *, start: bool = True) -> Warehouse:
 
     Raises WarehouseError or EmbeddedServerError.
     """
+    # Not needed by whoever has an address already, and a tenth of what a small load takes to start.
+    from orchestration.settings import settings
+    from orchestration.warehouse.embedded import EmbeddedServer
+
     config = config or settings()
     if config.warehouse_url is not None:
         url = config.warehouse_url.get_secret_value()

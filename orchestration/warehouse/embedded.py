@@ -57,7 +57,7 @@ _CONFIG = {
     "effective_cache_size": "'2GB'",
     "max_wal_size": "'4GB'",
     "checkpoint_timeout": "'15min'",
-    "wal_compression": "on",
+    "wal_compression": "off",
     # Nobody follows this server, and backups are dumps: what is written into a table that the same
     # transaction made or emptied (first loads, whole models) need not be written a second time.
     "wal_level": "'minimal'",

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
+from sources.arrow_values import to_python
 from sources.contract import Contract
 from sources.landing.doorstep import Judged
 from sources.landing.partitions import Partitions
@@ -105,7 +106,7 @@ class Intake:
         if self.straight:
             self._numbers.add(rows)
         if self._contract.has_watermark:
-            top = pc.max(batch.column(self._contract.cursor or "")).as_py()
+            top = to_python(pc.max(batch.column(self._contract.cursor or "")))
             if top is not None:
                 self.highest = top if self.highest is None else max(self.highest, top)
 

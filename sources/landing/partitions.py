@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.arrow_values import to_python
 from sources.contract import Contract
 from sources.raw_table import Connection, ensure_month_partitions
 
@@ -56,8 +57,9 @@ class Extent:
         """Take the good rows of a batch into account."""
         if self.column is None:
             return
-        ends: Any = pc.min_max(batch.column(self.column)).as_py()
-        if ends["min"] is None:
+        ends: Any = pc.min_max(batch.column(self.column))
+        low, high = to_python(ends["min"]), to_python(ends["max"])
+        if low is None:
             return
-        self.low = ends["min"] if self.low is None else min(self.low, ends["min"])
-        self.high = ends["max"] if self.high is None else max(self.high, ends["max"])
+        self.low = low if self.low is None else min(self.low, low)
+        self.high = high if self.high is None else max(self.high, high)

@@ -28,11 +28,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from itertools import chain, compress, islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
 
+from sources.arrow_values import from_flags, from_memory, from_numbers, from_texts
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
@@ -67,8 +68,11 @@ _FIRST_DAY, _LAST_DAY = 61, 2_958_465
 _LIKE_A_YEAR = (1900, 2100)
 # Whole numbers from here on may stand for others: a cell holds a double.
 _FIRST_IMPRECISE = float(2**53)
-_NO_TEXT = pa.scalar(None, pa.string())
 _TEMPORAL = ("date", "timestamp", "timestamptz")
+_DAY_1970 = float((date(1970, 1, 1) - date(1899, 12, 30)).days)
+_PER_SECOND = {"ms": 1_000, "us": 1_000_000}
+_EPOCH, _MICROSECOND = datetime(1970, 1, 1), timedelta(microseconds=1)
+_EPOCH_DAY = _EPOCH.toordinal()
 
 
 @dataclass(slots=True)
@@ -264,7 +268,7 @@ class SpreadsheetReader:
         arrays: dict[str, Array] = {}
         for name, at in table.positions.items():
             if at >= len(columns):
-                arrays[name] = pa.repeat(pa.scalar(table.sheet.name, pa.string()), len(kept))
+                arrays[name] = pa.repeat(from_texts([table.sheet.name])[0], len(kept))
                 continue
             cells = columns[at] if selected is None else list(compress(columns[at], selected))
             arrays[name] = self._column(self._contract.column(name), cells, bad)
@@ -340,7 +344,7 @@ class SpreadsheetReader:
             )
         good = np.ones(len(numbers), bool)
         good[indices] = False
-        mask = pa.array(good)
+        mask = from_flags(good)
         kept = {name: array.filter(mask) for name, array in arrays.items()}
         return kept, numbers[good], rejected
 
@@ -363,18 +367,15 @@ class SpreadsheetReader:
         Cells whose number may stand for another one are added to `bad`.
         """
         kinds = set(map(type, cells))
-        if str in kinds and len(kinds) > 1:
+        if kinds <= {str}:
+            return _text_cells(cells)
+        if str in kinds:
             cells = [None if cell == "" else cell for cell in cells]
             kinds = set(map(type, cells)) - {type(None)}
-        if kinds <= {str}:
-            texts = column_from_values(cells)
-            return pc.if_else(
-                pc.equal(pc.binary_length(texts), 0), pa.scalar(None, pa.string()), texts
-            )
         if kinds <= {int, float}:
             return self._numbers(column, cells, bad)
         if kinds == {bool}:
-            return pa.array(cells, pa.bool_())
+            return from_flags(np.array(cells, bool), _valid(cells))
         if kinds <= {date, datetime} and column.pg_type in _TEMPORAL:
             return _moments(cells, kinds)
         self._note_imprecise(column, cells, bad)
@@ -383,20 +384,24 @@ class SpreadsheetReader:
     def _numbers(
         self, column: Column, cells: Sequence[Any], bad: dict[int, list[_BadCell]]
     ) -> Array:
-        values = pa.array(cells, pa.float64())
+        valid = _valid(cells)
+        values = np.array(cells, np.float64)
+        known = values if valid is None else values[valid]
         if column.pg_type in _TEMPORAL:
-            days = pc.add(values, self._epoch_offset)
-            known = pc.all(_are_days(values, days)).as_py()
-            return _from_days(days) if known else self._texts(column, cells)
+            days = values + self._epoch_offset
+            if _are_days(known, known + self._epoch_offset):
+                return _from_days(days, valid)
+            return self._texts(column, cells)
         if column.pg_type == "double precision":
-            return values
-        if not pc.all(pc.less(pc.abs(values), _FIRST_IMPRECISE)).as_py():
+            return from_numbers(values, valid)
+        if not (np.abs(known) < _FIRST_IMPRECISE).all():
             self._note_imprecise(column, cells, bad)
-        elif pc.all(pc.equal(pc.floor(values), values)).as_py():
-            return pc.cast(values, pa.int64())
+        elif (np.floor(known) == known).all():
+            whole = values if valid is None else np.where(valid, values, 0)
+            return from_numbers(whole.astype(np.int64), valid)
         elif self._decimal == "." and column.pg_type != "text":
-            return values
-        texts = pc.cast(values, pa.string())
+            return from_numbers(values, valid)
+        texts = pc.cast(from_numbers(values, valid), pa.string())
         if pc.any(pc.match_substring(texts, "e")).as_py():
             texts = self._texts(column, cells)
         elif self._decimal != ".":
@@ -531,29 +536,47 @@ def _repeated(
     return [changed.get(at, cells) for at, cells in enumerate(columns)]
 
 
-def _moments(cells: Sequence[Any], kinds: set[type]) -> Array:
-    if kinds == {date}:
-        return pa.array(cells, pa.date32())
-    midnight = time()
-    times = [datetime.combine(c, midnight) if type(c) is date else c for c in cells]
-    return _whole_seconds(pa.array(times, pa.timestamp("us")))
+def _valid(cells: Sequence[Any]) -> Any:
+    """Which cells hold something; None when all do."""
+    if None not in cells:
+        return None
+    return np.fromiter((cell is not None for cell in cells), bool, len(cells))
 
 
-def _whole_seconds(times: Array) -> Array:
-    """In seconds where no value has a part of one: a rejected one reads as a person wrote it."""
+def _text_cells(cells: Sequence[str]) -> Array:
+    """Texts, null where a cell is empty; as bytes where one is not valid Unicode."""
     try:
-        return pc.cast(times, pa.timestamp("s"))
-    except pa.ArrowInvalid:
-        return times
+        return from_texts(cells, empty_is_null=True)
+    except UnicodeEncodeError:
+        return column_from_values([cell or None for cell in cells])
 
 
-def _are_days(values: Array, days: Array) -> Array:
-    whole = pc.equal(pc.floor(values), values)
-    year = pc.and_(
-        pc.greater_equal(values, _LIKE_A_YEAR[0]), pc.less_equal(values, _LIKE_A_YEAR[1])
+def _moments(cells: Sequence[Any], kinds: set[type]) -> Array:
+    # In Python: NumPy takes five times as long over dates, and twenty times over days.
+    valid, count = _valid(cells), len(cells)
+    if kinds == {date}:
+        days = np.fromiter((_EPOCH_DAY if c is None else c.toordinal() for c in cells), int, count)
+        return from_memory(pa.date32(), (days - _EPOCH_DAY).astype(np.int32), valid)
+    if date in kinds:
+        cells = [datetime(c.year, c.month, c.day) if type(c) is date else c for c in cells]
+    micros = (0 if c is None else (c - _EPOCH) // _MICROSECOND for c in cells)
+    return _times(np.fromiter(micros, np.int64, count), valid, "us")
+
+
+def _times(counts: Any, valid: Any, unit: Literal["ms", "us"]) -> Array:
+    """In seconds where no value has a part of one: a rejected one reads as a person wrote it."""
+    known = counts if valid is None else np.where(valid, counts, 0)
+    seconds, rest = np.divmod(known, _PER_SECOND[unit])
+    if rest.any():
+        return from_memory(pa.timestamp(unit), known, valid)
+    return from_memory(pa.timestamp("s"), seconds, valid)
+
+
+def _are_days(values: Any, days: Any) -> bool:
+    year = (
+        (np.floor(values) == values) & (values >= _LIKE_A_YEAR[0]) & (values <= _LIKE_A_YEAR[1])
     )
-    known = pc.and_(pc.greater_equal(days, _FIRST_DAY), pc.less(days, _LAST_DAY + 1))
-    return pc.and_not(known, pc.and_(whole, year))
+    return bool(((days >= _FIRST_DAY) & (days < _LAST_DAY + 1) & ~year).all())
 
 
 def _is_day(number: float, day: float) -> bool:
@@ -561,11 +584,11 @@ def _is_day(number: float, day: float) -> bool:
     return _FIRST_DAY <= day < _LAST_DAY + 1 and not year
 
 
-def _from_days(days: Array) -> Array:
+def _from_days(days: Any, valid: Any) -> Array:
     """Day numbers as times, rounded to the millisecond as spreadsheets show them."""
-    since_1970 = pc.subtract(days, float((date(1970, 1, 1) - date(1899, 12, 30)).days))
-    milliseconds = pc.round(pc.multiply(since_1970, 86_400_000.0))
-    return _whole_seconds(pc.cast(pc.cast(milliseconds, pa.int64()), pa.timestamp("ms")))
+    known = days if valid is None else np.where(valid, days, _DAY_1970)
+    milliseconds = np.rint((known - _DAY_1970) * 86_400_000.0).astype(np.int64)
+    return _times(milliseconds, valid, "ms")
 
 
 def _plain_number(number: float, decimal: str) -> str:

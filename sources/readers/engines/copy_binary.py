@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sources.arrow_values import bitmap, from_flags, from_memory
 from sources.readers.arrow import Array, pc
 from sources.readers.base import Sent
 
@@ -284,29 +285,19 @@ def _without_header(message: bytes) -> bytes:
     return message[19 + extension :]
 
 
-def _array(kind: pa.DataType, values: npt.NDArray[Any], valid: Any) -> Array:
-    """An Arrow array over the memory of `values`; `valid` is None where none is null."""
-    return pa.Array.from_buffers(kind, len(values), [_bitmap(valid), _buffer(values)])
-
-
-def _bitmap(valid: Any) -> pa.Buffer | None:
-    return None if valid is None else _buffer(np.packbits(valid, bitorder="little"))
-
-
 def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
     return pa.py_buffer(np.ascontiguousarray(values).data)
 
 
 def _integers(width: str, kind: pa.DataType) -> Callable[[_Field], Array]:
     def decoder(field: _Field) -> Array:
-        return _array(kind, field.at(0, width), field.valid)
+        return from_memory(kind, field.at(0, width), field.valid)
 
     return decoder
 
 
 def _booleans(field: _Field) -> Array:
-    truths = np.packbits(field.at(0, "u1") != 0, bitorder="little")
-    return pa.Array.from_buffers(pa.bool_(), len(field), [_bitmap(field.valid), _buffer(truths)])
+    return from_flags(field.at(0, "u1") != 0, field.valid)
 
 
 def _texts(field: _Field) -> Array:
@@ -325,7 +316,7 @@ def _texts(field: _Field) -> Array:
         shift += np.arange(int(ends[-1]))
         data = field.block[shift]
     return pa.Array.from_buffers(
-        pa.binary(), count, [_bitmap(field.valid), _buffer(offsets), _buffer(data)]
+        pa.binary(), count, [bitmap(field.valid), _buffer(offsets), _buffer(data)]
     )
 
 
@@ -333,7 +324,7 @@ def _dates(field: _Field) -> Array:
     days = field.at(0, "i4")
     within = field.known(days, 0)
     if within.min() >= _FIRST_DAY - _EPOCH_DAYS and within.max() <= _LAST_DAY - _EPOCH_DAYS:
-        return _array(pa.date32(), within + np.int32(_EPOCH_DAYS), field.valid)
+        return from_memory(pa.date32(), within + np.int32(_EPOCH_DAYS), field.valid)
     return _spelled(days, field.valid, _date_text)
 
 
@@ -344,7 +335,7 @@ def _times(zone: str | None) -> Callable[[_Field], Array]:
         raw = field.at(0, "i8")
         within = field.known(raw, 0)
         if within.min() >= lowest - _EPOCH_US and within.max() <= highest - _EPOCH_US:
-            return _array(pa.timestamp("us", tz=zone), within + _EPOCH_US, field.valid)
+            return from_memory(pa.timestamp("us", tz=zone), within + _EPOCH_US, field.valid)
         suffix = "+00" if zone else ""
         return _spelled(raw, field.valid, lambda value: _time_text(value, suffix))
 
@@ -379,7 +370,7 @@ def _numerics(field: _Field) -> Array:
     words = np.empty((len(total), 2), np.int64)
     words[:, 0] = total
     np.right_shift(total, 63, out=words[:, 1])
-    return _array(pa.decimal128(_INT64_DIGITS, scale), words, field.valid)
+    return from_memory(pa.decimal128(_INT64_DIGITS, scale), words, field.valid)
 
 
 _POWERS = 10 ** np.arange(_INT64_DIGITS + 1, dtype=np.int64)

@@ -148,6 +148,7 @@ class _Marks:
     def __init__(self, prefix: bytes) -> None:
         tag = re.escape(prefix)
         self.sheet_data = b"<" + prefix + b"sheetData"
+        self.sheet_data_end = b"</" + prefix + b"sheetData"
         self.merges = b"<" + prefix + b"mergeCells"
         self.no_merges = b"<" + prefix + b"mergeCells></" + prefix + b"mergeCells>"
         self.formula = b"<" + prefix + b"f"
@@ -203,8 +204,10 @@ class _Search:
         calamine reads a sheet a second time to find them, and stops once it has: written after
         the cells, as the format wants them, they cost as much as the cells.
         """
-        data, start = xml.find(self._marks.sheet_data), xml.rfind(self._marks.merges)
-        if start < data:
+        data = xml.find(self._marks.sheet_data)
+        # Behind the cells: a search from the end would go through all of them.
+        start = xml.find(self._marks.merges, max(xml.rfind(self._marks.sheet_data_end), data))
+        if start < 0:
             return b"".join((xml[:data], self._marks.no_merges, xml[data:]))
         close = xml.find(b"mergeCells>", start + len(self._marks.merges))
         if close < 0:
