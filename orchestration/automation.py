@@ -7,8 +7,10 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dagster import (
+    AssetsDefinition,
     AssetSelection,
     DagsterRunStatus,
     DefaultScheduleStatus,
@@ -38,6 +40,11 @@ from orchestration.digest import is_configured
 from orchestration.settings import CITY_TIMEZONE, settings
 from sources.errors import PipelineError
 
+if TYPE_CHECKING:
+    from dagster._core.definitions.unresolved_asset_job_definition import (
+        UnresolvedAssetJobDefinition,
+    )
+
 # Runs of the command line, which do by themselves what the sensors below do for the others.
 ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
 FEED_SYSTEM = "telemetria"
@@ -49,22 +56,35 @@ _PUBLICATION_INTERVAL_S = 900
 
 _publications = AssetSelection.groups(EXPORTS_GROUP)
 
-whole_job = define_asset_job(
-    "recorrido",
-    selection=AssetSelection.all(),
-    description="Todo el recorrido: fuentes, modelos, controles y publicaciones (lujan run).",
-)
 
-daily_job = define_asset_job(
-    "diaria",
-    selection=AssetSelection.all() - _publications,
-    description="Fuentes, modelos y controles; cada conjunto se publica según su frecuencia.",
-)
+def daily_jobs(models: AssetsDefinition) -> "list[UnresolvedAssetJobDefinition]":
+    """The whole way, and the same without publications.
+
+    Neither plans the checks of the `models`: which of them are built, and so tested, is known only
+    in their step, which says what they found. A check that is planned and has nothing to look at
+    would be shown as skipped in the place of the verdict that stands.
+    """
+    everything = AssetSelection.all() - AssetSelection.checks(*models.check_keys)
+    return [
+        define_asset_job(
+            "recorrido",
+            selection=everything,
+            description="Todo el recorrido: fuentes, modelos, controles y publicaciones "
+            "(lujan run).",
+        ),
+        define_asset_job(
+            "diaria",
+            selection=everything - _publications,
+            description="Fuentes, modelos y controles; cada conjunto se publica según su "
+            "frecuencia.",
+        ),
+    ]
+
 
 # 03:00: after the systems' nightly batches and before people arrive.
 daily_schedule = ScheduleDefinition(
     name="diaria_03_00",
-    job=daily_job,
+    job_name="diaria",
     cron_schedule="0 3 * * *",
     execution_timezone=CITY_TIMEZONE.key,
     default_status=DefaultScheduleStatus.RUNNING,
@@ -239,13 +259,14 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
         name=f"hallazgos_{status.value.lower()}",
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
-        description="Abre y cierra hallazgos con lo que la corrida encontró, y entrega a Luji y a "
-        "los tableros lo que pasó los controles.",
+        description="Abre y cierra hallazgos con lo que la corrida encontró, entrega a Luji y a "
+        "los tableros lo que pasó los controles, y muestra de cada control el veredicto que vale.",
     )
     def update(context: RunStatusSensorContext) -> SkipReason | None:
         """The checks of the marts come after the models: what they say is known at the end only."""
         from orchestration.deliveries import deliver
         from orchestration.findings import update_findings
+        from orchestration.standing_verdicts import repeat_standing_verdicts
         from orchestration.warehouse.connection import locate
 
         if context.dagster_run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
@@ -253,6 +274,7 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
         warehouse = locate(start=False)
         update_findings(warehouse, context.dagster_run.run_id)
         deliver(warehouse, context.dagster_run.run_id)
+        repeat_standing_verdicts(warehouse, context.instance, context.dagster_run.run_id)
         return None
 
     return update

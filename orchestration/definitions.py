@@ -16,7 +16,7 @@ from orchestration.assets.raw import raw_assets
 from orchestration.assets.raw_controls import raw_checks
 from orchestration.automation import (
     again_job,
-    daily_job,
+    daily_jobs,
     daily_schedule,
     digest_job,
     digest_schedule,
@@ -28,7 +28,6 @@ from orchestration.automation import (
     publication_job,
     publication_schedules,
     publication_sensor,
-    whole_job,
 )
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import ensure_manifest
@@ -38,18 +37,18 @@ from orchestration.settings import settings
 ensure_manifest()
 _definitions, _ = load_definitions()
 _catalogue = configured_catalogue()
+_models = dbt_models()
 
 defs = Definitions(
     assets=[
         *raw_assets(_catalogue),
-        dbt_models(),
+        _models,
         projection_asset(),
         *export_assets(_definitions),
     ],
     asset_checks=[raw_checks(_catalogue), *mart_checks(load_suites().values())],
     jobs=[
-        whole_job,
-        daily_job,
+        *daily_jobs(_models),
         feed_job,
         again_job,
         publication_job,

@@ -124,6 +124,7 @@ def execute(
         from orchestration.assets.controls import finish_validation
         from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
         from orchestration.definitions import defs
+        from orchestration.standing_verdicts import repeat_standing_verdicts
 
         job = defs.resolve_job_def("recorrido")
         run_id = str(uuid.uuid4())
@@ -140,6 +141,7 @@ def execute(
                     tags={ORIGIN_TAG: COMMAND_LINE},
                 )
                 crashed = _crashed_steps(instance, run_id)
+                repeat_standing_verdicts(prepared.warehouse, instance, run_id)
             finish_validation(run_id)
             update_findings(prepared.warehouse, run_id)
             _deliver(prepared.warehouse, run_id, watch)

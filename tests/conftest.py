@@ -61,8 +61,11 @@ def new_database(postgres: EmbeddedServer) -> Iterator[Callable[[], str]]:
     """Makes empty databases; gives their URLs, and drops them afterwards."""
     names: list[str] = []
 
-    def create() -> str:
+    def create(template: str | None = None) -> str:
         names.append(f"t_{uuid.uuid4().hex[:12]}")
+        if template is not None:
+            with psycopg.connect(postgres.url("postgres"), autocommit=True) as connection:
+                connection.execute(f'create database "{names[-1]}" template "{template}"'.encode())
         return postgres.ensure_database(names[-1])
 
     yield create
@@ -71,12 +74,17 @@ def new_database(postgres: EmbeddedServer) -> Iterator[Callable[[], str]]:
             connection.execute(f'drop database if exists "{name}" with (force)'.encode())
 
 
+@pytest.fixture(scope="session")
+def migrated(postgres: EmbeddedServer) -> str:
+    """The name of an empty warehouse, migrated to the newest version: others are copies of it."""
+    migrate(Warehouse(postgres.ensure_database("almacen_migrado"), embedded=True))
+    return "almacen_migrado"
+
+
 @pytest.fixture
-def warehouse(new_database: Callable[[], str]) -> Warehouse:
+def warehouse(migrated: str, new_database: Callable[..., str]) -> Warehouse:
     """An empty warehouse, migrated to the newest version."""
-    made = Warehouse(new_database(), embedded=True)
-    migrate(made)
-    return made
+    return Warehouse(new_database(template=migrated), embedded=True)
 
 
 @pytest.fixture

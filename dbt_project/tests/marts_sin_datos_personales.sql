@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'dim_cuenta'}}}) }}
 -- Names of columns that carry personal data in the sources must not exist in any mart.
 -- depends_on: {{ ref('dim_cuenta') }}, {{ ref('fct_beneficiarios_agregado') }}, {{ ref('fct_hallazgo') }}
 select

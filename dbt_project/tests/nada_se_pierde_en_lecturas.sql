@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_consumo_diario'}}}) }}
 {#-
     Readings in = readings kept + readings set aside; litres are the same at every level. Looked at where the
     last batch of changes was, in whole months; everywhere when everything was built. Months that were taken

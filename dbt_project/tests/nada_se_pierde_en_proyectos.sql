@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'kpi_cumplimiento_ciudad'}}}) }}
 -- Every level adds up to the city, and the city to the rows of staging. A row here is a broken sum.
 with
 totales as (

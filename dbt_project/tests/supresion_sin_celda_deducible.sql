@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_beneficiarios_agregado'}}}) }}
 -- One hidden cell beside a visible total is a cell that can be subtracted.
 with
 tablas as (

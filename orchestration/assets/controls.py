@@ -20,7 +20,6 @@ from dagster import (
     AssetCheckResult,
     AssetChecksDefinition,
     AssetCheckSeverity,
-    MetadataValue,
     asset_check,
 )
 
@@ -28,6 +27,7 @@ from expectations.marts import Suite
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
+from orchestration.assets.verdicts import cause
 from orchestration.dbt_project import relations
 from orchestration.progress import observer
 from orchestration.settings import settings
@@ -107,16 +107,11 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
 
 def _verdict(results: list[CheckResult], shut: bool, withheld: list[str]) -> AssetCheckResult:
     failed = [r for r in results if r.paso is not True]
-    lines = [
-        f"| {r.regla} | {r.columna or ''} | {r.severidad} | {r.filas_fallidas} | {r.explicacion} |"
-        for r in failed
-    ]
-    table = "\n".join(
-        ["| regla | columna | severidad | fallan | explicación |", "|---|---|---|---|---|", *lines]
-    )
-    metadata: dict[str, Any] = {"expectativas": len(results), "fallidas": len(failed)}
-    if failed:
-        metadata["detalle"] = MetadataValue.md(table)
+    metadata: dict[str, Any] = {
+        "expectativas": len(results),
+        "fallidas": len(failed),
+        **cause(failed),
+    }
     if withheld:
         metadata["retenidos"] = withheld
     words = f"{len(failed)} de {len(results)} expectativas no se cumplen."

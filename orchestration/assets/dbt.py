@@ -12,24 +12,25 @@ on either, in this run and in later ones.
 import datetime as dt
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckKey,
     AssetCheckResult,
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
     AssetsDefinition,
     AssetSpec,
-    MetadataValue,
     Output,
     multi_asset,
 )
 from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, dbt_assets
 
-from expectations.results import record
+from expectations.results import CheckResult, record
 from orchestration.assets.exports import marts_not_exported, withhold
 from orchestration.assets.naming import (
     INTERMEDIATE_GROUP,
@@ -41,8 +42,10 @@ from orchestration.assets.naming import (
     raw_key,
     relation_key,
 )
+from orchestration.assets.verdicts import cause
 from orchestration.build_plan import (
     BUILD_LOCK,
+    BuildPlan,
     build_verdict,
     dbt_test_results,
     plan_build,
@@ -131,10 +134,14 @@ def dbt_models() -> AssetsDefinition:
         """Never run: only what dbt has is taken from here, its assets and its tests."""
         yield from ()
 
+    everything = {spec.key for spec in nodes.specs}
+    checks = [*nodes.check_specs, *map(_build_check, nodes.specs)]
+    known = {spec.key for spec in checks}
+
     @multi_asset(
         name="dbt",
         specs=list(nodes.specs),
-        check_specs=[*nodes.check_specs, *map(_build_check, nodes.specs)],
+        check_specs=checks,
         can_subset=True,
         op_tags=nodes.op.tags,
         pool="dbt",
@@ -148,12 +155,13 @@ def dbt_models() -> AssetsDefinition:
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
                 plan = plan_build(connection, marts_not_exported(connection), today)
-            chosen = () if context.is_subset else plan.selectors
-            if plan.nothing and not context.is_subset:
+            whole = context.selected_asset_keys == everything
+            if plan.nothing and whole:
                 context.log.info(f"Nada que construir: {plan.reason}.")
                 observer().finished("dbt", "dbt", "sin_cambios")
                 return
-            yield from _run(context, dbt, chosen, plan.newest_load, plan.from_scratch)
+            chosen = plan.selectors if whole else None
+            yield from _run(context, dbt, chosen, plan, known)
 
     return build
 
@@ -174,39 +182,39 @@ def _build_check(spec: AssetSpec) -> AssetCheckSpec:
 def _run(
     context: AssetExecutionContext,
     dbt: DbtCliResource,
-    selectors: Sequence[str],
-    newest_load: int,
-    from_scratch: bool,
+    selectors: Sequence[str] | None,
+    plan: BuildPlan,
+    known: Collection[AssetCheckKey],
 ) -> Iterator[Any]:
+    """Build, store what was built and tested, and say every verdict that is one of the `known`."""
     watch = observer()
     warehouse = locate()
     if connections().sample:
         os.environ["DBT_FECHA_REFERENCIA"] = SAMPLE_REFERENCE_DATE
     else:
         os.environ.pop("DBT_FECHA_REFERENCIA", None)
-    invocation = _invocation(context, dbt, selectors, from_scratch)
+    invocation = _invocation(context, dbt, selectors, plan.from_scratch)
     watch.started("dbt", "dbt")
     try:
-        for event in invocation.stream():
-            if isinstance(event, Output):
-                watch.finished("dbt", str(event.output_name), "ok")
-                yield _with_row_count(context, warehouse, event)
-                continue
-            if isinstance(event, AssetCheckResult):
-                watch.finished(
-                    "controles", str(event.check_name), "ok" if event.passed else "falla"
-                )
-            yield event
+        for event in _built(context, invocation):
+            watch.finished("dbt", str(event.output_name), "ok")
+            yield _with_row_count(context, warehouse, event)
         results = _run_results(invocation.target_path)
         if results is None:
             error = invocation.get_error()
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
-            failed = record_builds(connection, context.run_id, results, newest_load)
-            record(connection, context.run_id, dbt_test_results(results))
+            failed = record_builds(connection, context.run_id, results, plan.newest_load)
+            tested = dbt_test_results(results)
+            record(connection, context.run_id, tested)
             withhold(connection, context.run_id, failed)
-        wanted = {k.asset_key for k in context.selected_asset_check_keys if k.name == BUILD_CHECK}
-        yield from (found for found in build_results(results) if found.asset_key in wanted)
+        for verdict in tested:
+            watch.finished("controles", verdict.control, "ok" if verdict.paso else "falla")
+        for found in (*build_results(results), *map(test_result, tested)):
+            if found.asset_check_key in context.selected_asset_check_keys:
+                yield _planned(found)
+            elif found.asset_check_key in known:
+                yield found
         # Before the exports, which publish the scores made of them.
         update_findings(warehouse, context.run_id)
     finally:
@@ -216,19 +224,22 @@ def _run(
 def _invocation(
     context: AssetExecutionContext,
     dbt: DbtCliResource,
-    selectors: Sequence[str],
+    selectors: Sequence[str] | None,
     from_scratch: bool,
 ) -> DbtCliInvocation:
-    """`dbt build` of the selectors, or of the step's own selection when there are none.
+    """`dbt build` of the selectors, of everything when there are none, or of the step's own
+    selection (None).
 
     Given the context, `cli` adds the selection of the whole definition (`fqn:*`) to ours, and dbt
-    builds what either names: everything. So the context is handed over afterwards, for the events.
+    builds what either names: everything; and leaves out tests that the run did not plan. So the
+    context is handed over afterwards, for the events.
     """
     arguments = ["build", *(["--full-refresh"] if from_scratch else [])]
-    if not selectors:
+    if selectors is None:
         return dbt.cli(arguments, context=context, raise_on_error=False)
+    chosen = ["--select", " ".join(selectors)] if selectors else []
     invocation = dbt.cli(
-        [*arguments, "--select", " ".join(selectors), "--exclude", "resource_type:unit_test"],
+        [*arguments, *chosen, "--exclude", "resource_type:unit_test"],
         manifest=MANIFEST,
         dagster_dbt_translator=Translator(),
         raise_on_error=False,
@@ -237,7 +248,19 @@ def _invocation(
     return invocation
 
 
-def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckResult]:
+def _built(context: AssetExecutionContext, invocation: DbtCliInvocation) -> Iterator[Output[Any]]:
+    """One event per relation as dbt builds it; what tests said is read at the end, with causes."""
+    for event in invocation.stream_raw_events():
+        if event.raw_event["data"].get("node_info", {}).get("resource_type") == "test":
+            continue
+        for made in event.to_default_asset_events(
+            invocation.manifest, invocation.dagster_dbt_translator, context, invocation.target_path
+        ):
+            if isinstance(made, Output):
+                yield made
+
+
+def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckEvaluation]:
     """One result per model, seed and snapshot: built, failed, or left out, with the cause.
 
     One that was left out is no error of its own: what it depends on says what happened.
@@ -248,23 +271,38 @@ def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckResult]:
         if node.get("resource_type") not in ("model", "seed", "snapshot"):
             continue
         verdict = build_verdict(result)
-        metadata: dict[str, Any] = {
-            "estado": str(result["status"]),
-            "segundos": float(result.get("execution_time") or 0.0),
-            "responsable": verdict.responsable or "sin dato",
-        }
-        if verdict.paso is not True:
-            metadata["causa"] = MetadataValue.md(f"```\n{verdict.explicacion}\n```")
-        yield AssetCheckResult(
-            asset_key=relation_key(*verdict.objeto.split(".", 1)),
-            check_name=BUILD_CHECK,
-            passed=verdict.paso is True,
-            severity=(
-                AssetCheckSeverity.ERROR if verdict.paso is False else AssetCheckSeverity.WARN
-            ),
-            description=verdict.explicacion.splitlines()[0],
-            metadata=metadata,
-        )
+        seconds = float(result.get("execution_time") or 0.0)
+        yield _as_check(verdict, BUILD_CHECK, {"segundos": seconds})
+
+
+def test_result(verdict: CheckResult) -> AssetCheckEvaluation:
+    """What a dbt test said of a relation, with the cause."""
+    found = {} if verdict.filas_fallidas is None else {"filas_fallidas": verdict.filas_fallidas}
+    return _as_check(verdict, verdict.control, found)
+
+
+def _as_check(verdict: CheckResult, name: str, facts: Mapping[str, Any]) -> AssetCheckEvaluation:
+    red = verdict.paso is False and verdict.severidad == "bloqueante"
+    return AssetCheckEvaluation(
+        asset_key=relation_key(*verdict.objeto.split(".", 1)),
+        check_name=name,
+        passed=verdict.paso is True,
+        severity=AssetCheckSeverity.ERROR if red else AssetCheckSeverity.WARN,
+        description=verdict.explicacion.splitlines()[0],
+        metadata={**facts, "responsable": verdict.responsable or "sin dato", **cause([verdict])},
+    )
+
+
+def _planned(found: AssetCheckEvaluation) -> AssetCheckResult:
+    """The same, as the answer that a run waits for which planned the check (`automation.py`)."""
+    return AssetCheckResult(
+        asset_key=found.asset_key,
+        check_name=found.check_name,
+        passed=found.passed,
+        severity=found.severity,
+        description=found.description,
+        metadata=found.metadata,
+    )
 
 
 def _with_row_count(

@@ -32,6 +32,7 @@ from dagster import (
 
 from expectations.results import CheckResult, merge, record
 from orchestration.assets.naming import RAW_GROUP, owners, raw_key
+from orchestration.assets.verdicts import cause
 from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
@@ -49,7 +50,6 @@ LOAD_CHECK = "carga"
 RECONCILIATION_CHECK = "conciliacion"
 CONTRACT_CHECK = "contrato"
 PROTOCOL_CHECK = "protocolo"
-_SHOWN_FAILURES = 50
 # What a run may be told about a table divided by months: days whose models are to be made again.
 AGAIN_CONFIG = {
     "desde": Field(Noneable(str), is_required=False, description="Primer día, aaaa-mm-dd."),
@@ -339,23 +339,13 @@ def _sums_table(reports: "Sequence[LoadReport]") -> str:
 
 def _rules_check(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
     failed = [result for result in results if result.paso is False]
-    lines = [
-        f"| {r.regla} | {r.columna or ''} | {r.filas_fallidas} | {r.filas_evaluadas} | "
-        f"{'' if r.lote_fallidas is None else r.lote_fallidas} | "
-        f"{r.explicacion} | {r.responsable or 'sin dato'} |"
-        for r in failed[:_SHOWN_FAILURES]
-    ]
-    table = "\n".join(
-        ["| regla | columna | fallan | evaluadas | fallan en esta carga | explicación | "
-         "responsable |", "|---|---|---|---|---|---|---|", *lines]
-    )  # fmt: skip
     return AssetCheckResult(
         asset_key=key,
         check_name=name,
         passed=not failed,
         severity=AssetCheckSeverity.WARN,
         description=f"{len(failed)} de {len(results)} reglas con filas que no cumplen.",
-        metadata={"detalle": MetadataValue.md(table)} if failed else {},
+        metadata=cause(failed),
     )
 
 

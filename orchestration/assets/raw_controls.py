@@ -19,12 +19,12 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
-    MetadataValue,
     multi_asset_check,
 )
 
 from expectations.results import CheckResult, Engine, record
 from orchestration.assets.naming import raw_key
+from orchestration.assets.verdicts import cause
 from orchestration.connections import connections
 from orchestration.progress import observer
 from orchestration.warehouse.connection import locate
@@ -154,16 +154,6 @@ def _changed_since(connection: Connection, datasets: Collection[str], moment: dt
 def _verdict(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
     failed = [result for result in results if result.paso is False]
     unknown = [result for result in results if result.paso is None]
-    lines = [
-        f"| {r.control} | {r.columna or ''} | {r.severidad} | "
-        f"{'sin evaluar' if r.paso is None else 'no pasa'} | {r.explicacion} | "
-        f"{r.responsable or 'sin dato'} |"
-        for r in [*failed, *unknown]
-    ]
-    table = "\n".join(
-        ["| control | columna | severidad | veredicto | explicación | responsable |",
-         "|---|---|---|---|---|---|", *lines]
-    )  # fmt: skip
     words = f"{len(failed)} de {len(results)} controles no pasan"
     words += f", {len(unknown)} todavía no se pueden evaluar." if unknown else "."
     return AssetCheckResult(
@@ -172,5 +162,5 @@ def _verdict(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckR
         passed=not failed,
         severity=AssetCheckSeverity.WARN,
         description=words if results else "Nada que controlar: sin cambios o sin configurar.",
-        metadata={"detalle": MetadataValue.md(table)} if lines else {},
+        metadata=cause([*failed, *unknown]),
     )

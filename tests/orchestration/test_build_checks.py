@@ -12,13 +12,15 @@ import pytest
 from dagster import (
     AssetCheckKey,
     AssetCheckSeverity,
+    DagsterEventType,
     DagsterInstance,
     Definitions,
 )
 from dagster_dbt import DbtCliResource
 
 from orchestration.assets import dbt
-from orchestration.dbt_project import dbt_executable, relations
+from orchestration.automation import daily_jobs
+from orchestration.dbt_project import dbt_executable, manifest, relations
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
 
@@ -30,11 +32,16 @@ def result(relation: str, status: str, message: str = "") -> dict[str, Any]:
     return {"unique_id": unique_id, "status": status, "execution_time": 1.5, "message": message}
 
 
+# A test with nothing attached: Dagster learns from its configuration whose check it is.
+TESTED = next(
+    node for node in manifest()["nodes"].values() if node["name"] == "nada_se_pierde_en_proyectos"
+)
 RESULTS = {
     "results": [
         result("referencia.ods", "success"),
         result(BROKEN, "error", "division by zero\nLINE 3: select 1 / 0"),
         result(LEFT_OUT, "skipped"),
+        {"unique_id": TESTED["unique_id"], "status": "fail", "failures": 2, "message": "Got 2"},
     ]
 }
 
@@ -52,22 +59,26 @@ class BrokenDbt(DbtCliResource):
         def stream() -> Iterator[Any]:
             return iter(())
 
-        return SimpleNamespace(stream=stream, target_path=target, get_error=lambda: None)
+        return SimpleNamespace(stream_raw_events=stream, target_path=target, get_error=lambda: None)
 
 
 @pytest.fixture
-def evaluations(
+def resource(
     warehouse: Warehouse, data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> dict[str, Any]:
-    """What Dagster keeps of each build check of a run in which a model broke."""
+) -> BrokenDbt:
     data_dir.mkdir(exist_ok=True)
     monkeypatch.setattr(dbt, "locate", lambda: warehouse)
     monkeypatch.setattr(dbt, "update_findings", lambda *_: None)
     monkeypatch.setattr(dbt, "_keep_artifacts", lambda *_: None)
-    resource = BrokenDbt(
+    return BrokenDbt(
         project_dir=str(DBT_PROJECT_DIR), profiles_dir=str(DBT_PROJECT_DIR),
         dbt_executable=dbt_executable(), folder=str(tmp_path),
     )  # fmt: skip
+
+
+@pytest.fixture
+def evaluations(resource: BrokenDbt) -> dict[str, Any]:
+    """What Dagster keeps of each build check of a run in which a model broke."""
     keys = [dbt.relation_key(*name.split(".")) for name in ("referencia.ods", BROKEN, LEFT_OUT)]
     definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
     with DagsterInstance.ephemeral() as instance:
@@ -81,11 +92,38 @@ def evaluations(
         }
 
 
+def test_the_daily_run_plans_no_check_of_a_model_and_says_all_that_dbt_found(
+    resource: BrokenDbt,
+) -> None:
+    models = dbt.dbt_models()
+    definitions = Definitions(assets=[models], jobs=daily_jobs(models), resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_job_def("recorrido").execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+        planned = instance.get_records_for_run(
+            done.run_id, of_type=DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+        ).records
+    said = {
+        (item.asset_key.to_user_string(), item.check_name): item
+        for item in done.get_asset_check_evaluations()
+    }
+    assert planned == [], "what is planned and not evaluated hides the verdict that stands"
+    assert {key for key in said if key[1] == dbt.BUILD_CHECK} == {
+        (name, dbt.BUILD_CHECK) for name in ("referencia/ods", "agua/dim_zona", "agua/dim_cuenta")
+    }
+    tested = said["proyectos/kpi_cumplimiento_ciudad", "nada_se_pierde_en_proyectos"]
+    assert (tested.passed, tested.severity) == (False, AssetCheckSeverity.ERROR)
+    assert tested.metadata["filas_fallidas"].value == 2
+    assert "no pasa" in tested.metadata["detalle"].value
+    assert tested.metadata["responsable"].value in tested.metadata["detalle"].value
+
+
 def test_a_broken_model_is_a_red_check_with_its_cause(evaluations: dict[str, Any]) -> None:
     broken = evaluations["agua/dim_zona"]
     assert (broken.passed, broken.severity) == (False, AssetCheckSeverity.ERROR)
     assert broken.description == "division by zero"
-    assert "select 1 / 0" in broken.metadata["causa"].value
+    assert "select 1 / 0" in broken.metadata["detalle"].value
     assert broken.metadata["responsable"].value == relations()[BROKEN]["config"]["meta"]["owner"]
 
 
@@ -93,7 +131,7 @@ def test_what_was_left_out_warns_and_what_was_built_passes(evaluations: dict[str
     left_out, built = evaluations["agua/dim_cuenta"], evaluations["referencia/ods"]
     assert (left_out.passed, left_out.severity) == (False, AssetCheckSeverity.WARN)
     assert "falló algo de lo que depende" in left_out.description
-    assert built.passed and "causa" not in built.metadata
+    assert built.passed and "detalle" not in built.metadata
 
 
 def test_running_the_check_alone_builds_its_model() -> None:

@@ -167,6 +167,13 @@ def test_a_second_run_finds_nothing_to_do_and_says_so(
     assert second.returncode == 0, second.stdout[-2000:]
     assert "Sin novedades" in second.stdout
     assert portal_files(city) == before
+    # On Dagster's pages every check shows the verdict that stands; none is skipped or missing.
+    assert city.query(
+        "select execution_status = 'PLANNED', count(*) > 400 from ("
+        "select distinct on (asset_key, check_name) execution_status "
+        "from dagster.asset_check_executions order by asset_key, check_name, id desc) as latest "
+        "group by 1"
+    ) == [(False, True)]
 
 
 def test_findings_scores_and_corrections_follow_the_run_and_stand_still_with_it(
