@@ -23,7 +23,7 @@ from orchestration.dbt_project import ensure_manifest
 from orchestration.findings import update_findings
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
-from orchestration.settings import settings
+from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.summary import RunSummary, summarise
 from orchestration.synthetic import admit_sample, holds_sample
 from orchestration.warehouse.connection import Warehouse, locate
@@ -111,9 +111,13 @@ def execute(
     """Run the daily job in this process and sum it up.
 
     `again`: first and last day of readings that are to be worked through again. The pipeline's own
-    failures are in the summary; only what no step can handle is raised.
+    failures are in the summary; only what no step can handle is raised, and RangeError, before
+    anything is done, when those days cannot be worked through.
     """
     import warnings
+
+    if again is not None:
+        _check_days(prepared, watch, again)
 
     started = time.monotonic()
     with _quiet(settings().data_dir / "logs"):
@@ -155,6 +159,18 @@ def execute(
         crashed=crashed if not result.success else (),
         seconds=time.monotonic() - started,
     )
+
+
+def _check_days(prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date]) -> None:
+    from orchestration.automation import FEED_TABLE
+    from sources.landing.again import check_range
+
+    days = f"{again[0]:%d/%m/%Y} – {again[1]:%d/%m/%Y}"
+    watch.started("again", days)
+    with prepared.warehouse.connect() as connection:
+        contracts = prepared.catalogue.by_landing_table()[FEED_TABLE]
+        check_range(connection, contracts, *again, CITY_TIMEZONE)
+    watch.finished("again", days, "ok")
 
 
 def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:

@@ -183,6 +183,19 @@ lecturas_con_vecinas as (
 {%- endmacro %}
 
 
+{#- CTEs ending in `propias`: the readings of `ventanas`, each with neighbours that may lie outside. `dias` as above. -#}
+{% macro lecturas_de_ventanas(dias='ventanas') -%}
+{{ lecturas_con_vecinas(ventanas=true, dias=dias) }},
+
+propias as (
+    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
+    from lecturas_con_vecinas as vecinas
+    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
+    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
+)
+{%- endmacro %}
+
+
 {#- Loads of feeds that tell the volume of each interval and no register. -#}
 {% macro cargas_sin_registro() -%}
     select cargas.carga_id

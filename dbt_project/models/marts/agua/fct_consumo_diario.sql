@@ -1,8 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios() }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -49,11 +45,7 @@ leidas as (
         {{ fuera_de_paso('consumo.segundos') }} as fuera_de_paso
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
-    inner join dias_afectados
-        on
-            consumo.medidor_id = dias_afectados.medidor_id
-            and consumo.hora >= {{ inicio_dia('dias_afectados.dia') }}
-            and consumo.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {{ solo_horas_de('dias_afectados', 'consumo') }}
     {%- endif %}
 ),
 
@@ -90,11 +82,7 @@ repartidas as (
         max(estimado.carga_id) as carga_id
     from {{ ref('fct_consumo_estimado') }} as estimado
     {%- if is_incremental() %}
-    inner join dias_afectados
-        on
-            estimado.medidor_id = dias_afectados.medidor_id
-            and estimado.hora >= {{ inicio_dia('dias_afectados.dia') }}
-            and estimado.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {{ solo_horas_de('dias_afectados', 'estimado') }}
     {%- endif %}
     group by estimado.medidor_id, {{ dia_mendoza('estimado.hora') }}
 )

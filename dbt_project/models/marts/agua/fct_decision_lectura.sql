@@ -1,8 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios() }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -31,11 +27,7 @@ dias_afectados as (
         {{ dia_mendoza('consumo.hora') }} as dia
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
-    inner join dias_por_revisar
-        on
-            consumo.medidor_id = dias_por_revisar.medidor_id
-            and consumo.hora >= {{ inicio_dia('dias_por_revisar.dia') }}
-            and consumo.hora < {{ inicio_dia('dias_por_revisar.dia + 1') }}
+    {{ solo_horas_de('dias_por_revisar', 'consumo') }}
     {%- endif %}
     where
         consumo.regla_id <> 'R-AGUA-01'
@@ -61,14 +53,7 @@ tramos_por_revisar as (
 ),
 
 {% endif -%}
-{{ lecturas_con_vecinas(ventanas=true, dias='tramos_por_revisar' if is_incremental() else none) }},
-
-propias as (
-    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
-    from lecturas_con_vecinas as vecinas
-    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
-    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
-),
+{{ lecturas_de_ventanas('tramos_por_revisar' if is_incremental() else none) }},
 
 {{ lecturas_validadas('propias') }},
 
