@@ -26,7 +26,7 @@ from orchestration.progress import Observer, observe
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.summary import RunSummary, summarise
 from orchestration.synthetic import admit_sample, holds_sample
-from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.contract import Catalogue
@@ -80,6 +80,8 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
     notes = (*migration.warnings, *_look_at_portal(warehouse), *filter(None, [left_over]))
     watch.started("models", "manifiesto")
+    # Parsed as it will be built: dbt parses all again for another host, port or database.
+    export_environment(warehouse)
     ensure_manifest()
     watch.finished("models", "manifiesto", "ok")
     return Prepared(warehouse, catalogue, linked, errors, notes)

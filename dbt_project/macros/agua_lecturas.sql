@@ -55,8 +55,8 @@
 {%- set origen = "timestamptz '2000-01-01 00:00:00+00'" -%}
 {% if ventanas -%}
 -- Days of UTC that each stretch touches: readings find theirs by equality. By meter alone, each would be held
--- against all stretches of its meter.
-dias_de_ventana as (
+-- against all stretches of its meter. Materialized, or the planner joins by meter first and makes the days last.
+dias_de_ventana as materialized (
     select
         ventanas.medidor_id,
         ventanas.ventana,

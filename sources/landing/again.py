@@ -106,9 +106,7 @@ def check_range(
     raise _problem(contract, f"no hay ninguna lectura cargada {days}.")
 
 
-def _moments(
-    first: dt.date, last: dt.date, timezone: dt.tzinfo
-) -> tuple[dt.datetime, dt.datetime]:
+def _moments(first: dt.date, last: dt.date, timezone: dt.tzinfo) -> tuple[dt.datetime, dt.datetime]:
     """Where the first day begins and the last one ends."""
     return (
         dt.datetime.combine(first, dt.time(), timezone),

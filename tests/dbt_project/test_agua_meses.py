@@ -51,9 +51,7 @@ def test_a_month_that_was_apart_during_a_rebuild_comes_back_into_the_marts(
     assert {row[1] for row in changed} <= {dt.date(2026, 6, 1), dt.date(2026, 6, 2)}
     assert number in {row[5] for row in changed}
     with warehouse.connect() as connection:
-        connection.execute(
-            "delete from raw.telemetria__lecturas where _load_id = %s", [number]
-        )
+        connection.execute("delete from raw.telemetria__lecturas where _load_id = %s", [number])
         ask_again(connection, contracts, first.date(), first.date(), CITY_TIMEZONE, "t")
 
     build_models(warehouse, tmp_path, [MART], "--full-refresh")

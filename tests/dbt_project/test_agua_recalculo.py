@@ -1,7 +1,7 @@
 """A range of days is worked through again in one build: those days, whole, and no others.
 
-A first build of everything must say the same. What the models hold is damaged on purpose inside and outside the range; the build is cut after its
-first model, as by a kill, and carried on by the next one.
+A first build of everything must say the same. What the models hold is damaged on purpose inside and
+outside the range; the build is cut after its first model, as by a kill, and carried on by the next.
 """
 
 from __future__ import annotations
