@@ -5,16 +5,19 @@
     python -m benchmarks.detection --json CARPETA          # labelled readings of somebody else
     python -m benchmarks.detection --json --built          # the warehouse that is already there
 
-A folder of labelled readings holds `telemetria/` (files the contracts of `telemetria` can read),
-optionally `aguas.sqlite` (the register of meters and accounts; without it every meter is unknown
-and rollovers cannot be told from falls), and `ground_truth.json`:
+A folder of labelled readings holds `telemetria/` (files the contracts of `telemetria` can read, or
+those of a folder `contratos/` beside it), optionally `aguas.sqlite` (the register of meters and
+accounts; without it every meter is unknown and rollovers cannot be told from falls), and
+`ground_truth.json`:
 
     {"defectos": [{"id": "telemetria.lecturas.fuga_continua",
                    "claves": [{"medidor_id": "A-1", "inicio": "2026-06-03T04:00:00-03:00",
                                "fin": "2026-06-05T04:00:00-03:00"}]}]}
 
 The last part of `id` is a kind of `KINDS`. A key has `medidor_id` and either `inicio` and `fin`
-(`desde` and `hasta`; a missing or null end means "to the last reading") or one `fecha_hora`.
+(`desde` and `hasta`; a missing or null end means "to the last reading") or one `fecha_hora`; times
+carry their zone. The folder is looked at before anything is run: what cannot be used is said in one
+message and the exit code is 2. Other kinds are left out with a warning.
 
 A labelled event is found when a finding of its kind on the same meter overlaps it, two hours either
 way. Recall: labelled events found. Precision: findings that overlap a labelled event of their kind.
@@ -118,13 +121,48 @@ def score(kind: str, labelled: Sequence[Span], findings: Sequence[Span]) -> Scor
     )
 
 
-def labels(truth: Mapping[str, Any]) -> dict[str, list[Span]]:
-    """Labelled events per kind. Raises KeyError when a key lacks its meter or its time."""
+class FolderError(Exception):
+    """A folder of labelled readings that cannot be used; the text says what is wrong with it."""
+
+
+def read_folder(folder: Path) -> dict[str, list[Span]]:
+    """Labelled events per kind of a folder that has all it needs. Raises FolderError."""
+    if not folder.is_dir():
+        raise FolderError(f"no existe la carpeta {folder}.")
+    feed = folder / "telemetria"
+    if not feed.is_dir() or not any(path.is_file() for path in feed.rglob("*")):
+        raise FolderError(f"faltan los archivos de lecturas en {feed}.")
+    path = folder / "ground_truth.json"
+    try:
+        truth = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FolderError(f"falta {path}, con los eventos etiquetados.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise FolderError(f"{path} no es JSON: {error}.") from error
+    return labels(truth)
+
+
+def labels(truth: Any) -> dict[str, list[Span]]:
+    """Labelled events per kind. Raises FolderError when there is none, or one lacks something."""
+    defects = truth.get("defectos") if isinstance(truth, dict) else None
+    if not isinstance(defects, list):
+        raise FolderError("ground_truth.json no tiene la lista `defectos`.")
     found: dict[str, list[Span]] = {kind: [] for kind in KINDS}
-    for defect in truth["defectos"]:
+    others = set()
+    for number, defect in enumerate(defects, 1):
+        keys = defect.get("claves") if isinstance(defect, dict) else None
+        if not isinstance(keys, list) or "id" not in defect:
+            raise FolderError(f"el defecto {number} no tiene `id` y la lista `claves`.")
         kind = str(defect["id"]).rsplit(".", 1)[-1]
         if kind in found:
-            found[kind] += [_labelled(key) for key in defect["claves"]]
+            found[kind] += [_labelled(kind, key) for key in keys]
+        else:
+            others.add(kind)
+    if not any(found.values()):
+        raise FolderError(
+            f"no hay ningún evento de las clases que se miden ({', '.join(KINDS)})"
+            + (f"; hay: {', '.join(sorted(others))}." if others else ".")
+        )
     return found
 
 
@@ -134,11 +172,31 @@ def findings_of(connection: psycopg.Connection[Any], kind: str) -> list[Span]:
     return [Span(*row) for row in rows]
 
 
-def _labelled(key: Mapping[str, Any]) -> Span:
-    begin = key.get("inicio") or key.get("desde") or key["fecha_hora"]
+def _labelled(kind: str, key: Any) -> Span:
+    if not isinstance(key, dict) or not key.get("medidor_id"):
+        raise FolderError(f"{kind}: a la clave {key!r} le falta `medidor_id`.")
+    begin = key.get("inicio") or key.get("desde") or key.get("fecha_hora")
     last = key.get("fin") or key.get("hasta") or key.get("fecha_hora")
-    end = dt.datetime.fromisoformat(last) if last else FOREVER
-    return Span(str(key["medidor_id"]), dt.datetime.fromisoformat(begin), end)
+    if not begin:
+        raise FolderError(f"{kind}: a la clave {key!r} le falta `inicio` o `fecha_hora`.")
+    span = Span(
+        str(key["medidor_id"]), _moment(kind, key, begin), _moment(kind, key, last or FOREVER)
+    )
+    if span.end < span.begin:
+        raise FolderError(f"{kind}: la clave {key!r} termina antes de empezar.")
+    return span
+
+
+def _moment(kind: str, key: Any, given: Any) -> dt.datetime:
+    if given is FOREVER:
+        return FOREVER
+    try:
+        moment = dt.datetime.fromisoformat(given)
+    except (TypeError, ValueError):
+        raise FolderError(f"{kind}: {given!r} no es una fecha y hora, en {key!r}.") from None
+    if moment.tzinfo is None:
+        raise FolderError(f"{kind}: {given!r} no dice su zona horaria, en {key!r}.")
+    return moment
 
 
 def _later(moment: dt.datetime) -> dt.datetime:
@@ -150,18 +208,27 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one line per kind; exit code 1 when the pipeline could not be run."""
+    """Print one line per kind; 1 when the pipeline loaded nothing or failed, 2 for a bad folder."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, help="labelled readings")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--seed", type=int, help="seed of the generated sample")
     parser.add_argument("--built", action="store_true", help="use the warehouse as it stands")
     options = parser.parse_args(arguments)
+    try:
+        return _measure(options)
+    except FolderError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _measure(options: argparse.Namespace) -> int:
     if options.built:
         from orchestration.settings import settings
 
-        folder = options.folder or settings().sample_dir
-        return _print(EmbeddedServer(settings().embedded_dir), folder, options.json)
+        truth = read_folder(options.folder or settings().sample_dir)
+        return _print(EmbeddedServer(settings().embedded_dir), truth, options.json)
+    truth = read_folder(options.folder) if options.folder else None
     with tempfile.TemporaryDirectory(prefix="lujan-deteccion-") as place:
         server = EmbeddedServer(Path(place) / "data" / "warehouse")
         server.start()
@@ -171,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if done.returncode not in (0, 1):
                 print(done.stdout[-2000:] + done.stderr[-2000:], file=sys.stderr)
                 return 1
-            return _print(server, folder, options.json)
+            return _print(server, truth or read_folder(folder), options.json)
         finally:
             server.destroy()
 
@@ -193,15 +260,30 @@ def _run(data: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     sources = ["--source", f"telemetria={folder / 'telemetria'}"]
     if (folder / "aguas.sqlite").exists():
         sources += ["--source", f"aguas=sqlite:///{folder / 'aguas.sqlite'}"]
+    if (folder / "contratos").is_dir():
+        sources += ["--contracts", str(folder / "contratos")]
     return subprocess.run(
         [lujan, "run", *sources], env=os.environ | {"LUJAN_DATA_DIR": str(data)}, cwd=ROOT,
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
-def _print(server: EmbeddedServer, folder: Path, as_json: bool) -> int:
-    truth = labels(json.loads((folder / "ground_truth.json").read_text(encoding="utf-8")))
+def _print(server: EmbeddedServer, truth: Mapping[str, Sequence[Span]], as_json: bool) -> int:
     with psycopg.connect(server.url()) as connection:
+        missing = _without_readings(connection, truth)
+        if missing is None:
+            print(
+                "no se cargó ninguna lectura: ningún archivo de telemetria/ es de los que nombran "
+                "los contratos (lecturas_*.csv, …) o todas sus filas están en cuarentena.",
+                file=sys.stderr,
+            )
+            return 1
+        if missing:
+            print(
+                f"sin ninguna lectura, {len(missing)} medidores etiquetados: "
+                f"{', '.join(missing[:5])}{', …' if len(missing) > 5 else ''}",
+                file=sys.stderr,
+            )
         for kind, labelled in truth.items():
             line = score(kind, labelled, findings_of(connection, kind)).as_document()
             if as_json:
@@ -209,6 +291,20 @@ def _print(server: EmbeddedServer, folder: Path, as_json: bool) -> int:
             else:
                 print("  ".join(f"{name} {value}" for name, value in line.items()), flush=True)
     return 0
+
+
+def _without_readings(
+    connection: psycopg.Connection[Any], truth: Mapping[str, Sequence[Span]]
+) -> list[str] | None:
+    """Labelled meters that were never read; None when nothing was."""
+    known = {
+        row[0]
+        for row in connection.execute(
+            "select distinct medidor_id from agua.fct_consumo_mensual_medidor"
+        )
+    }
+    labelled = {span.meter for spans in truth.values() for span in spans}
+    return sorted(labelled - known) if known else None
 
 
 if __name__ == "__main__":

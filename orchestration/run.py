@@ -23,10 +23,10 @@ from orchestration.dbt_project import ensure_manifest
 from orchestration.findings import update_findings
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
-from orchestration.settings import settings
+from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.summary import RunSummary, summarise
 from orchestration.synthetic import admit_sample, holds_sample
-from orchestration.warehouse.connection import Warehouse, locate
+from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.contract import Catalogue
@@ -80,6 +80,8 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
     notes = (*migration.warnings, *_look_at_portal(warehouse), *filter(None, [left_over]))
     watch.started("models", "manifiesto")
+    # Parsed as it will be built: dbt parses all again for another host, port or database.
+    export_environment(warehouse)
     ensure_manifest()
     watch.finished("models", "manifiesto", "ok")
     return Prepared(warehouse, catalogue, linked, errors, notes)
@@ -111,9 +113,13 @@ def execute(
     """Run the daily job in this process and sum it up.
 
     `again`: first and last day of readings that are to be worked through again. The pipeline's own
-    failures are in the summary; only what no step can handle is raised.
+    failures are in the summary; only what no step can handle is raised, and RangeError, before
+    anything is done, when those days cannot be worked through.
     """
     import warnings
+
+    if again is not None:
+        _check_days(prepared, watch, again)
 
     started = time.monotonic()
     with _quiet(settings().data_dir / "logs"):
@@ -157,6 +163,18 @@ def execute(
         crashed=crashed if not result.success else (),
         seconds=time.monotonic() - started,
     )
+
+
+def _check_days(prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date]) -> None:
+    from orchestration.automation import FEED_TABLE
+    from sources.landing.again import check_range
+
+    days = f"{again[0]:%d/%m/%Y} – {again[1]:%d/%m/%Y}"
+    watch.started("again", days)
+    with prepared.warehouse.connect() as connection:
+        contracts = prepared.catalogue.by_landing_table()[FEED_TABLE]
+        check_range(connection, contracts, *again, CITY_TIMEZONE)
+    watch.finished("again", days, "ok")
 
 
 def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:

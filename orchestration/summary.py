@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.connections import Connections
-from orchestration.settings import settings
+from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
 from sources.raw_table import Connection
@@ -60,6 +60,7 @@ class RunSummary:
     crashed: tuple[str, ...] = ()
     deliveries: int = 0  # relations that the chatbot and the boards read
     held_deliveries: tuple[tuple[str, dt.datetime | None, str], ...] = ()  # name, shown as of, why
+    again: tuple[dt.date, dt.date] | None = None  # days of readings that were worked through again
 
     @property
     def nothing_new(self) -> bool:
@@ -94,16 +95,25 @@ def summarise(
     seconds: float,
 ) -> RunSummary:
     """Read back from `meta` what the run wrote."""
+    from sources.landing.again import AGAIN
+
     with warehouse.connect() as connection:
         loads = {
             str(row[0]): row
             for row in connection.execute(
                 "select dataset, bool_or(estado = 'fallida'), bool_or(estado = 'cargada'), "
                 "sum(filas_leidas), sum(filas_cargadas), sum(filas_cuarentena), "
-                "string_agg(error, ' | ') from meta.carga where corrida_id = %s group by dataset",
-                [run_id],
+                "string_agg(error, ' | ') from meta.carga where corrida_id = %s and modo <> %s "
+                "group by dataset",
+                [run_id, AGAIN],
             )
         }
+        again = connection.execute(
+            "select (detalle -> 'rango' ->> 'desde')::timestamptz, "
+            "(detalle -> 'rango' ->> 'hasta')::timestamptz "
+            "from meta.carga where corrida_id = %s and modo = %s order by carga_id desc limit 1",
+            [run_id, AGAIN],
+        ).fetchone()
         quarantine = tuple(
             (str(d), str(r), int(n))
             for d, r, n in connection.execute(
@@ -188,7 +198,14 @@ def summarise(
         crashed=tuple(crashed),
         deliveries=len(deliveries),
         held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),
+        again=_days(*again) if again else None,
     )
+
+
+def _days(low: dt.datetime, high: dt.datetime) -> tuple[dt.date, dt.date]:
+    """First and last day between two midnights."""
+    first, after = (moment.astimezone(CITY_TIMEZONE).date() for moment in (low, high))
+    return first, after - dt.timedelta(days=1)
 
 
 def _findings(connection: Connection) -> tuple[tuple[str, int], ...]:

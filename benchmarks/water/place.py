@@ -23,6 +23,7 @@ import orjson
 
 from benchmarks.processes import measure
 from benchmarks.water.meters import ZONES, Meters
+from orchestration.dbt_project import MANIFEST
 from orchestration.settings import DBT_PROJECT_DIR, settings
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
@@ -63,6 +64,8 @@ class Place:
         self.folder = folder
         self.feed = folder / "telemetria"
         self.feed.mkdir(parents=True)
+        # As in a new clone: the project is parsed for this warehouse, before the first load.
+        (MANIFEST.parent / "project.sha256").unlink(missing_ok=True)
         self._server = EmbeddedServer(folder / "data" / "warehouse")
         self.warehouse = Warehouse(self._server.start(), embedded=True)
         migrate(self.warehouse)

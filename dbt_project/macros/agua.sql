@@ -2,11 +2,12 @@
 
 {#-
     Value of a threshold for a connection category, the general one where the category has none.
-    `categoria` must be a qualified column: the seed has a column of that name.
+    `categoria` must be a qualified column: the seed has a column of that name. `tipo`: type of the value, where it is
+    asked of every reading: cast here it is cast once.
 -#}
-{% macro umbral_agua(regla, parametro, categoria=none) -%}
+{% macro umbral_agua(regla, parametro, categoria=none, tipo=none) -%}
     (
-        select umbrales.valor
+        select umbrales.valor{{ '::' ~ tipo if tipo }}
         from {{ ref('reglas_agua') }} as umbrales
         where
             umbrales.regla_id = '{{ regla }}'
@@ -63,22 +64,27 @@
     in floating point, which costs a third of numeric, and exact for whole seconds.
 -#}
 {% macro fuera_de_paso(segundos) -%}
-    {%- set paso = umbral_agua('R-AGUA-23', 'paso_s') ~ '::double precision' -%}
-    abs({{ segundos }} - round({{ segundos }}::double precision / {{ paso }}) * {{ paso }})
-    > {{ umbral_agua('R-AGUA-23', 'tolerancia_s') }}::double precision
+    {%- set paso = umbral_agua('R-AGUA-23', 'paso_s', tipo='double precision') -%}
+    abs({{ segundos }} - round({{ segundos }} / {{ paso }}) * {{ paso }})
+    > {{ umbral_agua('R-AGUA-23', 'tolerancia_s', tipo='double precision') }}
+{%- endmacro %}
+
+
+{#- Seconds since midnight of Mendoza. Changing time zones is dear: a reader of many rows asks once of each. -#}
+{% macro segundo_del_dia(momento) -%}
+    date_part('epoch', ({{ momento }} at time zone '{{ var("zona_horaria") }}')::time)
 {%- endmacro %}
 
 
 {#-
-    Seconds of a stretch of `segundos` ending at `fin` that lie within the night window of its last day
-    (R-NOCTURNO-01, hours of Mendoza). None of a stretch of unknown length.
+    Seconds of a stretch of `segundos` that lie within the night window of its last day (R-NOCTURNO-01, hours of Mendoza).
+    `cierre`: the second of the day at which it ends. None of a stretch of unknown length.
 -#}
-{% macro segundos_de_noche(fin, segundos) -%}
-    {%- set cierre = "date_part('epoch', (" ~ fin ~ " at time zone '" ~ var("zona_horaria") ~ "')::time)" -%}
+{% macro segundos_de_noche(cierre, segundos) -%}
     case when {{ segundos }} is not null then greatest(
         0,
-        least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }}::double precision)
-        - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }}::double precision)
+        least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h', tipo='double precision') }})
+        - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h', tipo='double precision') }})
     ) end
 {%- endmacro %}
 

@@ -12,9 +12,48 @@
     between the first and the last hour that is needed.
 -#}
 
+{#-
+    What only the incremental text of a model reads. dbt must hear of it while it parses, when it sees the text of a first
+    build; it must not while it runs a unit test, which gives no rows for it.
+    modelos: names of models; fuentes: pairs of source and table.
+-#}
+{% macro leer_solo_incremental(modelos=[], fuentes=[]) -%}
+    {%- if not execute -%}
+        {%- for modelo in modelos -%}{%- do ref(modelo) -%}{%- endfor -%}
+        {%- for fuente in fuentes -%}{%- do source(*fuente) -%}{%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The same for a model that follows int_agua__cambios_lecturas: that list, how far the model got, and which months are apart. -#}
+{% macro sigue_cambios(modelos=[], fuentes=[]) -%}
+    {{- leer_solo_incremental(
+        ['int_agua__cambios_lecturas'] + modelos, [['meta', 'avance_modelo'], ['meta', 'particion_separada']] + fuentes
+    ) -}}
+{%- endmacro %}
+
+
 {#- Start of a day of Mendoza. -#}
 {% macro inicio_dia(dia) -%}
     (({{ dia }})::timestamp at time zone '{{ var("zona_horaria") }}')
+{%- endmacro %}
+
+
+{#-
+    Raw has all its readings of the days from `desde` up to `hasta` (not included): no month that they touch was taken out.
+    The days of such a month stay as they are in the marts, the one it shares with its neighbour too (months of raw are those
+    of UTC); they are listed as changed when the month comes back.
+-#}
+{% macro todo_en_raw(desde, hasta) -%}
+    not exists (
+        select 1
+        from {{ source('meta', 'particion_separada') }} as separados
+        where
+            separados.tabla = 'telemetria__lecturas'
+            and separados.unida_en is null
+            and separados.desde < {{ inicio_dia(hasta) }}
+            and separados.hasta > {{ inicio_dia(desde) }}
+    )
 {%- endmacro %}
 
 
@@ -71,8 +110,29 @@
 {%- endmacro %}
 
 
+{#- Join with the account, zone and category (`vigencias`) that a meter had on a day. `filas`: alias; `dia`: SQL expression. -#}
+{% macro con_vigencia(filas, dia) -%}
+    left join {{ ref('int_agua__vigencias') }} as vigencias
+        on
+            {{ filas }}.medidor_id = vigencias.medidor_id
+            and {{ dia }} >= vigencias.desde
+            and {{ dia }} < vigencias.hasta
+{%- endmacro %}
+
+
+{#- Join that keeps the hours of some meter-days. `dias`: CTE (medidor_id, dia); `horas`: alias of a table by meter and hour. -#}
+{% macro solo_horas_de(dias, horas) -%}
+    inner join {{ dias }} as dias_pedidos
+        on
+            {{ horas }}.medidor_id = dias_pedidos.medidor_id
+            and {{ horas }}.hora >= {{ inicio_dia('dias_pedidos.dia') }}
+            and {{ horas }}.hora < {{ inicio_dia('dias_pedidos.dia + 1') }}
+{%- endmacro %}
+
+
 {#-
     CTEs ending in `dias_afectados` (medidor_id, dia): what `modelo` has to recompute.
+    Days of a month that is apart from raw are left out: they cannot be computed again.
     dias_despues: SQL integer, for models in which a day weighs on later ones.
     atribucion: also the days from which a meter belongs to another account, zone or category; for models
     that follow fct_consumo_diario and say whose a day is.
@@ -119,6 +179,7 @@ dias_afectados as (
         dias.dia::date as dia
     from alcances
     cross join lateral generate_series(alcances.desde::timestamp, alcances.hasta::timestamp, interval '1 day') as dias (dia)
+    where {{ todo_en_raw('dias.dia::date', 'dias.dia::date + 1') }}
     {%- if atribucion %}
     union
     select

@@ -47,15 +47,16 @@
 
     A reading without register counts only when its feed has none (its contract names no `lectura`): then the volume of the
     interval that ends at its moment is what there is. In a feed with registers it is an incomplete row, and the next
-    register recovers its volume.
+    register recovers its volume. A day that a meter has from both kinds of feed is taken from one of them (R-AGUA-25).
+    `dias`: the CTE that bounds the days asked for this, like `ventanas` or wider; none for all of them.
 -#}
-{% macro lecturas_con_vecinas(ventanas=false) -%}
+{% macro lecturas_con_vecinas(ventanas=false, dias='ventanas') -%}
 {%- set tramo = 'medidor_id, ventana' if ventanas else 'medidor_id' -%}
 {%- set origen = "timestamptz '2000-01-01 00:00:00+00'" -%}
 {% if ventanas -%}
 -- Days of UTC that each stretch touches: readings find theirs by equality. By meter alone, each would be held
--- against all stretches of its meter.
-dias_de_ventana as (
+-- against all stretches of its meter. Materialized, or the planner joins by meter first and makes the days last.
+dias_de_ventana as materialized (
     select
         ventanas.medidor_id,
         ventanas.ventana,
@@ -83,12 +84,15 @@ cargas_sin_registro as (
     {{ cargas_sin_registro() }}
 ),
 
-limites_de_fecha as (
+-- Not materialized, here and below: a reader of a materialized one reads raw with one process.
+limites_de_fecha as not materialized (
     select
         cargas.carga_id,
         {{ limite_de_futuro('cargas.fin') }} as hasta
     from {{ source('meta', 'carga') }} as cargas
 ),
+
+{{ dias_de_dos_fuentes(dias if ventanas else none) }},
 
 lecturas as (
     select
@@ -125,6 +129,7 @@ lecturas as (
         and crudas.fecha_hora is not null
         and {{ con_volumen('crudas') }}
         and crudas.fecha_hora <= coalesce(limites_de_fecha.hasta, 'infinity')
+        and not {{ es_de_fuente_apartada('crudas') }}
         {%- if ventanas %}
         and crudas.fecha_hora >= (select min(leer_desde) from ventanas)
         and crudas.fecha_hora < (select max(leer_hasta) from ventanas)
@@ -178,6 +183,19 @@ lecturas_con_vecinas as (
 {%- endmacro %}
 
 
+{#- CTEs ending in `propias`: the readings of `ventanas`, each with neighbours that may lie outside. `dias` as above. -#}
+{% macro lecturas_de_ventanas(dias='ventanas') -%}
+{{ lecturas_con_vecinas(ventanas=true, dias=dias) }},
+
+propias as (
+    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
+    from lecturas_con_vecinas as vecinas
+    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
+    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
+)
+{%- endmacro %}
+
+
 {#- Loads of feeds that tell the volume of each interval and no register. -#}
 {% macro cargas_sin_registro() -%}
     select cargas.carga_id
@@ -199,6 +217,75 @@ lecturas_con_vecinas as (
             and {{ lecturas }}._load_id = any(array(select sin_registro.carga_id from cargas_sin_registro as sin_registro))
         )
     )
+{%- endmacro %}
+
+
+{#-
+    CTEs ending in `dias_de_dos_fuentes` (medidor_id, dia, vale_registro): the meter-days that come from a feed with
+    registers and from one without. What one register says and the intervals since the one before are the same water: one
+    of both counts (R-AGUA-25). The register does, being exact though readings are lost, unless the intervals of the day
+    are more than `veces` as many: then they know what a register read now and then does not, the hour.
+    A day is decided by its own readings alone, whole, so that a build of some days decides like one of all. Without a
+    load of a feed without registers nothing is read. `tramos`: CTE whose stretches (leer_desde, leer_hasta) bound the days.
+-#}
+{% macro dias_de_dos_fuentes(tramos=none) -%}
+dias_de_intervalos as not materialized (
+    select
+        intervalos.medidor_id,
+        {{ dia_mendoza('intervalos.fecha_hora') }} as dia,
+        count(distinct intervalos.fecha_hora) as intervalos
+    from {{ ref('stg_telemetria__lecturas') }} as intervalos
+    inner join limites_de_fecha on intervalos._load_id = limites_de_fecha.carga_id
+    where
+        exists (select 1 from cargas_sin_registro)
+        and intervalos.lectura_l is null
+        and {{ con_volumen('intervalos') }}
+        and intervalos.fecha_hora <= limites_de_fecha.hasta
+        {{- dias_enteros('intervalos', tramos) }}
+    group by intervalos.medidor_id, {{ dia_mendoza('intervalos.fecha_hora') }}
+),
+
+dias_de_dos_fuentes as not materialized (
+    select
+        dias.medidor_id,
+        dias.dia,
+        count(distinct registros.fecha_hora) * {{ umbral_agua('R-AGUA-25', 'veces') }} >= min(dias.intervalos) as vale_registro
+    from dias_de_intervalos as dias
+    inner join {{ ref('stg_telemetria__lecturas') }} as registros
+        on dias.medidor_id = registros.medidor_id and dias.dia = {{ dia_mendoza('registros.fecha_hora') }}
+    inner join limites_de_fecha on registros._load_id = limites_de_fecha.carga_id
+    where
+        exists (select 1 from cargas_sin_registro)
+        and registros.lectura_l is not null
+        and registros.fecha_hora <= limites_de_fecha.hasta
+        {{- dias_enteros('registros', tramos) }}
+    group by dias.medidor_id, dias.dia
+)
+{%- endmacro %}
+
+
+{#- Condition that keeps the days touched by some stretch, whole, and lets PostgreSQL leave out other months. -#}
+{% macro dias_enteros(lecturas, tramos) -%}
+    {%- if tramos %}
+        and {{ lecturas }}.fecha_hora >= (select min(leer_desde) - interval '1 day' from {{ tramos }})
+        and {{ lecturas }}.fecha_hora < (select max(leer_hasta) + interval '1 day' from {{ tramos }})
+    {%- endif -%}
+{%- endmacro %}
+
+
+{#- The reading is of the feed that does not count on its day (R-AGUA-25). Days are asked only if there are such feeds. -#}
+{% macro es_de_fuente_apartada(lecturas) -%}
+    case
+        when exists (select 1 from cargas_sin_registro)
+            then ({{ lecturas }}.medidor_id, {{ dia_mendoza(lecturas ~ '.fecha_hora') }}, {{ lecturas }}.lectura_l is null) in (
+                select
+                    apartados.medidor_id,
+                    apartados.dia,
+                    apartados.vale_registro
+                from dias_de_dos_fuentes as apartados
+            )
+        else false
+    end
 {%- endmacro %}
 
 

@@ -41,7 +41,7 @@
         'planillas__reuniones_comite': ['R-FECHA-05'],
         'telemetria__lecturas': [
             'R-AGUA-02', 'R-AGUA-03', 'R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09', 'R-AGUA-10', 'R-AGUA-11', 'R-AGUA-12',
-            'R-AGUA-13', 'R-AGUA-14', 'R-AGUA-15', 'R-AGUA-16', 'R-AGUA-23', 'R-MEDIDOR-02', 'R-MEDIDOR-04'
+            'R-AGUA-13', 'R-AGUA-14', 'R-AGUA-15', 'R-AGUA-16', 'R-AGUA-23', 'R-AGUA-24', 'R-AGUA-25', 'R-MEDIDOR-02', 'R-MEDIDOR-04'
         ]
     }) }}
 {%- endmacro %}

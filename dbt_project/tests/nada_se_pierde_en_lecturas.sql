@@ -80,11 +80,11 @@ estimadas as (
         and hora < (select tramo.hasta_hora from tramo)
 ),
 
-futuras as (
+apartadas as (
     select coalesce(sum(lecturas_descartadas), 0) as lecturas
     from {{ ref('fct_decision_lectura') }}
     where
-        regla_id = 'R-AGUA-12'
+        regla_id in ('R-AGUA-12', 'R-AGUA-25')
         and fecha_hora >= (select tramo.desde_hora from tramo)
         and fecha_hora < (select tramo.hasta_hora from tramo)
 ),
@@ -112,11 +112,11 @@ niveles as (
 select
     'lecturas' as nivel,
     crudas.lecturas as esperado,
-    horas.lecturas + futuras.lecturas as obtenido
+    horas.lecturas + apartadas.lecturas as obtenido
 from crudas
 cross join horas
-cross join futuras
-where crudas.lecturas <> horas.lecturas + futuras.lecturas
+cross join apartadas
+where crudas.lecturas <> horas.lecturas + apartadas.lecturas
 union all
 select
     niveles.nivel,

@@ -20,6 +20,7 @@ _STAGES = {
     "warehouse": "Almacén",
     "sample": "Municipio de muestra (sintético)",
     "models": "Preparación de modelos",
+    "again": "Días por recalcular",
     "raw": "Carga de fuentes",
     "dbt": "Modelos",
     "projections": "Proyecciones de consumo",

@@ -56,6 +56,11 @@ def show(summary: RunSummary, console: Console) -> None:
         )
     else:
         _loads(summary, console)
+    if summary.again:
+        first, last = summary.again
+        console.print(
+            f"Se volvieron a calcular las lecturas del {first:%d/%m/%Y} al {last:%d/%m/%Y}."
+        )
     _quarantine(summary, console)
     _checks(summary, console)
     _exports(summary, console)

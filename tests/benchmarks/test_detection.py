@@ -1,10 +1,15 @@
-"""What counts as found, and what as a false finding."""
+"""What counts as found, what as a false finding, and which folders of labels are refused."""
 
 from __future__ import annotations
 
 import datetime as dt
+import json
+from pathlib import Path
+from typing import Any
 
-from benchmarks.detection import Span, labels, score
+import pytest
+
+from benchmarks.detection import Span, labels, main, score
 
 
 def span(meter: str, begin: int, end: int) -> Span:
@@ -31,3 +36,49 @@ def test_a_label_without_an_end_goes_on() -> None:
     key = {"medidor_id": "A", "inicio": "2026-06-01T00:00:00+00:00", "fin": None}
     found = labels({"defectos": [{"id": "x.y.fuga_continua", "claves": [key]}]})
     assert found["fuga_continua"][0].meets(span("A", 5000, 5001))
+
+
+LEAK = {"medidor_id": "A", "inicio": "2026-06-01T00:00:00-03:00"}
+
+
+def truth(*keys: Any, kind: str = "fuga_continua") -> str:
+    return json.dumps({"defectos": [{"id": f"x.{kind}", "claves": list(keys)}]})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "falta"),
+        ("", "no es JSON"),
+        ("[]", "no tiene la lista `defectos`"),
+        ('{"defectos": [{"id": "x.pico"}]}', "el defecto 1 no tiene `id` y la lista `claves`"),
+        ('{"defectos": []}', "no hay ningún evento"),
+        (truth(LEAK, kind="derrame"), "hay: derrame"),
+        (truth({"inicio": "2026-06-01T00:00:00-03:00"}), "le falta `medidor_id`"),
+        (truth({"medidor_id": "A", "comienzo": "2026-06-01"}), "le falta `inicio`"),
+        (truth(LEAK | {"fin": "ayer"}), "'ayer' no es una fecha"),
+        (truth(LEAK | {"inicio": "2026-06-01T00:00:00"}), "no dice su zona horaria"),
+        (truth(LEAK | {"fin": "2026-05-01T00:00:00-03:00"}), "termina antes de empezar"),
+    ],
+)
+def test_labels_that_cannot_be_used_are_refused_before_anything_is_run(
+    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "telemetria").mkdir()
+    (tmp_path / "telemetria" / "lecturas_2026-06-01.csv").write_text("medidor\n", encoding="utf-8")
+    if text is not None:
+        (tmp_path / "ground_truth.json").write_text(text, encoding="utf-8")
+
+    assert main([str(tmp_path)]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_folder_without_readings_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(tmp_path / "nada")]) == 2
+    (tmp_path / "ground_truth.json").write_text(truth(LEAK), encoding="utf-8")
+    assert main([str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "no existe la carpeta" in said
+    assert "faltan los archivos de lecturas" in said

@@ -1,7 +1,7 @@
 """A range of days is worked through again in one build: those days, whole, and no others.
 
-What the models hold is damaged on purpose inside and outside the range; the build is cut after its
-first model, as by a kill, and carried on by the next one.
+A first build of everything must say the same. What the models hold is damaged on purpose inside and
+outside the range; the build is cut after its first model, as by a kill, and carried on by the next.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ TABLES = (
     "intermediate.int_agua__episodios_caudal",
 )
 FIRST, LAST = dt.date(2026, 5, 10), dt.date(2026, 5, 14)
+REMOVED = dt.date(2026, 5, 11)  # all readings of one meter, by hand: no load and no history says so
 DAMAGED = (dt.date(2026, 5, 12), dt.date(2026, 5, 28))  # inside the range and outside of it
 
 
@@ -59,8 +60,18 @@ def test_a_range_is_worked_through_again_though_the_build_was_cut(
         connection.execute(
             "delete from agua.fct_consumo_diario where dia = any(%s)", [list(DAMAGED)]
         )
+        by_hand = connection.execute(
+            "delete from raw.telemetria__lecturas where medidor_id = 'M-01' "
+            "and (fecha_hora at time zone 'America/Argentina/Mendoza')::date = %s",
+            [REMOVED],
+        )
+        assert by_hand.rowcount > 0
         with pytest.raises(RangeError, match="posterior"):
             ask_again(connection, contracts, LAST, FIRST, CITY_TIMEZONE, "c")
+        with pytest.raises(RangeError, match=r"no hay ninguna lectura cargada del 01/01/2020"):
+            ask_again(
+                connection, contracts, dt.date(2020, 1, 1), dt.date(2020, 1, 2), CITY_TIMEZONE, "c"
+            )
         before = newest_changes(connection)
         number = ask_again(connection, contracts, FIRST, LAST, CITY_TIMEZONE, "c")
         assert newest_changes(connection) == {**before, "raw.telemetria__lecturas": number}
@@ -68,7 +79,9 @@ def test_a_range_is_worked_through_again_though_the_build_was_cut(
     assert days(warehouse).keys() == {key for key in whole if key[1] not in DAMAGED}
     build_models(warehouse, tmp_path, TABLES)
 
-    assert days(warehouse) == {key: n for key, n in whole.items() if key[1] != DAMAGED[1]}
+    again = days(warehouse)
+    assert again.keys() == {key for key in whole if key[1] != DAMAGED[1]}
+    assert {key[0] for key in whole if key in again and again[key] != whole[key]} == {"M-01"}
     with warehouse.connect() as connection:
         touched = connection.execute(
             "select min(dia), max(dia) from intermediate.int_agua__cambios_lecturas "
@@ -76,6 +89,9 @@ def test_a_range_is_worked_through_again_though_the_build_was_cut(
         ).fetchone()
     assert touched == (FIRST, LAST)
     a_key_is_the_servers_own_while_it_keeps_it(warehouse, tmp_path)
+
+    build_models(warehouse, tmp_path, TABLES, "--full-refresh")
+    assert again == {key: n for key, n in days(warehouse).items() if key[1] != DAMAGED[1]}
 
 
 def a_key_is_the_servers_own_while_it_keeps_it(warehouse: Warehouse, folder: Path) -> None:

@@ -1,10 +1,6 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('stg_telemetria__lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-    {%- do source('meta', 'archivo') -%}
-    {%- do source('raw', '_historial') -%}
-{%- endif %}
+{{ leer_solo_incremental(
+    ['stg_telemetria__lecturas'], [['meta', 'avance_modelo'], ['meta', 'archivo'], ['raw', '_historial']]
+) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='append',
@@ -105,7 +101,8 @@ llegadas as (
 ),
 
 -- A month of raw that was apart and is back, or days to be worked through again: their rows keep the number of the
--- load that brought them.
+-- load that brought them. Days to be worked through again are listed for every meter that is known: one may have had
+-- readings there that somebody took out of raw.
 de_meses as (
     select
         nuevas.carga_id,
@@ -117,6 +114,19 @@ de_meses as (
             lecturas.fecha_hora >= (nuevas.rango ->> 'desde')::timestamptz
             and lecturas.fecha_hora < (nuevas.rango ->> 'hasta')::timestamptz
     where nuevas.modo in ('mes_unido', 'recalculo')
+    union all
+    select
+        nuevas.carga_id,
+        medidores.medidor_id,
+        dias.dia::date
+    from nuevas
+    cross join {{ ref('int_agua__medidores') }} as medidores
+    cross join lateral generate_series(
+        {{ dia_mendoza("(nuevas.rango ->> 'desde')::timestamptz") }}::timestamp,
+        {{ dia_mendoza("(nuevas.rango ->> 'hasta')::timestamptz") }} - interval '1 day',
+        interval '1 day'
+    ) as dias (dia)
+    where nuevas.modo = 'recalculo'
 ),
 
 -- Rows that the new loads took out of raw or replaced, as they were.

@@ -176,11 +176,7 @@ select
 from reunidos
 left join ultimas on reunidos.medidor_id = ultimas.medidor_id
 left join ultimos_balances on reunidos.zona_id = ultimos_balances.zona_id
-left join {{ ref('int_agua__vigencias') }} as vigencias
-    on
-        reunidos.medidor_id = vigencias.medidor_id
-        and {{ dia_mendoza('reunidos.fin') }} >= vigencias.desde
-        and {{ dia_mendoza('reunidos.fin') }} < vigencias.hasta
+{{ con_vigencia('reunidos', dia_mendoza('reunidos.fin')) }}
 left join lateral (
     select precios.precio_ars_m3
     from {{ ref('tarifa_agua') }} as precios

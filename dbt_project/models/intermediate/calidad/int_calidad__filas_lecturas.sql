@@ -1,8 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios() }}
 {{ config(
     materialized='incremental',
     incremental_strategy='delete+insert',
@@ -20,9 +16,13 @@
 with
 {% if is_incremental() -%}
 meses as (
-    select distinct date_trunc('month', cambios.dia::timestamp)::date as mes
-    from {{ ref('int_agua__cambios_lecturas') }} as cambios
-    where cambios.tipo = 'dia' and {{ lote_pendiente(this) }}
+    select cambiados.mes
+    from (
+        select distinct date_trunc('month', cambios.dia::timestamp)::date as mes
+        from {{ ref('int_agua__cambios_lecturas') }} as cambios
+        where cambios.tipo = 'dia' and {{ lote_pendiente(this) }}
+    ) as cambiados
+    where {{ todo_en_raw('cambiados.mes', "(cambiados.mes + interval '1 month')::date") }}
 ),
 
 por_carga as (

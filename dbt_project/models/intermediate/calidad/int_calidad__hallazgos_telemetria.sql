@@ -30,15 +30,32 @@ horas as (
         or difiere_intervalo
 ),
 
--- Set aside before the hours are made: no hour tells of them.
-futuras as (
+-- Set aside before the hours are made, or about the time before an hour: no hour tells of them.
+decisiones as (
     select
         carga_id,
         medidor_id,
         fecha_hora,
+        fecha_hora_anterior,
+        dia,
+        regla_id,
+        lectura_l,
         lecturas_descartadas
     from {{ ref('fct_decision_lectura') }}
-    where regla_id = 'R-AGUA-12'
+    where regla_id in ('R-AGUA-12', 'R-AGUA-24', 'R-AGUA-25')
+),
+
+dobles as (
+    select
+        medidor_id,
+        max(carga_id) as carga_id,
+        min(dia) as desde,
+        max(dia) as hasta,
+        sum(lecturas_descartadas) as lecturas,
+        sum(lecturas_descartadas) filter (where lectura_l is not null) as registros
+    from decisiones
+    where regla_id = 'R-AGUA-25'
+    group by medidor_id
 ),
 
 por_hora as (
@@ -229,7 +246,28 @@ reunidos as (
         'R-AGUA-12',
         lecturas_descartadas,
         'La lectura tiene una fecha posterior a su llegada; se apartó.'
-    from futuras
+    from decisiones
+    where regla_id = 'R-AGUA-12'
+    union all
+    select
+        carga_id,
+        medidor_id || '|' || {{ hora_de_clave('fecha_hora') }},
+        'R-AGUA-24',
+        1,
+        'Faltan los intervalos de ' || replace(round(extract(epoch from fecha_hora - fecha_hora_anterior) / 3600, 1)::text, '.', ',')
+        || ' horas: lo que se consumió en ellas no se conoce.'
+    from decisiones
+    where regla_id = 'R-AGUA-24'
+    union all
+    select
+        carga_id,
+        medidor_id,
+        'R-AGUA-25',
+        lecturas::integer,
+        'Llega por dos fuentes, con registro y por intervalos, entre el ' || to_char(desde, 'DD/MM/YYYY') || ' y el '
+        || to_char(hasta, 'DD/MM/YYYY') || ': de cada día se usó una y se apartaron ' || lecturas || ' lecturas'
+        || case when registros > 0 then ' (' || registros || ' con registro)' else '' end || ' para no sumar dos veces.'
+    from dobles
     union all
     select
         origenes.carga_id,

@@ -44,15 +44,6 @@ facturas as (
     group by coalesce(vigencias.zona_id, cuentas.zona_id), date_trunc('month', facturas.periodo::timestamp)
 ),
 
-redes as (
-    select
-        zona_id,
-        sum(longitud_m) / 1000 as red_km
-    from {{ ref('dim_elemento_red') }}
-    where tipo = 'cañería' and estado = 'en servicio'
-    group by zona_id
-),
-
 terminos as (
     select
         ingresos.zona_id,
@@ -76,7 +67,7 @@ terminos as (
     left join {{ ref('fct_consumo_mensual_zona') }} as medidos
         on ingresos.zona_id = medidos.zona_id and ingresos.mes = medidos.mes
     left join {{ ref('dim_zona') }} as zonas on ingresos.zona_id = zonas.zona_id
-    left join redes on ingresos.zona_id = redes.zona_id
+    left join {{ ref('int_agua__redes_zona') }} as redes on ingresos.zona_id = redes.zona_id
 ),
 
 supuestos as (

@@ -115,11 +115,7 @@ comparados as (
     left join validos as habituales on ultimos.medidor_id = habituales.medidor_id and habituales.periodo = 'habitual'
     left join validos as anteriores on ultimos.medidor_id = anteriores.medidor_id and anteriores.periodo = 'anterior'
     left join dispersiones on ultimos.medidor_id = dispersiones.medidor_id
-    left join {{ ref('int_agua__vigencias') }} as vigencias
-        on
-            ultimos.medidor_id = vigencias.medidor_id
-            and ultimos.hasta_dia >= vigencias.desde
-            and ultimos.hasta_dia < vigencias.hasta
+    {{ con_vigencia('ultimos', 'ultimos.hasta_dia') }}
 ),
 
 grupos as (

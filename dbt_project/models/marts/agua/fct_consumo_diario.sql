@@ -1,8 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios() }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -25,36 +21,53 @@ with
 {{ dias_afectados(this, ref('fct_consumo_horario')) }},
 {%- endif %}
 
-leidas as (
+-- What is dear to ask of an hour, once each: merged into what follows it would be asked for every column that uses it.
+horas as (
     select
         consumo.medidor_id,
         {{ dia_mendoza('consumo.hora') }} as dia,
-        case when (consumo.regla_id is distinct from 'R-AGUA-09') then consumo.consumo_litros end as litros_medidos,
+        {{ segundo_del_dia('consumo.ultima_lectura') }} as cierre_s,
         consumo.consumo_litros,
+        consumo.segundos,
+        consumo.regla_id,
         consumo.estimado,
+        consumo.lecturas,
         consumo.ultima_lectura,
         consumo.lecturas_descartadas,
         consumo.lecturas_en_conflicto,
         consumo.bateria_mv,
         consumo.carga_id,
-        case
-            when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.segundos > 0
-                then consumo.consumo_litros * 3600.0::double precision / consumo.segundos
-        end as caudal_lh,
-        case
-            when (consumo.regla_id is distinct from 'R-AGUA-09') and not consumo.estimado and consumo.consumo_litros is not null
-                then {{ segundos_de_noche('consumo.ultima_lectura', 'consumo.segundos') }}
-        end as segundos_noche,
-        case when consumo.regla_id is null and consumo.lecturas = 1 then consumo.segundos - 3600 end as desvio_s,
-        {{ fuera_de_paso('consumo.segundos') }} as fuera_de_paso
+        (consumo.regla_id is distinct from 'R-AGUA-09') as es_de_su_hora
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
-    inner join dias_afectados
-        on
-            consumo.medidor_id = dias_afectados.medidor_id
-            and consumo.hora >= {{ inicio_dia('dias_afectados.dia') }}
-            and consumo.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {{ solo_horas_de('dias_afectados', 'consumo') }}
     {%- endif %}
+    offset 0
+),
+
+leidas as (
+    select
+        medidor_id,
+        dia,
+        case when es_de_su_hora then consumo_litros end as litros_medidos,
+        consumo_litros,
+        estimado,
+        ultima_lectura,
+        lecturas_descartadas,
+        lecturas_en_conflicto,
+        bateria_mv,
+        carga_id,
+        case
+            when es_de_su_hora and not estimado and segundos > 0
+                then consumo_litros * 3600.0::double precision / segundos
+        end as caudal_lh,
+        case
+            when es_de_su_hora and not estimado and consumo_litros is not null
+                then {{ segundos_de_noche('cierre_s', 'segundos') }}
+        end as segundos_noche,
+        case when regla_id is null and lecturas = 1 then segundos - 3600 end as desvio_s,
+        {{ fuera_de_paso('segundos') }} as fuera_de_paso
+    from horas
 ),
 
 por_dia as (
@@ -90,11 +103,7 @@ repartidas as (
         max(estimado.carga_id) as carga_id
     from {{ ref('fct_consumo_estimado') }} as estimado
     {%- if is_incremental() %}
-    inner join dias_afectados
-        on
-            estimado.medidor_id = dias_afectados.medidor_id
-            and estimado.hora >= {{ inicio_dia('dias_afectados.dia') }}
-            and estimado.hora < {{ inicio_dia('dias_afectados.dia + 1') }}
+    {{ solo_horas_de('dias_afectados', 'estimado') }}
     {%- endif %}
     group by estimado.medidor_id, {{ dia_mendoza('estimado.hora') }}
 )

@@ -1,10 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do ref('fct_consumo_horario') -%}
-    {%- do ref('fct_consumo_mensual_medidor') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios(['fct_consumo_horario', 'fct_consumo_mensual_medidor']) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_zona_dia',
@@ -56,9 +50,5 @@ select
     sum(dias.caudal_nocturno_lh)::numeric(14, 1) as caudal_nocturno_lh,
     (sum(dias.litros) filter (where dias.caudal_nocturno_lh is not null))::bigint as litros_de_noche_medida
 from dias
-left join {{ ref('int_agua__vigencias') }} as vigencias
-    on
-        dias.medidor_id = vigencias.medidor_id
-        and dias.dia >= vigencias.desde
-        and dias.dia < vigencias.hasta
+{{ con_vigencia('dias', 'dias.dia') }}
 group by vigencias.zona_id, dias.dia

@@ -1,13 +1,7 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do ref('stg_telemetria__lecturas') -%}
-    {%- do ref('int_agua__medidores') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-    {%- do source('meta', 'carga') -%}
-    {%- do source('meta', 'contrato') -%}
-    {%- do source('meta', 'contrato_campo') -%}
-{%- endif %}
+{{ sigue_cambios(
+    ['stg_telemetria__lecturas', 'int_agua__medidores'],
+    [['meta', 'carga'], ['meta', 'contrato'], ['meta', 'contrato_campo']]
+) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -31,14 +25,7 @@ with
 
 {{ ventanas_de_lectura(this) }},
 
-{{ lecturas_con_vecinas(ventanas=true) }},
-
-propias as (
-    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
-    from lecturas_con_vecinas as vecinas
-    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
-    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
-),
+{{ lecturas_de_ventanas() }},
 
 {{ lecturas_validadas('propias') }}
 {%- else -%}

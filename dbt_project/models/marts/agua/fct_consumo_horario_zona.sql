@@ -1,10 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do ref('fct_consumo_diario') -%}
-    {%- do ref('fct_consumo_mensual_medidor') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios(['fct_consumo_diario', 'fct_consumo_mensual_medidor']) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_zona_dia',
@@ -33,11 +27,7 @@ horas as (
         null::bigint as litros_en_huecos
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
-    inner join medidores_por_dia as pedidos
-        on
-            consumo.medidor_id = pedidos.medidor_id
-            and consumo.hora >= {{ inicio_dia('pedidos.dia') }}
-            and consumo.hora < {{ inicio_dia('pedidos.dia + 1') }}
+    {{ solo_horas_de('medidores_por_dia', 'consumo') }}
     {%- endif %}
     where consumo.consumo_litros is not null and consumo.regla_id is distinct from 'R-AGUA-09'
     union all
@@ -48,11 +38,7 @@ horas as (
         estimado.consumo_litros
     from {{ ref('fct_consumo_estimado') }} as estimado
     {%- if is_incremental() %}
-    inner join medidores_por_dia as pedidos
-        on
-            estimado.medidor_id = pedidos.medidor_id
-            and estimado.hora >= {{ inicio_dia('pedidos.dia') }}
-            and estimado.hora < {{ inicio_dia('pedidos.dia + 1') }}
+    {{ solo_horas_de('medidores_por_dia', 'estimado') }}
     {%- endif %}
 )
 

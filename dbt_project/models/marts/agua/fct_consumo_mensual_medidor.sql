@@ -1,9 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do ref('fct_consumo_horario') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios(['fct_consumo_horario']) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -66,9 +61,5 @@ select
     min(dias.dia) as primer_dia,
     max(dias.ultima_lectura) as ultima_lectura
 from dias
-left join {{ ref('int_agua__vigencias') }} as vigencias
-    on
-        dias.medidor_id = vigencias.medidor_id
-        and dias.dia >= vigencias.desde
-        and dias.dia < vigencias.hasta
+{{ con_vigencia('dias', 'dias.dia') }}
 group by dias.medidor_id, dias.mes, vigencias.cuenta_id, vigencias.zona_id, vigencias.categoria

@@ -1,9 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do ref('fct_consumo_horario') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios(['fct_consumo_horario']) }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -83,11 +78,7 @@ por_dia as (
     inner join dias_afectados
         on promedios.medidor_id = dias_afectados.medidor_id and promedios.dia = dias_afectados.dia
     {%- endif %}
-    left join {{ ref('int_agua__vigencias') }} as vigencias
-        on
-            promedios.medidor_id = vigencias.medidor_id
-            and promedios.dia >= vigencias.desde
-            and promedios.dia < vigencias.hasta
+    {{ con_vigencia('promedios', 'promedios.dia') }}
 ),
 
 decisiones as (

@@ -1,8 +1,4 @@
-{#- What only the incremental text reads; asked while parsing and not while running a unit test. -#}
-{% if not execute -%}
-    {%- do ref('int_agua__cambios_lecturas') -%}
-    {%- do source('meta', 'avance_modelo') -%}
-{%- endif %}
+{{ sigue_cambios() }}
 {{ config(
     materialized='incremental',
     incremental_strategy='por_dia',
@@ -31,11 +27,7 @@ dias_afectados as (
         {{ dia_mendoza('consumo.hora') }} as dia
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
-    inner join dias_por_revisar
-        on
-            consumo.medidor_id = dias_por_revisar.medidor_id
-            and consumo.hora >= {{ inicio_dia('dias_por_revisar.dia') }}
-            and consumo.hora < {{ inicio_dia('dias_por_revisar.dia + 1') }}
+    {{ solo_horas_de('dias_por_revisar', 'consumo') }}
     {%- endif %}
     where
         consumo.regla_id <> 'R-AGUA-01'
@@ -46,14 +38,22 @@ dias_afectados as (
 
 {{ ventanas_de_lectura(ref('fct_consumo_horario')) }},
 
-{{ lecturas_con_vecinas(ventanas=true) }},
-
-propias as (
-    select {{ columnas_de_lectura() | replace('medidor_id', 'vecinas.medidor_id', 1) }}
-    from lecturas_con_vecinas as vecinas
-    inner join ventanas on vecinas.medidor_id = ventanas.medidor_id and vecinas.ventana = ventanas.ventana
-    where vecinas.fecha_hora >= ventanas.desde and vecinas.fecha_hora < ventanas.hasta
+{% if is_incremental() -%}
+-- Days without anything to say in their hours may have a second feed that was set aside.
+tramos_por_revisar as (
+    select
+        leer_desde,
+        leer_hasta
+    from ventanas
+    union all
+    select
+        {{ inicio_dia('dia') }},
+        {{ inicio_dia('dia + 1') }}
+    from dias_por_revisar
 ),
+
+{% endif -%}
+{{ lecturas_de_ventanas('tramos_por_revisar' if is_incremental() else none) }},
 
 {{ lecturas_validadas('propias') }},
 
@@ -74,7 +74,9 @@ futuras as (
     select
         crudas.medidor_id,
         crudas.fecha_hora,
+        'R-AGUA-12'::text as regla_id,
         min(crudas.lectura_l) as lectura_l,
+        min(crudas.consumo_intervalo_l) as consumo_intervalo_l,
         bool_or(crudas.estimada) as estimado,
         count(*) as lecturas,
         max(crudas._load_id) as carga_id
@@ -92,6 +94,59 @@ futuras as (
         and {{ con_volumen('crudas') }}
         and crudas.medidor_id is not null
     group by crudas.medidor_id, crudas.fecha_hora
+),
+
+-- What a meter says a second time through a feed of the other kind.
+de_otra_fuente as (
+    select
+        crudas.medidor_id,
+        crudas.fecha_hora,
+        'R-AGUA-25'::text as regla_id,
+        min(crudas.lectura_l) as lectura_l,
+        min(crudas.consumo_intervalo_l) as consumo_intervalo_l,
+        bool_or(crudas.estimada) as estimado,
+        count(*) as lecturas,
+        max(crudas._load_id) as carga_id
+    from {{ ref('stg_telemetria__lecturas') }} as crudas
+    inner join limites_de_fecha on crudas._load_id = limites_de_fecha.carga_id
+    inner join dias_de_dos_fuentes as dobles
+        on
+            crudas.medidor_id = dobles.medidor_id
+            and {{ dia_mendoza('crudas.fecha_hora') }} = dobles.dia
+            and (crudas.lectura_l is null) = dobles.vale_registro
+    {%- if is_incremental() %}
+    inner join dias_por_revisar on dobles.medidor_id = dias_por_revisar.medidor_id and dobles.dia = dias_por_revisar.dia
+    {%- endif %}
+    where
+        exists (select 1 from cargas_sin_registro)
+        {{- dias_enteros('crudas', 'tramos_por_revisar' if is_incremental() else none) }}
+        and crudas.fecha_hora <= limites_de_fecha.hasta
+        and {{ con_volumen('crudas') }}
+    group by crudas.medidor_id, crudas.fecha_hora
+),
+
+apartadas as (
+    select
+        medidor_id,
+        fecha_hora,
+        regla_id,
+        lectura_l,
+        consumo_intervalo_l,
+        estimado,
+        lecturas,
+        carga_id
+    from futuras
+    union all
+    select
+        medidor_id,
+        fecha_hora,
+        regla_id,
+        lectura_l,
+        consumo_intervalo_l,
+        estimado,
+        lecturas,
+        carga_id
+    from de_otra_fuente
 )
 
 select
@@ -123,17 +178,17 @@ select
     medidor_id,
     fecha_hora,
     {{ dia_mendoza('fecha_hora') }},
-    'R-AGUA-12',
+    regla_id,
     'lectura_apartada',
     lectura_l,
     null,
     null,
     null,
-    null,
+    consumo_intervalo_l,
     null,
     null,
     estimado,
     lecturas::integer,
     carga_id
-from futuras
+from apartadas
 order by medidor_id, fecha_hora

@@ -36,15 +36,6 @@ ventanas as (
     window ultimos as (order by mes rows between 11 preceding and current row)
 ),
 
-redes as (
-    select
-        zona_id,
-        sum(longitud_m) / 1000 as red_km
-    from {{ ref('dim_elemento_red') }}
-    where tipo = 'cañería' and estado = 'en servicio'
-    group by zona_id
-),
-
 recuentos as (
     select
         zonas.zona_id,
@@ -59,7 +50,7 @@ recuentos as (
         nullif(zonas.cuentas_activas, 0) as conexiones
     from {{ ref('dim_zona') }} as zonas
     cross join ventanas
-    left join redes on zonas.zona_id = redes.zona_id
+    left join {{ ref('int_agua__redes_zona') }} as redes on zonas.zona_id = redes.zona_id
     left join fugas on zonas.zona_id = fugas.zona_id and fugas.mes between ventanas.desde and ventanas.mes
     group by
         zonas.zona_id, zonas.zona_nombre, ventanas.mes, ventanas.desde, ventanas.meses_observados, redes.red_km,
