@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 _LAST_LOOK_S = 5.0
+_TURN_S = 1.0
 _INTERVAL_S = 0.2  # looking more often takes a tenth of a core from what is measured
 
 
@@ -48,7 +49,7 @@ def measure(
     )
     try:
         watcher.start()
-        output, _ = process.communicate()
+        output = _output_of(process)
         seconds = time.monotonic() - began
     finally:
         # An interrupted measurement leaves neither its command nor its watcher behind.
@@ -61,6 +62,14 @@ def measure(
             watcher.join(_LAST_LOOK_S)
     largest = max(peaks, key=lambda name: peaks[name], default="")
     return Measured(seconds, process.returncode, peaks.get(largest, 0.0), largest, output)
+
+
+def _output_of(process: subprocess.Popen[str]) -> str:
+    """All it says until it ends. In turns: an interruption that comes between two instructions and
+    just before a blocking read would only be noticed when the command ends."""
+    while True:
+        with suppress(subprocess.TimeoutExpired):
+            return process.communicate(timeout=_TURN_S)[0]
 
 
 def _watch(
