@@ -97,13 +97,15 @@ class Merge:
         """One pass over both. A row of raw meets one row at most: a surplus is repeated keys."""
         kept = self.quarantine.kept_condition()
         stood = self._count(table_name(self.contract))
-        found = self._find_changes("full", kept)
+        self._find_changes("full", kept)
+        found = self._changes_by_kind()
         met_here = self._good - found.get("alta", 0)
         met_there = stood - found.get("baja", 0) - found.get("retenida", 0)
         if met_here != met_there or self._has_repeated(CHANGES, sql.SQL("_cambio = 'alta'")):
             self.intake.move_repeated(self.quarantine, self.report)
             self._run("drop table {changes}")
-            found = self._find_changes("full", kept)
+            self._find_changes("full", kept)
+            found = self._changes_by_kind()
         refuse_mass_deletion(self.contract, found.get("baja", 0), stood)
 
     def _compare_increment(self) -> None:
@@ -111,7 +113,7 @@ class Merge:
             self.intake.move_repeated(self.quarantine, self.report)
         self._find_changes("right", sql.SQL("false"))
 
-    def _find_changes(self, join: str, kept: sql.Composable) -> dict[str, int]:
+    def _find_changes(self, join: str, kept: sql.Composable) -> None:
         """Fill `CHANGES`: each row that differs, the earlier version and its key beside it."""
         first = self.contract.key[0]
         self._run(
@@ -129,6 +131,8 @@ class Merge:
                 for at, name in enumerate(self.contract.key)
             ),
         )
+
+    def _changes_by_kind(self) -> dict[str, int]:
         rows = self._run("select _cambio, count(*) from {changes} group by 1").fetchall()
         return {str(kind): int(count) for kind, count in rows}
 

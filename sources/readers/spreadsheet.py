@@ -573,9 +573,7 @@ def _times(counts: Any, valid: Any, unit: Literal["ms", "us"]) -> Array:
 
 
 def _are_days(values: Any, days: Any) -> bool:
-    year = (
-        (np.floor(values) == values) & (values >= _LIKE_A_YEAR[0]) & (values <= _LIKE_A_YEAR[1])
-    )
+    year = (np.floor(values) == values) & (values >= _LIKE_A_YEAR[0]) & (values <= _LIKE_A_YEAR[1])
     return bool(((days >= _FIRST_DAY) & (days < _LAST_DAY + 1) & ~year).all())
 
 

@@ -40,7 +40,8 @@ _TRAILER_BYTES = 2
 _LENGTH_BYTES = 4
 # More than a number has: what is read of a value that is null, or of one that is cut short, is
 # still within the block.
-_PADDING = bytes(64)
+PADDING = 64
+_PADDING = bytes(PADDING)
 _WIDEST_NUMBER = 8
 _UNKNOWN = -1
 # Days and microseconds from 1970, where Arrow counts from, to 2000, where PostgreSQL does.
@@ -56,6 +57,55 @@ _INT64_DIGITS = 18
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
+
+
+class Batches:
+    """Decodes rows block by block and hands batches to `deliver`, as arrays and as they came.
+
+    `kinds` are the type oids of the columns. A batch is handed over when it has `batch_rows` rows
+    or `batch_bytes` bytes; `hand_over` gives the rest.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[int],
+        batch_rows: int,
+        batch_bytes: int,
+        deliver: Callable[[list[Array], Sent], None],
+    ) -> None:
+        self._kinds = kinds
+        self._batch_rows = batch_rows
+        self._batch_bytes = batch_bytes
+        self._deliver = deliver
+        self._changing: set[int] = set()
+        self._decoded: list[list[Array]] = []
+        self._sent: list[memoryview] = []
+        self._rows = self._bytes = 0
+
+    @property
+    def room(self) -> int:
+        """How many rows the batch under way still takes; at least one."""
+        return self._batch_rows - self._rows
+
+    def add(self, block: Bytes, places: Places, ends: Places, sent: memoryview) -> None:
+        """Decode the rows that stand from `places` to `ends` in `block`; `sent` has them alone.
+
+        Behind the last there are `PADDING` bytes in the block. Raises ValueError as `decode` does.
+        """
+        arrays = _decode_block(block, places, ends, self._kinds, self._changing)
+        self._decoded.append(arrays)
+        self._sent.append(sent)
+        self._rows += len(places)
+        self._bytes += sum(array.nbytes for array in arrays)
+        if self._rows >= self._batch_rows or self._bytes >= self._batch_bytes:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        pieces, self._decoded = self._decoded, []
+        sent, self._sent = self._sent, []
+        self._rows = self._bytes = 0
+        if pieces:
+            self._deliver([_joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
 
 
 class CopyStream:
@@ -75,15 +125,10 @@ class CopyStream:
         batch_bytes: int,
         deliver: Callable[[list[Array], Sent], None],
     ) -> None:
-        self._kinds = kinds
         self._rows = batch_rows
         self._bytes = batch_bytes
-        self._deliver = deliver
+        self._batches = Batches(kinds, batch_rows, batch_bytes, deliver)
         self._messages: list[bytes] = []
-        self._changing: set[int] = set()
-        self._decoded: list[list[Array]] = []
-        self._sent: list[memoryview] = []
-        self._decoded_rows = self._decoded_bytes = 0
         self._collector = self._collect()
         next(self._collector)
         # A generator's `send` is the cheapest call Python offers; this one is made for every row.
@@ -97,11 +142,11 @@ class CopyStream:
             raise ValueError("the COPY stream has no end")
         messages[-1] = messages[-1][:-_TRAILER_BYTES]
         self._decode(messages, _lengths(messages))
-        self._hand_over()
+        self._batches.hand_over()
 
     def _collect(self) -> Generator[None, bytes, None]:
         first = yield
-        self._messages.append(_without_header(first))
+        self._messages.append(without_header(first))
         rows = min(self._rows, self._AT_ONCE)
         while True:
             messages = self._messages
@@ -118,26 +163,15 @@ class CopyStream:
             # The last message is kept back: it may be the end mark, which is no row.
             self._messages = [messages.pop()]
             self._decode(messages, np.concatenate(lengths)[:-1])
-            if self._decoded_rows >= self._rows or self._decoded_bytes >= self._bytes:
-                self._hand_over()
 
     def _decode(self, messages: list[bytes], lengths: Places) -> None:
         """Decode whole messages; one without a byte, as header and end mark leave it, is no row."""
         lengths = lengths[lengths > 0]
         if len(lengths):
             block = b"".join((*messages, _PADDING))
-            arrays = _decode_block(block, lengths, self._kinds, self._changing)
-            self._decoded.append(arrays)
-            self._sent.append(memoryview(block)[: -len(_PADDING)])
-            self._decoded_rows += len(lengths)
-            self._decoded_bytes += sum(array.nbytes for array in arrays)
-
-    def _hand_over(self) -> None:
-        pieces, self._decoded = self._decoded, []
-        sent, self._sent = self._sent, []
-        self._decoded_rows = self._decoded_bytes = 0
-        if pieces:
-            self._deliver([_joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
+            ends = np.cumsum(lengths)
+            sent = memoryview(block)[:-PADDING]
+            self._batches.add(np.frombuffer(block, np.uint8), ends - lengths, ends, sent)
 
 
 def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
@@ -145,20 +179,19 @@ def decode(rows: Sequence[bytes], kinds: Sequence[int]) -> list[Array]:
 
     Raises ValueError when a row is not as long as its fields, or has another number of them.
     """
-    return _decode_block(b"".join((*rows, _PADDING)), _lengths(rows), kinds, set())
+    block, lengths = np.frombuffer(b"".join((*rows, _PADDING)), np.uint8), _lengths(rows)
+    ends = np.cumsum(lengths)
+    return _decode_block(block, ends - lengths, ends, kinds, set())
 
 
 def _decode_block(
-    padded: bytes, lengths: Places, kinds: Sequence[int], changing: set[int]
+    block: Bytes, places: Places, ends: Places, kinds: Sequence[int], changing: set[int]
 ) -> list[Array]:
-    """The same of rows already joined; padded, for behind the last field there is nothing.
+    """The same of rows in one block, which is padded, for behind the last field there is nothing.
 
     `changing` are the columns whose values were seen to have different lengths, and learns more.
     """
-    block = np.frombuffer(padded, np.uint8)
-    ends = np.cumsum(lengths)
-    places = ends - lengths
-    if not (_pieces(block, places, 2).view(">i2") == len(kinds)).all():
+    if not (pieces(block, places, 2).view(">i2") == len(kinds)).all():
         raise ValueError("a row of the COPY stream has another number of fields")
     places = places + 2
     arrays: list[Array] = []
@@ -184,7 +217,7 @@ def _decode_run(
         layout = [(0, _UNKNOWN)]
     # Of a column that is expected to change, only the length is taken.
     width = sum(layout[-1]) + _LENGTH_BYTES if layout[-1][1] >= 0 else layout[-1][0] + _LENGTH_BYTES
-    rows = _pieces(block, places, width)
+    rows = pieces(block, places, width)
     arrays: list[Array] = []
     for kind, (offset, size) in zip(kinds, layout, strict=False):
         begin = offset + _LENGTH_BYTES
@@ -251,12 +284,12 @@ class _Field:
 
 def _scattered(block: Bytes, starts: Places, sizes: Places, valid: Any) -> _Field:
     """A column whose values have different lengths, or are null in some rows."""
-    width = min(max(int(sizes.max()), _WIDEST_NUMBER), len(_PADDING))
-    window = _pieces(block, starts, width)
+    width = min(max(int(sizes.max()), _WIDEST_NUMBER), PADDING)
+    window = pieces(block, starts, width)
     return _Field(block, starts, sizes, None if valid.all() else valid, window)
 
 
-def _pieces(block: Bytes, places: Places, width: int) -> Bytes:
+def pieces(block: Bytes, places: Places, width: int) -> Bytes:
     """The `width` bytes that begin at each place, as a row each."""
     # A piece may begin at any byte: a view with one element per byte, read out at the places.
     every = np.ndarray(len(block) - width + 1, f"V{width}", block.data, strides=(1,))
@@ -278,7 +311,7 @@ def _joined(pieces: Sequence[Array]) -> Array:
     return pa.concat_arrays([pc.cast(piece, pa.string()) for piece in pieces])
 
 
-def _without_header(message: bytes) -> bytes:
+def without_header(message: bytes) -> bytes:
     if not message.startswith(_SIGNATURE):
         raise ValueError("not a binary COPY stream")
     extension = int.from_bytes(message[15:19], "big")

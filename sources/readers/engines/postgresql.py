@@ -33,7 +33,8 @@ from sources.readers.engines.base import (
     Trouble,
     by_text,
 )
-from sources.readers.engines.copy_binary import NATIVE, TEXT, CopyStream
+from sources.readers.engines.copy_binary import NATIVE, TEXT, Batches, CopyStream
+from sources.readers.engines.copy_wire import is_plain, receive
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -156,10 +157,11 @@ class Postgresql(Engine):
         """The server's rows are received by a thread of their own while the last are worked on."""
         with connection.cursor() as cursor:
             copy_out, kinds = self._copy_statement(cursor, statement)
-            receiver = _Receiver(cursor, copy_out, kinds, batch_rows)
+            receiver = _Receiver(
+                cursor, copy_out, kinds, batch_rows, off_the_wire=is_plain(connection)
+            )
             yield from receiver.batches(self._read_timeout_s)
-            # Of the command's own end: what the server counted, not what was received.
-            return int(cursor.rowcount)
+            return receiver.count
 
     def is_as_in_raw(self, source: SourceColumn, target: Column) -> bool:
         declared = source.type or ""
@@ -282,14 +284,29 @@ _Item = _Batch | BaseException | None
 
 
 class _Receiver:
-    """One COPY received in a thread; at most a few batches wait for who reads them."""
+    """One COPY received in a thread; at most a few batches wait for who reads them.
 
-    def __init__(self, cursor: Any, statement: Any, kinds: Sequence[int], rows: int) -> None:
+    `count`, once all were taken, is of the command's own end: what the server counted, not what was
+    received.
+    """
+
+    def __init__(
+        self,
+        cursor: Any,
+        statement: Any,
+        kinds: Sequence[int],
+        rows: int,
+        *,
+        off_the_wire: bool,
+    ) -> None:
         self._cursor = cursor
         self._statement = statement
+        self._kinds = kinds
+        self._rows = rows
+        self._off_the_wire = off_the_wire
         self._queue: queue.Queue[_Item] = queue.Queue(_WAITING_BATCHES)
         self._given_up = threading.Event()
-        self._copy = CopyStream(kinds, rows, _BATCH_BYTES, lambda *batch: self._queue_up(batch))
+        self.count = 0
         self._thread = threading.Thread(target=self._receive, name="copy-out", daemon=True)
 
     def batches(self, silence_s: int) -> Iterator[_Batch]:
@@ -317,12 +334,24 @@ class _Receiver:
     def _receive(self) -> None:
         outcome: _Item = None
         try:
-            self._cursor.copy_expert(self._statement, self._copy)
-            self._copy.finish()
+            self.count = self._all_received()
         except BaseException as error:  # handed to the reading thread, which raises it
             outcome = error
         with suppress(_GivenUpError):
             self._queue_up(outcome)
+
+    def _all_received(self) -> int:
+        def deliver(*batch: Any) -> None:
+            self._queue_up(batch)
+
+        if self._off_the_wire:
+            batches = Batches(self._kinds, self._rows, _BATCH_BYTES, deliver)
+            statement = self._statement.as_string(self._cursor)
+            return receive(self._cursor.connection, statement, len(self._kinds), batches)
+        copy = CopyStream(self._kinds, self._rows, _BATCH_BYTES, deliver)
+        self._cursor.copy_expert(self._statement, copy)
+        copy.finish()
+        return int(self._cursor.rowcount)
 
     def _queue_up(self, item: _Item) -> None:
         while not self._given_up.is_set():
