@@ -327,7 +327,7 @@ class City:
             if mart not in definition.marts:
                 continue
             with self._warehouse.connect(autocommit=True) as connection:
-                if obstacles(connection, definition.marts):
+                if obstacles(connection, definition.columns_by_mart):
                     continue  # the gate holds it: said already
                 result = export_dataset(
                     connection, definition, Manifest(manifest()), self._folder / "exports",
