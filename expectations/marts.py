@@ -19,7 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Any, Self
@@ -27,7 +27,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
-from expectations.results import DIMENSIONS, CheckResult
+from expectations.results import DIMENSIONS, SAMPLE_SIZE, CheckResult
 from sources.contract import SEVERITIES, Severity
 from sources.errors import PipelineError
 
@@ -66,6 +66,12 @@ class Expectation:
     severidad: Severity
     dimension: str
     explicacion: str
+    regla: str = ""  # its own name, where the type says too little
+
+    @property
+    def nombre(self) -> str:
+        """What verdicts on it are called."""
+        return self.regla or self.tipo
 
     @property
     def columna(self) -> str | None:
@@ -99,6 +105,7 @@ class Suite:
     expectativas: tuple[Expectation, ...]
     ventana: Window | None
     path: Path
+    clave: tuple[str, ...] = ()  # of the mart: names the rows that fail
 
     @property
     def schema(self) -> str:
@@ -210,8 +217,25 @@ class MartValidator:
         )
         found = {result.expectation_config.meta["numero"]: result for result in outcome.results}
         return [
-            _interpret(suite, number, found[number]) for number in range(len(suite.expectativas))
+            self._with_sample(suite, number, _interpret(suite, number, found[number]))
+            for number in range(len(suite.expectativas))
         ]
+
+    def _with_sample(self, suite: Suite, number: int, result: CheckResult) -> CheckResult:
+        """The same, with keys of some rows that fail; asked only when some do, never for values."""
+        import sqlalchemy as sa
+
+        fails = None if result.paso is not False else _failing(suite.expectativas[number])
+        if fails is None or not suite.clave:
+            return result
+        rows = sa.text(_rows_of(suite, self._first_moment(suite))).columns()
+        key: list[Any] = [sa.column(name) for name in suite.clave]
+        query = sa.select(*key).select_from(rows.subquery("filas")).where(fails).limit(SAMPLE_SIZE)
+        with self._datasource.get_engine().connect() as connection:
+            found = connection.execute(query).fetchall()
+        return replace(
+            result, muestra=tuple(dict(zip(suite.clave, row, strict=True)) for row in found)
+        )
 
     def build_docs(self) -> Path:
         """Put the pages of every suite run so far in `docs_dir`; return the path of its index."""
@@ -404,6 +428,34 @@ def _build(suite: Suite, number: int) -> Any:
         raise _bad(suite.path, f"{declared.tipo}: argumentos no válidos: {error}") from error
 
 
+def _failing(declared: Expectation) -> Any:
+    """Condition of the rows that do not meet an expectation on the values of one column.
+
+    None for those on whole tables, on several columns, or of another kind.
+    """
+    import sqlalchemy as sa
+
+    given = declared.argumentos
+    column: Any = sa.column(given.get("column", ""))
+    low, high = given.get("min_value"), given.get("max_value")
+    fails: dict[str, Any] = {
+        "expect_column_values_to_not_be_null": column.is_(None),
+        "expect_column_values_to_be_in_set": column.not_in(given.get("value_set") or []),
+        "expect_column_values_to_match_regex": sa.not_(column.op("~")(given.get("regex"))),
+        "expect_column_values_to_not_match_regex": column.op("~")(given.get("regex")),
+        "expect_column_values_to_be_between": sa.or_(
+            *(column < limit for limit in [low] if limit is not None),
+            *(column > limit for limit in [high] if limit is not None),
+            sa.false(),
+        ),
+    }
+    found = fails.get(declared.tipo)
+    if found is not None and declared.donde is not None:
+        only = sa.column(declared.donde.columna).in_(declared.donde.valores)
+        found = sa.and_(only, found)
+    return found
+
+
 def _row_condition(declared: Expectation) -> dict[str, Any]:
     from great_expectations.expectations.row_conditions import Column
 
@@ -479,7 +531,7 @@ def _result(
         objeto=suite.mart,
         columna=declared.columna,
         dimension=declared.dimension,
-        regla=declared.tipo,
+        regla=declared.nombre,
         severidad=declared.severidad,
         paso=passed,
         filas_evaluadas=rows,
@@ -494,11 +546,11 @@ def _control_name(suite: Suite, number: int) -> str:
     same = [
         other
         for other in suite.expectativas[:number]
-        if (other.tipo, other.columna) == (declared.tipo, declared.columna)
+        if (other.nombre, other.columna) == (declared.nombre, declared.columna)
     ]
     columns = f".{declared.columna.replace(', ', '+')}" if declared.columna else ""
     suffix = f".{len(same) + 1}" if same else ""
-    return f"{suite.mart}{columns}.{declared.tipo}{suffix}"
+    return f"{suite.mart}{columns}.{declared.nombre}{suffix}"
 
 
 def _load(path: Path) -> Suite:

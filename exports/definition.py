@@ -380,6 +380,16 @@ class DatasetDefinition(_Document):
         return tuple(dict.fromkeys(resource.mart for resource in self.recursos))
 
     @property
+    def columns_by_mart(self) -> dict[str, frozenset[str]]:
+        """The columns it publishes of each mart, in all its resources together."""
+        return {
+            mart: frozenset(
+                name for part in self.recursos if part.mart == mart for name in part.columnas
+            )
+            for mart in self.marts
+        }
+
+    @property
     def dictionary_name(self) -> str:
         """File name of the dataset's data dictionary."""
         return f"{self.nombre}-diccionario.csv"

@@ -264,6 +264,7 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
     )
     def update(context: RunStatusSensorContext) -> SkipReason | None:
         """The checks of the marts come after the models: what they say is known at the end only."""
+        from orchestration.assets.controls import write_quality_index
         from orchestration.deliveries import deliver
         from orchestration.findings import update_findings
         from orchestration.standing_verdicts import repeat_standing_verdicts
@@ -275,6 +276,7 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
         update_findings(warehouse, context.dagster_run.run_id)
         deliver(warehouse, context.dagster_run.run_id)
         repeat_standing_verdicts(warehouse, context.instance, context.dagster_run.run_id)
+        write_quality_index(warehouse)
         return None
 
     return update

@@ -9,15 +9,22 @@ next one.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast
 
-from expectations.results import CheckResult, record
+import psycopg
+from psycopg import sql
+
+from expectations.results import SAMPLE_SIZE, CheckResult, record
 from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
+
+if TYPE_CHECKING:
+    from typing import LiteralString
 
 # Everything that scores read of checks, quarantine and drift enters here.
 _MEASUREMENTS = "intermediate.int_calidad__mediciones"
@@ -188,6 +195,50 @@ def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
             continue
         found.extend(_test_result(node, relation, result) for relation in tested_relations(node))
     return found
+
+
+def with_failing_keys(
+    connection: Connection, run_results: Mapping[str, Any], verdicts: Sequence[CheckResult]
+) -> list[CheckResult]:
+    """The verdicts of dbt tests, with keys of some rows that fail a test on a key.
+
+    Of tests on keys and references alone: what other tests select may be a value. Asked only of
+    what fails; where it cannot be asked any more, the verdict stands without a sample.
+    """
+    nodes = manifest()["nodes"]
+    tests = {
+        str(nodes[result["unique_id"]]["name"]): (nodes[result["unique_id"]], result)
+        for result in run_results["results"]
+        if result["unique_id"] in nodes and result.get("compiled_code")
+    }
+    return [
+        replace(verdict, muestra=_failing_keys(connection, *tests[verdict.control]))
+        if verdict.paso is False and verdict.control in tests
+        else verdict
+        for verdict in verdicts
+    ]
+
+
+def _failing_keys(
+    connection: Connection, test: Mapping[str, Any], result: Mapping[str, Any]
+) -> tuple[dict[str, Any], ...]:
+    arguments = (test.get("test_metadata") or {}).get("kwargs") or {}
+    # Columns of what the test selects, by the name they have in the table.
+    key = {str(name): str(name) for name in arguments.get("columnas") or ()}
+    if (test.get("test_metadata") or {}).get("name") == "relationships":
+        key = {"from_field": str(test.get("column_name"))}
+    if not key:
+        return ()
+    query = sql.SQL("select {} from ({}) as filas limit {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, key)),
+        # The text that dbt compiled from the project's own test and has just run.
+        sql.SQL(cast("LiteralString", str(result["compiled_code"]))),
+        sql.Literal(SAMPLE_SIZE),
+    )
+    with contextlib.suppress(psycopg.Error), connection.transaction():
+        rows = connection.execute(query).fetchall()
+        return tuple(dict(zip(key.values(), row, strict=True)) for row in rows)
+    return ()
 
 
 def tested_relations(test: Mapping[str, Any]) -> list[str]:

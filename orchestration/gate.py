@@ -15,11 +15,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from expectations.marts import load_suites
+from expectations.personal_texts import RULE as PERSONAL_TEXT
 from orchestration.build_plan import newest_changes
 from orchestration.dbt_project import data_test_names, with_ancestors
 from sources.raw_table import Connection
 
 UNCHECKED = "sin controlar"
+# Marts ('<schema>.<table>') that something is made of. A mapping also gives the columns of each
+# that it shows; of a mere collection, it shows all.
+Marts = Collection[str] | Mapping[str, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +39,27 @@ class Obstacle:
     explanation: str
     owner: str | None
     fingerprint: str | None = None
+    rows: tuple[str, ...] = ()  # keys of some that fail
+    shown_column: str | None = None  # what it keeps back is this column and nothing else
 
     def __str__(self) -> str:
         who = f" Responsable: {self.owner}." if self.owner else ""
-        return f"{self.relation}: {self.control}: {self.explanation}{who}"
+        rows = f" Filas: {'; '.join(self.rows)}." if self.rows else ""
+        return f"{self.relation}: {self.control}: {self.explanation}{rows}{who}"
 
 
-def obstacles(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
-    """Everything red on `marts` ('<schema>.<table>') or on what they are built from, raw included.
+def obstacles(connection: Connection, marts: Marts) -> list[Obstacle]:
+    """Everything red on `marts` or on what they are built from, raw included.
 
     Red is: a blocking check whose last verdict is not a pass (unknown is no pass); a mart whose
     last build failed, was left out because something before it failed, or never happened; a mart
-    whose suite did not run since it was last built.
+    whose suite did not run since it was last built. A personal datum in a text keeps back what
+    shows the column it stands in, and not what is only made from the mart.
     """
     return obstacles_by(connection, {"": marts})[""]
 
 
-def obstacles_by(
-    connection: Connection, wanted: Mapping[str, Collection[str]]
-) -> dict[str, list[Obstacle]]:
+def obstacles_by(connection: Connection, wanted: Mapping[str, Marts]) -> dict[str, list[Obstacle]]:
     """`obstacles` of many at once: by name, those of the marts under that name."""
     marts = set().union(*wanted.values()) if wanted else set()
     lineage = {mart: with_ancestors(mart, sources=True) | {mart} for mart in marts}
@@ -62,11 +68,18 @@ def obstacles_by(
     unchecked = _unchecked(connection, marts - {item.relation for item in builds})
     return {
         name: [
-            *(one for one in checks if any(one.relation in lineage[mart] for mart in group)),
+            *(one for one in checks if _concerns(one, group, lineage)),
             *(one for one in (*builds, *unchecked) if one.relation in group),
         ]
         for name, group in wanted.items()
     }
+
+
+def _concerns(found: Obstacle, group: Marts, lineage: Mapping[str, Collection[str]]) -> bool:
+    if found.shown_column is None:
+        return any(found.relation in lineage[mart] for mart in group)
+    shown = group.get(found.relation) if isinstance(group, Mapping) else None
+    return found.relation in group and (shown is None or found.shown_column in shown)
 
 
 def _red_checks(connection: Connection, relations: Collection[str]) -> list[Obstacle]:
@@ -74,7 +87,7 @@ def _red_checks(connection: Connection, relations: Collection[str]) -> list[Obst
         # A check that is no longer in the project, the contract or its suite blocks nothing: dbt's
         # are known by name, of the others only what the last evaluation of that engine gave.
         "select objeto, control, explicacion, responsable, paso, filas_evaluadas, filas_fallidas, "
-        "muestra from meta.control_vigente v "
+        "muestra, regla, columna from meta.control_vigente v "
         "where objeto = any(%s) and severidad = 'bloqueante' and paso is not true "
         "and motor <> 'construccion' "
         "and (motor <> 'dbt' or control = any(%s)) "
@@ -96,7 +109,9 @@ def _red_checks(connection: Connection, relations: Collection[str]) -> list[Obst
             control=str(row[1]),
             explanation=str(row[2]),
             owner=row[3],
-            fingerprint=_fingerprint(row, _data_version(str(row[0]), changes)),
+            fingerprint=_fingerprint(row[:8], _data_version(str(row[0]), changes)),
+            rows=tuple(", ".join(f"{k} {v}" for k, v in key.items()) for key in row[7]),
+            shown_column=str(row[9]) if row[8] == PERSONAL_TEXT else None,
         )
         for row in rows
     ]

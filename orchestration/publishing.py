@@ -236,7 +236,7 @@ def difference(name: str) -> Difference:
     with locate().connect(autocommit=True) as connection:
         facts = catalog_facts(connection)
         portal = ckan(facts)
-        found = tuple(str(item) for item in obstacles(connection, definition.marts))
+        found = tuple(str(item) for item in obstacles(connection, definition.columns_by_mart))
         package, compared, live = compare_dataset(
             connection, definition, _manifest(), settings().exports_dir, portal, facts=facts
         )
@@ -249,7 +249,7 @@ def publish(name: str, *, again: bool = False) -> ExportResult:
     definition, run_id = find_definition(name), _run_id()
     with locate().connect(autocommit=True) as connection:
         facts = catalog_facts(connection)
-        found = obstacles(connection, definition.marts)
+        found = obstacles(connection, definition.columns_by_mart)
         release = covering(connection, name, found) if found else None
         if found and release is None:
             words = "; ".join(str(item) for item in found)
@@ -398,7 +398,7 @@ def waiting(connection: Connection, now: dt.datetime) -> list[Waiting]:
         is_approved = columns_fingerprint(definition) in fingerprints
         if not overdue and state not in ("retenida", "pendiente_aprobacion"):
             continue
-        red = obstacles(connection, definition.marts)
+        red = obstacles(connection, definition.columns_by_mart)
         if red and covering(connection, name, red):
             red = []
         blocked = "; ".join(str(item) for item in red)

@@ -127,7 +127,7 @@ def execute(
         from dagster import DagsterInstance
 
         from exports.definition import load_definitions
-        from orchestration.assets.controls import finish_validation
+        from orchestration.assets.controls import finish_validation, write_quality_index
         from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
         from orchestration.definitions import defs
         from orchestration.standing_verdicts import repeat_standing_verdicts
@@ -149,6 +149,7 @@ def execute(
                 crashed = _crashed_steps(instance, run_id)
                 repeat_standing_verdicts(prepared.warehouse, instance, run_id)
             finish_validation(run_id)
+            write_quality_index(prepared.warehouse)
             update_findings(prepared.warehouse, run_id)
             _deliver(prepared.warehouse, run_id, watch)
         finally:

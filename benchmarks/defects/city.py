@@ -216,7 +216,7 @@ class City:
         from expectations.marts import MartValidator, load_suites
         from expectations.results import record
         from orchestration.assets.controls import suite_verdicts
-        from orchestration.build_plan import dbt_test_results, record_builds
+        from orchestration.build_plan import dbt_test_results, record_builds, with_failing_keys
         from orchestration.dbt_project import manifest, relation_of
 
         nodes = manifest()["nodes"]
@@ -228,7 +228,8 @@ class City:
         suites = {mart: suite for mart, suite in load_suites().items() if mart in touched}
         with self._warehouse.connect() as connection:
             record_builds(connection, run_id, results, newest_load)
-            record(connection, run_id, dbt_test_results(results))
+            tested = with_failing_keys(connection, results, dbt_test_results(results))
+            record(connection, run_id, tested)
             now = {mart: _content(connection, mart) for mart in suites}
             # A suite sees rows alone: of a mart rebuilt as it was, its verdicts are what they were.
             # A city that starts from nothing has none yet.
@@ -327,7 +328,7 @@ class City:
             if mart not in definition.marts:
                 continue
             with self._warehouse.connect(autocommit=True) as connection:
-                if obstacles(connection, definition.marts):
+                if obstacles(connection, definition.columns_by_mart):
                     continue  # the gate holds it: said already
                 result = export_dataset(
                     connection, definition, Manifest(manifest()), self._folder / "exports",

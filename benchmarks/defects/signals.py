@@ -98,7 +98,7 @@ def _held_back(connection: Connection) -> Iterable[Signal]:
     from exports.definition import load_definitions
 
     for name, definition in load_definitions().definitions.items():
-        reasons = obstacles(connection, definition.marts)
+        reasons = obstacles(connection, definition.columns_by_mart)
         if reasons:
             words = "; ".join(str(reason) for reason in reasons)
             owner = definition.secretaria or ""

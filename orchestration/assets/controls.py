@@ -9,6 +9,7 @@ mart in this run, and those only; `meta.resultado_control` keeps them withheld i
 """
 
 import atexit
+import datetime as dt
 import functools
 from collections.abc import Iterable
 from dataclasses import replace
@@ -24,14 +25,16 @@ from dagster import (
 )
 
 from expectations.marts import Suite
+from expectations.personal_texts import guarded
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause
 from orchestration.dbt_project import relations
+from orchestration.leaving import leaving_texts
 from orchestration.progress import observer
-from orchestration.settings import settings
-from orchestration.warehouse.connection import export_environment, locate
+from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.warehouse.connection import Warehouse, export_environment, locate
 
 if TYPE_CHECKING:
     from expectations.marts import MartValidator
@@ -69,11 +72,24 @@ def finish_validation(run_id: str) -> Path | None:
         _validator.cache_clear()
 
 
+def write_quality_index(warehouse: Warehouse) -> Path:
+    """Write the index of the quality pages, with the verdicts of every kind; its path."""
+    from expectations.site import write_index
+
+    with warehouse.connect() as connection:
+        now = dt.datetime.now(dt.UTC)
+        return write_index(connection, settings().quality_docs_dir, now, CITY_TIMEZONE)
+
+
 def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult]:
-    """Run a suite; each verdict with the owner of its mart, as the dbt project names it."""
+    """Run a suite; each verdict with the owner of its mart, as the dbt project names it.
+
+    Of the texts that leave the warehouse it also asks that they name no person.
+    """
     node = relations().get(suite.mart) or {}
-    owner = (node.get("config", {}).get("meta") or {}).get("owner")
-    return [replace(result, responsable=owner) for result in validator.run(suite)]
+    meta = node.get("config", {}).get("meta") or {}
+    asked = guarded(suite, leaving_texts(suite.mart), meta.get("clave") or ())
+    return [replace(result, responsable=meta.get("owner")) for result in validator.run(asked)]
 
 
 def _mart_check(suite: Suite) -> AssetChecksDefinition:

@@ -50,6 +50,7 @@ from orchestration.build_plan import (
     dbt_test_results,
     plan_build,
     record_builds,
+    with_failing_keys,
 )
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
@@ -205,7 +206,7 @@ def _run(
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
             failed = record_builds(connection, context.run_id, results, plan.newest_load)
-            tested = dbt_test_results(results)
+            tested = with_failing_keys(connection, results, dbt_test_results(results))
             record(connection, context.run_id, tested)
             withhold(connection, context.run_id, failed)
         for verdict in tested:

@@ -79,7 +79,7 @@ def _hold_back(
 
     A release that a person gave for exactly these verdicts opens the gate.
     """
-    found = obstacles(connection, definition.marts)
+    found = obstacles(connection, definition.columns_by_mart)
     if not found or covering(connection, definition.nombre, found):
         return []
     words = "; ".join(str(item) for item in found)
@@ -91,11 +91,11 @@ def _hold_back(
 
 
 def all_dependents_held(connection: Connection, mart: str) -> bool:
-    """Whether every portal dataset of `mart` stays back: false when a release lets one leave."""
+    """Whether every portal dataset of `mart` stays back: false when a release lets one leave, or
+    what is red concerns a column that one does not publish."""
     dependents = [d for d in load_definitions().definitions.values() if mart in d.marts]
-    return all(
-        covering(connection, d.nombre, obstacles(connection, d.marts)) is None for d in dependents
-    )
+    held = {d.nombre: obstacles(connection, d.columns_by_mart) for d in dependents}
+    return all(found and covering(connection, name, found) is None for name, found in held.items())
 
 
 def marts_not_exported(connection: Connection) -> set[str]:
@@ -160,7 +160,7 @@ def _export(
         found = _hold_back(connection, definition, context.run_id)
         if found:
             raise Withheld(definition, found)
-        red = obstacles(connection, definition.marts)
+        red = obstacles(connection, definition.columns_by_mart)
         release = covering(connection, definition.nombre, red)
         notices = portal_notices(connection, leaving=definition.nombre)
         facts = catalog_facts(connection)

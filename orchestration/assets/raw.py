@@ -299,6 +299,7 @@ def reconciliation_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
             "filas_en_raw": outcome.rows,
             "por_conjunto": MetadataValue.md(_figures_table(reports)),
             "sumas": MetadataValue.md(_sums_table(reports)),
+            **cause(result for result in outcome.results if result.motor == "conciliacion"),
         },
     )
 

@@ -7,7 +7,7 @@ decisions themselves (`releases.py`).
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.markup import escape
 
 from orchestration.wording import day
 from sources.errors import PipelineError
+
+if TYPE_CHECKING:
+    from orchestration.gate import Marts
 
 gate_app = typer.Typer(
     no_args_is_help=True, help="La compuerta: qué está retenido por un control, y liberarlo."
@@ -144,7 +147,7 @@ def gate_revoke(
     console.print(f"Revocadas: {len(ended)} liberaciones de {dataset}.", highlight=False)
 
 
-def _marts_of(dataset: str) -> tuple[str, ...]:
+def _marts_of(dataset: str) -> Marts:
     """What the dataset or delivery reads; PipelineError when there is none of that name."""
     known = _all_that_leaves()
     if dataset not in known:
@@ -155,13 +158,13 @@ def _marts_of(dataset: str) -> tuple[str, ...]:
     return known[dataset][1]
 
 
-def _all_that_leaves() -> dict[str, tuple[str, tuple[str, ...]]]:
+def _all_that_leaves() -> dict[str, tuple[str, Marts]]:
     """Portal datasets and what is read directly, by name: its kind in words, and its marts."""
     from exports.definition import load_definitions
     from orchestration.deliveries import deliveries
 
-    datasets = {
-        name: ("conjunto del portal", tuple(definition.marts))
+    datasets: dict[str, tuple[str, Marts]] = {
+        name: ("conjunto del portal", definition.columns_by_mart)
         for name, definition in load_definitions().definitions.items()
     }
     return datasets | {

@@ -167,8 +167,8 @@ def test_what_was_withheld_waits_for_its_gate_and_its_approval(warehouse: Wareho
         assert "falló" in found().blocked
 
 
-def test_a_run_that_ended_brings_findings_up_to_date(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_ended_brings_findings_and_the_quality_page_up_to_date(
+    warehouse: Warehouse, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
     settings_module.settings.cache_clear()
@@ -199,6 +199,7 @@ def test_a_run_that_ended_brings_findings_up_to_date(
     with warehouse.connect() as connection:
         [found] = find(connection)
     assert (found.objeto, found.area) == ("agua.dim_zona", "Obras Públicas")
+    assert "agua.dim_zona" in (data_dir / "quality" / "index.html").read_text(encoding="utf-8")
     assert [s.name for s in automation.findings_sensors] == [
         f"hallazgos_{s.value.lower()}"
         for s in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from dagster import DagsterInvalidConfigError, validate_run_config
 
 from expectations.results import CheckResult, record
 from orchestration.assets.raw import days_again
-from orchestration.build_plan import dbt_test_results, plan_build
+from orchestration.build_plan import dbt_test_results, plan_build, with_failing_keys
 from orchestration.dbt_project import manifest, project_sha256, relations
 from orchestration.warehouse.connection import Warehouse
 from sources.landing.again import RangeError
@@ -119,6 +120,42 @@ def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
     assert {r.control for r in found if not r.responsable} == set()
     staging = {r.responsable for r in found if r.objeto == "staging.stg_telemetria__lecturas"}
     assert staging == {"Obras Públicas"}, "whom the contract of the readings names"
+
+
+def failed(name: str, query: str) -> dict[str, Any]:
+    node = next(n for n in manifest()["nodes"].values() if n["name"].startswith(name))
+    return {
+        "unique_id": node["unique_id"], "status": "fail", "failures": 2, "compiled_code": query,
+    }  # fmt: skip
+
+
+def test_a_failing_test_on_a_key_names_rows_by_it_and_other_tests_show_nothing(
+    warehouse: Warehouse,
+) -> None:
+    repeated = failed(
+        "clave_unica_dim_eje", "select n as eje_id, 2 as filas from generate_series(1, 40) n"
+    )
+    listed = failed("accepted_values_", "select 'un valor' as value_field, 1 as n_records")
+    gone = failed("clave_unica_dim_zona", "select zona_id, 2 as filas from agua.no_esta")
+    results = {"results": [repeated, listed, gone]}
+
+    with warehouse.connect() as connection:
+        found = with_failing_keys(connection, results, dbt_test_results(results))
+        assert connection.execute("select 1").fetchone() == (1,), "the transaction goes on"
+
+    keys = next(v.muestra for v in found if v.control.startswith("clave_unica_dim_eje"))
+    assert len(keys) == 10 and set(keys[0]) == {"eje_id"}
+    assert all(not v.muestra for v in found if not v.control.startswith("clave_unica_dim_eje"))
+
+
+def test_no_test_on_a_key_would_show_personal_data() -> None:
+    personal = {"documento", "cuil", "apellido", "nombre", "domicilio", "correo", "telefono"}
+    keys = {
+        column
+        for node in manifest()["nodes"].values()
+        for column in ((node.get("test_metadata") or {}).get("kwargs") or {}).get("columnas") or ()
+    }
+    assert keys and not keys & personal
 
 
 def test_days_asked_for_again_are_two_dates_or_none() -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from dagster import DagsterInstance, build_run_status_sensor_context, job
 from rich.console import Console
 
+from orchestration import automation
 from orchestration import deliveries as module
+from orchestration import settings as settings_module
 from orchestration.build_plan import BUILD_LOCK
 from orchestration.cli import gate as gate_commands
 from orchestration.deliveries import Delivery, deliver, deliveries
@@ -137,6 +141,46 @@ def test_a_red_check_keeps_the_last_good_version_of_what_depends_on_it_and_only_
 
     judged(city, BOARD, passed=True)
     assert states(city, "r4") == {BOARD: "entregada"}
+    assert seen(city) == ["Rota"] and kept(city)["retenida_desde"] is None
+
+
+@job
+def started_by_a_sensor() -> None:
+    """Stands for a run that Dagster started; what it built is said by the test."""
+
+
+def ends(run_of: Warehouse, monkeypatch: pytest.MonkeyPatch, **tags: str) -> None:
+    """Such a run ends, and Dagster's daemon tells the sensor that waits for it."""
+    monkeypatch.setenv("WAREHOUSE_URL", run_of.url)
+    settings_module.settings.cache_clear()
+    sensor = automation.findings_sensors[0]
+    with DagsterInstance.ephemeral() as instance:
+        done = started_by_a_sensor.execute_in_process(instance=instance, tags=tags)
+        sensor(
+            build_run_status_sensor_context(
+                sensor.name, done.get_run_success_event(), instance, done.dagster_run
+            )
+        )
+
+
+def test_a_run_that_dagster_started_delivers_at_its_end_and_withholds_what_is_red(
+    city: Warehouse, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(city, monkeypatch)
+    assert seen(city) == ["Norte"] and seen(city, OTHER, "eje_nombre") == ["Uno"]
+
+    change(city, "update agua.dim_zona set zona_nombre = 'Rota'")
+    change(city, "update proyectos.dim_eje set eje_nombre = 'Dos'")
+    built(city, BOARD, passed=False)
+    built(city, OTHER)
+    ends(city, monkeypatch)
+    assert seen(city) == ["Norte"] and kept(city)["retenida_desde"]
+    assert seen(city, OTHER, "eje_nombre") == ["Dos"]
+
+    judged(city, BOARD, passed=True)
+    ends(city, monkeypatch, **{automation.ORIGIN_TAG: automation.COMMAND_LINE})
+    assert seen(city) == ["Norte"], "the command line delivers by itself"
+    ends(city, monkeypatch)
     assert seen(city) == ["Rota"] and kept(city)["retenida_desde"] is None
 
 

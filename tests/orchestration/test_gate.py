@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from expectations.personal_texts import RULE
 from expectations.results import CheckResult, Engine, record
 from orchestration.dbt_project import data_test_names, project_sha256
 from orchestration.gate import obstacles
@@ -156,3 +157,28 @@ def known(warehouse: Warehouse, dataset: str) -> None:
             "contrato_sha256, modo_carga) values (%s, 'aguas', 'Zonas', %s, '1', 'x', 'full')",
             [dataset, "raw." + dataset.replace(".", "__")],
         )
+
+
+def test_a_persons_data_in_a_text_stops_what_shows_that_column_and_only_that(
+    warehouse: Warehouse,
+) -> None:
+    projects = "proyectos.fct_proyecto"
+    by_state = "proyectos.kpi_proyectos_por_estado"  # made from it, without its texts
+    for mart in (projects, by_state):
+        built(warehouse, mart)
+        store(warehouse, "r0", verdict("great_expectations", mart, passed=True))
+    store(
+        warehouse, "r0",
+        replace(
+            verdict("great_expectations", projects), control=f"{projects}.descripcion.{RULE}",
+            regla=RULE, columna="descripcion", muestra=({"proyecto_id": 12},),
+        ),
+    )  # fmt: skip
+
+    with warehouse.connect() as connection:
+        [held] = obstacles(connection, {projects: ["proyecto_id", "descripcion"]})
+        assert obstacles(connection, [projects]) == [held], "a board shows every column"
+        assert obstacles(connection, {projects: ["proyecto_id", "proyecto_nombre"]}) == []
+        assert obstacles(connection, [by_state]) == []
+    assert "proyecto_id 12" in str(held) and "Obras Públicas" in str(held)
+    assert held.fingerprint, "a person may let it leave"

@@ -204,6 +204,16 @@ def test_findings_scores_and_corrections_follow_the_run_and_stand_still_with_it(
     assert kept == standing > 0
 
 
+def describe_project(city: City, words: str, hour: str) -> None:
+    """Change the text of a project where its people would; later than it was read last."""
+    url = EmbeddedServer(city.folder / "warehouse").url("muestra_mlc")
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "update proyectos set descripcion = %s, actualizado_en = %s where proyecto_id = 12",
+            [words, f"2026-06-30 {hour}-03"],
+        )
+
+
 def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
@@ -221,6 +231,7 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
         )
     city.change_water("update red_infraestructura set material = 'otro' where elemento_id = 2")
     city.change_water("update zonas set nombre = 'Zona nueva' where zona_id = 1")
+    describe_project(city, "A pedido de Juana Sintética, DNI 30.123.456", "20:00")
 
     broken = city.lujan("run")
 
@@ -240,7 +251,16 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
         )
     )
     assert states[WATER_EXPORT] == "retenida"
-    assert states[PROJECTS_EXPORT] != "retenida"
+    assert {name for name, state in states.items() if state == "retenida"} == {
+        WATER_EXPORT, "proyectos-municipales"
+    }, "what is made of projects and does not show their texts leaves"  # fmt: skip
+    [(words, keys)] = city.query(
+        "select explicacion, muestra::text from meta.control_vigente "
+        "where paso is false and regla = 'sin_datos_personales'"
+    )
+    assert "«descripcion»" in words and "proyecto_id" in keys
+    assert "proyectos.fct_proyecto.descripcion.sin_datos_personales" in broken.stdout
+    assert "30.123.456" not in broken.stdout
     after = portal_files(city)
     assert after["zonas-de-agua/zonas.csv"] != before["zonas-de-agua/zonas.csv"]
     page = f"{WATER_EXPORT}/index.html"
@@ -257,6 +277,7 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
         ("agua.luji_alertas", True),  # one kind of alert is the balance of a zone
         ("tableros.dim_elemento_red", True),
         ("tableros.fct_balance_hidrico", True),
+        ("tableros.fct_proyecto", True),  # it shows the text with somebody's document
         ("tableros.kpi_tasa_fugas", True),
     ]
     assert city.query(BOARD_ROWS) == board
@@ -322,6 +343,7 @@ def test_it_leaves_by_itself_when_the_check_passes_again(city: City) -> None:
             "delete from raw.aguas__red_infraestructura where elemento_id = 1 and ctid > ("
             "select min(ctid) from raw.aguas__red_infraestructura where elemento_id = 1)"
         )
+    describe_project(city, "A pedido de los vecinos", "21:00")
 
     healed = city.lujan("run")
 

@@ -1,0 +1,155 @@
+"""The index of the quality pages: every verdict in force, whatever engine gave it.
+
+Belongs here: one page on disk, written from `meta.control_vigente`, that needs no network. Does not
+belong here: the pages of the suites, which Great Expectations writes (`marts.py`), or any verdict.
+
+Great Expectations knows only its own suites, and its index is drawn by scripts from elsewhere: on a
+machine without internet it shows nothing. It is kept beside ours under another name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+INDEX = "index.html"
+SUITES_INDEX = "great_expectations.html"
+_OURS = '<meta name="generator" content="lujan">'
+_ENGINES = {
+    "pandera": "Reglas por fila (Pandera)",
+    "protocolo": "Protocolo de datos desagregados",
+    "contrato": "Reglas sobre la tabla",
+    "frescura": "Frescura",
+    "monitor": "Monitores",
+    "dbt": "Pruebas de dbt",
+    "great_expectations": "Great Expectations",
+    "conciliacion": "Conciliación",
+    "construccion": "Construcción",
+}
+_WORDS = {True: "pasa", False: "no pasa", None: "sin evaluar"}
+_STYLE = """
+body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#222}
+table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}th,td{border:1px solid #ccc;padding:
+.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f2f2f2}
+summary{cursor:pointer;padding:.3rem 0}.falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}
+.duda{color:#555}
+"""
+_QUERY = """
+select v.objeto, v.motor, v.control, v.columna, v.dimension, v.severidad, v.paso, v.filas_evaluadas,
+    v.filas_fallidas, v.muestra, v.explicacion, v.responsable, v.evaluado_en
+from meta.control_vigente as v
+where (v.dataset is null or exists (
+    select from meta.contrato as c where c.dataset = v.dataset and c.vigente
+))
+order by v.objeto, v.paso nulls first, v.severidad desc, v.motor, v.control
+"""
+
+
+def write_index(
+    connection: psycopg.Connection[Any], folder: Path, now: dt.datetime, timezone: ZoneInfo
+) -> Path:
+    """Write the index of `folder`, the place of the Data Docs; its path.
+
+    The index that Great Expectations left there is kept as `great_expectations.html`. Raises what
+    psycopg raises.
+    """
+    rows = connection.execute(_QUERY.encode()).fetchall()
+    folder.mkdir(parents=True, exist_ok=True)
+    index = folder / INDEX
+    if index.exists() and _OURS not in index.read_text(encoding="utf-8"):
+        index.replace(folder / SUITES_INDEX)
+    unfinished = index.with_suffix(".tmp")
+    unfinished.write_text(page(rows, folder, now.astimezone(timezone)), encoding="utf-8")
+    return unfinished.replace(index)
+
+
+def page(rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
+    """The whole page; `rows` as the query gives them, by object, `now` where the city is."""
+    suites = (
+        f'<p><a href="{SUITES_INDEX}">Índice de Great Expectations</a> (necesita internet).</p>'
+        if (folder / SUITES_INDEX).exists()
+        else ""
+    )
+    parts = [
+        f"<!doctype html><html lang='es'><head><meta charset='utf-8'>{_OURS}"
+        f"<title>Calidad de los datos</title><style>{_STYLE}</style></head><body>"
+        f"<h1>Calidad de los datos</h1><p>El último veredicto de cada control, al "
+        f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor.</p>{suites}",
+        _summary(rows),
+        *(_object(name, list(found), folder, now) for name, found in groupby(rows, lambda r: r[0])),
+        "</body></html>\n",
+    ]
+    return "".join(parts)
+
+
+def _summary(rows: Sequence[Sequence[Any]]) -> str:
+    def counted(engine: str) -> list[str]:
+        mine = [(row[5], row[6]) for row in rows if row[1] == engine]
+        return [
+            _ENGINES[engine],
+            str(sum(passed is True for _, passed in mine)),
+            str(mine.count(("advertencia", False))),
+            str(mine.count(("bloqueante", False))),
+            str(sum(passed is None for _, passed in mine)),
+        ]
+
+    head = ("control", "pasan", "con advertencia", "bloqueantes que no pasan", "sin evaluar")
+    return _table(head, [[escape(cell) for cell in counted(engine)] for engine in _ENGINES])
+
+
+def _object(name: str, rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
+    failed = sum(row[6] is False for row in rows)
+    unknown = sum(row[6] is None for row in rows)
+    words = f"{len(rows)} controles" + (f", {failed} no pasan" if failed else "")
+    words += f", {unknown} sin evaluar" if unknown else ""
+    opened = " open" if failed else ""
+    head = (
+        "veredicto", "severidad", "con qué", "control", "columna", "dimensión", "evaluadas",
+        "fallan", "claves de muestra", "explicación", "responsable", "evaluado el",
+    )  # fmt: skip
+    body = [_line(row, now) for row in rows]
+    return (
+        f"<details{opened}><summary><b>{escape(name)}</b>: {words}</summary>"
+        f"{_suite_link(name, folder)}{_table(head, body)}</details>"
+    )
+
+
+def _line(row: Sequence[Any], now: dt.datetime) -> list[str]:
+    (_, engine, control, column, dimension, severity, passed, evaluated, failed, sample, words,
+     owner, when) = row  # fmt: skip
+    shown = {True: "", None: "duda"}.get(passed, "falla" if severity == "bloqueante" else "aviso")
+    keys = "; ".join(", ".join(f"{k} {v}" for k, v in key.items()) for key in sample or ())
+    return [
+        f'<span class="{shown}">{_WORDS[passed]}</span>',
+        *(
+            escape("" if cell is None else str(cell))
+            for cell in (
+                severity, _ENGINES.get(engine, engine), control, column, dimension, evaluated,
+                failed, keys, words, owner or "sin dato",
+                f"{when.astimezone(now.tzinfo):%d/%m/%Y %H:%M}",
+            )
+        ),
+    ]  # fmt: skip
+
+
+def _suite_link(name: str, folder: Path) -> str:
+    """The page that Great Expectations wrote of a mart in the last run that looked at it."""
+    pages = sorted(folder.glob(f"validations/{name.replace('.', '/')}/*/*/*.html"))
+    if not pages:
+        return ""
+    address = escape(pages[-1].relative_to(folder).as_posix())
+    return f'<p><a href="{address}">Su suite en Great Expectations</a></p>'
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Cells of `rows` are HTML already."""
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><tr>{titles}</tr>{lines}</table>"

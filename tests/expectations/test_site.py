@@ -1,0 +1,87 @@
+"""The index of the quality pages shows every kind of check, and needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import get_args
+from zoneinfo import ZoneInfo
+
+import psycopg
+import pytest
+
+from expectations.results import CheckResult, Engine, record
+from expectations.site import _ENGINES, SUITES_INDEX, write_index
+
+MENDOZA = ZoneInfo("America/Argentina/Mendoza")
+NOW = dt.datetime(2026, 6, 30, 12, tzinfo=dt.UTC)
+
+
+def written(connection: psycopg.Connection, folder: Path) -> str:
+    return write_index(connection, folder, NOW, MENDOZA).read_text(encoding="utf-8")
+
+
+def result(engine: Engine, *, passed: bool | None, words: str = "Explicación.") -> CheckResult:
+    return CheckResult(
+        control=f"control-{engine}", motor=engine, objeto="agua.dim_zona", regla="r",
+        severidad="bloqueante", paso=passed, explicacion=words, responsable="Obras Públicas",
+        filas_evaluadas=20, filas_fallidas=3, muestra=({"zona_id": 17},), dimension="validez",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", get_args(Engine))
+def test_every_kind_of_check_is_there_with_cause_keys_and_owner(
+    connection: psycopg.Connection, tmp_path: Path, engine: Engine
+) -> None:
+    record(connection, "r", [result(engine, passed=False, words="La cuenca no existe.")])
+
+    page = written(connection, tmp_path / "calidad")
+
+    for words in (f"control-{engine}", "La cuenca no existe.", "zona_id 17", "Obras Públicas",
+                  "no pasa", _ENGINES[engine], "30/06/2026 09:00"):  # fmt: skip
+        assert words in page, words
+
+
+def test_only_the_last_verdict_of_a_check_is_shown_and_unknown_is_no_pass(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    record(connection, "r1", [result("dbt", passed=False, words="Estaba mal.")])
+    record(connection, "r2", [result("dbt", passed=None, words="No se pudo evaluar.")])
+
+    page = written(connection, tmp_path)
+
+    assert "Estaba mal." not in page
+    assert "No se pudo evaluar." in page and "sin evaluar</span>" in page
+
+
+def test_what_a_check_says_cannot_write_into_the_page(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    record(connection, "r", [result("monitor", passed=False, words="<script>alert(1)</script>")])
+    assert "<script" not in written(connection, tmp_path)
+
+
+def test_the_index_of_the_suites_is_kept_beside_it_and_nothing_comes_from_elsewhere(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    record(connection, "r", [result("great_expectations", passed=True)])
+    suite = tmp_path / "validations" / "agua" / "dim_zona" / "r" / "20260630" / "pagina.html"
+    suite.parent.mkdir(parents=True)
+    suite.write_text("suite")
+    (tmp_path / "index.html").write_text("the index of Great Expectations", encoding="utf-8")
+
+    first, second = written(connection, tmp_path), written(connection, tmp_path)
+
+    assert first == second
+    assert (tmp_path / SUITES_INDEX).read_text() == "the index of Great Expectations"
+    links = re.findall(r'(?:href|src)="([^"]+)"', second)
+    assert links == [SUITES_INDEX, suite.relative_to(tmp_path).as_posix()]
+    assert all((tmp_path / link).exists() for link in links)
+
+
+def test_an_empty_warehouse_has_a_page_that_says_so(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    page = written(connection, tmp_path)
+    assert "Calidad de los datos" in page and "<details" not in page
