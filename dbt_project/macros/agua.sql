@@ -89,6 +89,12 @@
 {%- endmacro %}
 
 
+{#- Litres of a day that were measured: without the provider's estimates and without the share of a gap. -#}
+{% macro litros_medidos(diario) -%}
+    ({{ diario }}.litros - {{ diario }}.litros_en_huecos - {{ diario }}.litros_estimados)
+{%- endmacro %}
+
+
 {#- What a finding and an alert of R-AGUA-16 say. -#}
 {% macro texto_de_exceso(reciente, habitual, total) -%}
     'En un día típico de la última semana usó ' || round({{ reciente }}) || ' litros; lo habitual era '

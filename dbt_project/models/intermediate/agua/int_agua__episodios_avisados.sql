@@ -5,7 +5,7 @@
 ) }}
 
 {#-
-    Every event worth an alert, one shape for all kinds. Its post-hook finds for each the event that was
+    Every event worth an alert, one shape for all kinds; what the provider estimated makes none. Its post-hook finds for each the event that was
     reported before (same rule, same subject, overlapping time), so that nobody is told twice.
     `ventana_movil`: the rule looks at the last days only, so the beginning it sees moves with every day; the event keeps
     the first one. Months of imbalance of a zone that follow each other are one event.
@@ -134,7 +134,7 @@ reunidos as (
         'El registro retrocedió ' || abs(diferencia_original_litros) || ' litros entre dos lecturas.',
         'El área de aguas debe revisar el medidor y la válvula de retención.'
     from {{ ref('fct_decision_lectura') }}
-    where regla_id = 'R-AGUA-04' and fecha_hora_anterior is not null
+    where regla_id = 'R-AGUA-04' and fecha_hora_anterior is not null and not estimado
     union all
     select
         'desbalance_zona',

@@ -145,7 +145,7 @@ detenidos as (
         count(*) as dias,
         sum(horas_con_lectura) as horas
     from dias_iguales
-    where litros = 0 and horas_con_lectura >= 20
+    where litros = 0 and horas_medidas >= 20
     group by medidor_id, racha
     having count(*) >= {{ umbral_agua('R-AGUA-10', 'dias') }}
 ),

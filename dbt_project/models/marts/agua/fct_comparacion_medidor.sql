@@ -1,7 +1,8 @@
 {#-
     What a meter used lately against its own history and against similar ones. Medians of daily litres, which
     neither a pool that is filled nor a burst of one day moves; deviations in robust standard units,
-    (x - median) / (1.4826 · MAD), as in Iglewicz and Hoaglin (1993). Only days with 20 hours read or more.
+    (x - median) / (1.4826 · MAD), as in Iglewicz and Hoaglin (1993). Only days with 20 hours measured or more, and only
+    what was measured: neither estimates nor the share of a gap.
       lately      the seven days up to the last reading, four of them at least
       habit       the 28 days before, fourteen at least
       last year   the same seven week days, 364 days before, four at least
@@ -23,8 +24,8 @@ dias as (
     select
         ultimos.medidor_id,
         case when diario.dia > ultimos.hasta_dia - 7 then 'reciente' else 'habitual' end as periodo,
-        diario.litros,
-        greatest(diario.litros - 24 * coalesce(diario.caudal_minimo_lh, 0), 0) as uso_l,
+        {{ litros_medidos('diario') }} as litros,
+        greatest({{ litros_medidos('diario') }} - 24 * coalesce(diario.caudal_minimo_lh, 0), 0) as uso_l,
         diario.carga_id
     from ultimos
     inner join {{ ref('fct_consumo_diario') }} as diario
@@ -32,12 +33,12 @@ dias as (
             ultimos.medidor_id = diario.medidor_id
             and ultimos.hasta_dia - 35 < diario.dia
             and ultimos.hasta_dia >= diario.dia
-    where diario.horas_con_lectura >= 20 and diario.litros is not null
+    where diario.horas_medidas >= 20 and diario.litros is not null
     union all
     select
         ultimos.medidor_id,
         'anterior',
-        diario.litros,
+        {{ litros_medidos('diario') }},
         null,
         null
     from ultimos
@@ -46,7 +47,7 @@ dias as (
             ultimos.medidor_id = diario.medidor_id
             and ultimos.hasta_dia - 364 - 7 < diario.dia
             and ultimos.hasta_dia - 364 >= diario.dia
-    where diario.horas_con_lectura >= 20 and diario.litros is not null
+    where diario.horas_medidas >= 20 and diario.litros is not null
 ),
 
 periodos as (
