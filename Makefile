@@ -14,7 +14,7 @@ run: install ## Corre todo: fuentes, modelos, controles y exportaciones
 
 test: install-dev ## Instala lo que las pruebas necesitan y las corre todas
 	@./deploy/test-services.sh
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 ui: install ## Dagster en http://127.0.0.1:3000
 	@$(BIN)/lujan ui
