@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import xlsxwriter
 
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
@@ -35,6 +37,10 @@ print("loaded:", report.loaded, report.quarantined, [str(error) for error in rep
 print("heavy:", sorted({"pandas", "pandera", "great_expectations"} & set(sys.modules)))
 """
 OF_FILES = {"loadMode": "files", "settleSeconds": 0}
+MODES: dict[str, dict[str, Any]] = {
+    "postgresql": {"loadMode": "full"},
+    "incremental": {"loadMode": "incremental", "cursor": "momento"},
+}
 
 
 def _columns() -> list[dict[str, Any]]:
@@ -49,15 +55,17 @@ def _columns() -> list[dict[str, Any]]:
     return columns
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "postgresql"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx", "postgresql", "incremental"])
 def test_a_clean_load_goes_without_pandas(
     kind: str,
     tmp_path: Path,
     warehouse: Warehouse,
     new_database: Callable[[], str],
 ) -> None:
-    options = {"loadMode": "full"} if kind == "postgresql" else OF_FILES
-    contract = make_contract(tmp_path, kind, _columns(), **options)
+    options, columns = MODES.get(kind, OF_FILES), _columns()
+    if kind == "incremental":
+        kind, columns[0]["primaryKey"] = "postgresql", True
+    contract = make_contract(tmp_path, kind, columns, **options)
     source = _fill(kind, tmp_path / "carpeta", new_database)
 
     done = subprocess.run(
@@ -86,6 +94,15 @@ def _fill(kind: str, folder: Path, new_database: Callable[[], str]) -> str:
     if kind == "csv":
         row = "1,M-1,2026-01-01T00:00:00Z,2026-01-01,sí,1.500,0.5"
         (folder / "a.csv").write_text(f"{header}\n{row}\n{row}\n")
+    elif kind == "xlsx":
+        with xlsxwriter.Workbook(folder / "a.xlsx") as book:
+            sheet, when = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+            cells = [1, "M-1", dt.datetime(2026, 1, 1, 8, 30), dt.date(2026, 1, 1), True, 1.5, 0.5]
+            sheet.write_row(0, 0, header.split(","))
+            for line in (1, 2):
+                for place, cell in enumerate(cells):
+                    is_moment = isinstance(cell, dt.date)
+                    sheet.write(line, place, cell, when if is_moment else None)
     else:
         values: list[Any] = [1, "M-1", "2026-01-01", "2026-01-01", True, "1.5", 0.5]
         table = {name: [value] * 2 for name, value in zip(header.split(","), values, strict=True)}

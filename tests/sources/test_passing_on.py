@@ -14,6 +14,7 @@ from sources.contract import Contract
 from sources.landing import LoadContext, load
 from sources.landing.writer import Writer
 from sources.readers import database, open_reader
+from sources.readers.engines import postgresql
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
 
@@ -93,6 +94,23 @@ def test_rows_of_the_contracts_own_types_arrive_as_they_are(
     assert raw(warehouse, "select distinct _load_id from raw.prueba__tabla") == raw(
         warehouse, "select max(carga_id) from meta.carga"
     )
+
+
+def test_where_the_connection_is_encrypted_libpq_reads_the_same(
+    tmp_path: Path, source: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read() -> tuple[list[Any], bytes, int | None]:
+        with open_reader(contract_of(tmp_path), SourceUrl.parse(address(source))) as reader:
+            batches = list(reader.batches())
+            count = reader.source_count()
+        rows = [row for batch in batches for row in batch.data.to_pylist()]
+        return rows, b"".join(bytes(piece) for batch in batches for piece in batch.sent), count
+
+    off_the_wire = read()
+    monkeypatch.setattr(postgresql, "is_plain", lambda connection: False)
+    monkeypatch.setattr(postgresql, "receive", None)  # not called
+
+    assert read() == off_the_wire
 
 
 def test_a_row_lost_on_the_way_is_noticed_by_what_the_source_says_it_sent(
