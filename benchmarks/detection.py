@@ -228,7 +228,7 @@ def _measure(options: argparse.Namespace) -> int:
 
         truth = read_folder(options.folder or settings().sample_dir)
         return _print(EmbeddedServer(settings().embedded_dir), truth, options.json)
-    truth = read_folder(options.folder) if options.folder else None
+    given = read_folder(options.folder) if options.folder else None
     with tempfile.TemporaryDirectory(prefix="lujan-deteccion-") as place:
         server = EmbeddedServer(Path(place) / "data" / "warehouse")
         server.start()
@@ -238,7 +238,7 @@ def _measure(options: argparse.Namespace) -> int:
             if done.returncode not in (0, 1):
                 print(done.stdout[-2000:] + done.stderr[-2000:], file=sys.stderr)
                 return 1
-            return _print(server, truth or read_folder(folder), options.json)
+            return _print(server, given or read_folder(folder), options.json)
         finally:
             server.destroy()
 

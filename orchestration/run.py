@@ -138,7 +138,12 @@ def execute(
         watch.expected("exports", len(load_definitions().definitions))
         observe(watch)
         try:
-            with DagsterInstance.get() as instance:
+            with (
+                DagsterInstance.get() as instance,
+                prepared.warehouse.connect(autocommit=True) as alive,
+            ):
+                _hold(alive, run_id)
+                _release_dead_runs(instance, alive)
                 result = job.execute_in_process(
                     instance=instance,
                     run_id=run_id,
@@ -176,6 +181,40 @@ def _check_days(prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.da
         contracts = prepared.catalogue.by_landing_table()[FEED_TABLE]
         check_range(connection, contracts, *again, CITY_TIMEZONE)
     watch.finished("again", days, "ok")
+
+
+def _hold(connection: Connection, run_id: str) -> bool:
+    """Take the lock that says a run is alive; whether it was free.
+
+    The server keeps it as long as the connection: whatever ends the process lets it go.
+    """
+    row = connection.execute(
+        "select pg_try_advisory_lock(hashtextextended(%s, 0))", [f"corrida {run_id}"]
+    ).fetchone()
+    return row == (True,)
+
+
+def _release_dead_runs(instance: DagsterInstance, connection: Connection) -> None:
+    """Give back the pools that command-line runs held when they were killed.
+
+    A killed run says nothing: Dagster takes it for running, and the next one would wait for its
+    pools for ever.
+    """
+    from dagster import DagsterRunStatus, RunsFilter
+
+    from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
+
+    unfinished = RunsFilter(
+        tags={ORIGIN_TAG: COMMAND_LINE},
+        statuses=[
+            DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED,
+            DagsterRunStatus.CANCELING,
+        ],
+    )  # fmt: skip
+    for run in instance.get_runs(filters=unfinished):
+        if _hold(connection, run.run_id):
+            instance.report_run_failed(run, "El proceso de la corrida terminó sin avisar.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:

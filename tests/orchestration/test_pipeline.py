@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 import pytest
@@ -42,15 +44,26 @@ class City:
     def portal(self) -> Path:
         return self.folder / "portal"
 
-    def lujan(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    def environment(self) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SOURCE_", "CKAN_"))}
         for name in ("WAREHOUSE_URL", "DAGSTER_HOME"):
             clean.pop(name, None)
+        return clean | {
+            "LUJAN_DATA_DIR": str(self.folder), "LUJAN_SAMPLE_SCALE": "0.05", "COLUMNS": "200"
+        }  # fmt: skip
+
+    def lujan(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [LUJAN, *arguments],
-            env=clean | {"LUJAN_DATA_DIR": str(self.folder), "LUJAN_SAMPLE_SCALE": "0.05",
-                         "COLUMNS": "200"} | env,
+            [LUJAN, *arguments], env=self.environment() | env,
             cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=400,
+        )  # fmt: skip
+
+    def start(self, output: IO[str], *arguments: str) -> subprocess.Popen[str]:
+        """A command of its own process group, so that its children can be ended with it."""
+        return subprocess.Popen(
+            [LUJAN, *arguments], env=self.environment() | {"PYTHONUNBUFFERED": "1"},
+            cwd=PROJECT_ROOT, stdout=output, stderr=subprocess.STDOUT, text=True,
+            start_new_session=True,
         )  # fmt: skip
 
     def materialize(self, selection: str) -> subprocess.CompletedProcess[str]:
@@ -212,6 +225,70 @@ def describe_project(city: City, words: str, hour: str) -> None:
             "update proyectos set descripcion = %s, actualizado_en = %s where proyecto_id = 12",
             [words, f"2026-06-30 {hour}-03"],
         )
+
+
+DAYS = "select * from agua.fct_consumo_diario order by medidor_id, dia"
+
+
+@pytest.mark.timeout(900)
+def test_days_are_worked_through_again_in_one_run_that_was_killed_and_carried_on(
+    city: City, first: subprocess.CompletedProcess[str]
+) -> None:
+    for days, said in (
+        (("2026-06-02", "2026-06-01"), "--from es posterior a --to"),
+        (("2026-06-01",), "--from y --to van juntos"),
+        (("2001-01-01", "2001-12-31"), "no hay ninguna lectura cargada del 01/01/2001"),
+    ):
+        refused = city.lujan("run", *_range(*days))
+        assert refused.returncode != 0
+        # Messages are wrapped to the width of a terminal.
+        assert said in " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    assert city.query("select 1 from meta.carga where modo = 'recalculo'") == []
+
+    before = city.query(DAYS)
+    [(since, until, damaged)] = city.query(
+        "select max(dia) - 20, max(dia) - 5, max(dia) - 10 from agua.fct_consumo_diario"
+    )
+    with city.connect() as connection:
+        connection.execute(
+            "update agua.fct_consumo_diario set litros = -1 where dia = %s", [damaged]
+        )
+    with (city.folder / "killed.log").open("w+") as output:
+        process = city.start(output, "run", *_range(str(since), str(until)))
+        _wait_until(lambda: bool(city.query(
+            "select 1 from meta.avance_modelo a join intermediate.int_agua__cambios_lecturas c "
+            "on c.lote = a.ultimo_lote and c.tipo = 'dia' "
+            "where a.modelo = 'agua.fct_consumo_horario'"
+        )), process)  # fmt: skip
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        output.seek(0)
+        assert "Días por recalcular: 1" in output.read()
+    assert city.query("select 1 from agua.fct_consumo_diario where litros = -1") != []
+
+    # It takes the killed run for what it is: Dagster alone would wait for its pools for ever.
+    assert city.lujan("run").returncode == 0
+
+    assert city.query(DAYS) == before
+    assert city.query("select count(*) from dagster.runs where status = 'FAILURE'") == [(1,)]
+    assert city.query("select count(*) from meta.carga where modo = 'recalculo'") == [(1,)]
+    done = city.lujan("run", *_range(str(damaged), str(damaged)))
+    day = f"{damaged:%d/%m/%Y}"
+    assert done.returncode == 0
+    assert f"Se volvieron a calcular las lecturas del {day} al {day}." in done.stdout
+    assert city.query(DAYS) == before
+
+
+def _range(first: str, last: str = "") -> list[str]:
+    return ["--from", first, *(["--to", last] if last else [])]
+
+
+def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not ready():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_red_check_withholds_what_depends_on_it_and_only_that(

@@ -42,7 +42,7 @@ horas as (
     {%- if is_incremental() %}
     {{ solo_horas_de('dias_afectados', 'consumo') }}
     {%- endif %}
-    offset 0
+    offset 0 -- noqa: AM09
 ),
 
 leidas as (
