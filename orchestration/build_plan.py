@@ -13,7 +13,7 @@ import contextlib
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import psycopg
 from psycopg import sql
@@ -22,9 +22,6 @@ from expectations.results import SAMPLE_SIZE, CheckResult, record
 from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
-
-if TYPE_CHECKING:
-    from typing import LiteralString
 
 # Everything that scores read of checks, quarantine and drift enters here.
 _MEASUREMENTS = "intermediate.int_calidad__mediciones"
@@ -232,7 +229,7 @@ def _failing_keys(
     query = sql.SQL("select {} from ({}) as filas limit {}").format(
         sql.SQL(", ").join(map(sql.Identifier, key)),
         # The text that dbt compiled from the project's own test and has just run.
-        sql.SQL(cast("LiteralString", str(result["compiled_code"]))),
+        sql.SQL(str(result["compiled_code"])),
         sql.Literal(SAMPLE_SIZE),
     )
     with contextlib.suppress(psycopg.Error), connection.transaction():

@@ -68,6 +68,24 @@ def run() -> None:
     except KeyboardInterrupt:
         errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
         sys.exit(130)
+    except Exception as error:
+        if (missing := _missing_table(error)) is None:
+            raise
+        errors.print(
+            f"[red]Error:[/red] al almacén le falta {missing}: es nuevo o de una versión anterior. "
+            "Qué hacer: haga una corrida con `lujan run`, que lo prepara.",
+            highlight=False,
+        )
+        sys.exit(1)
+
+
+def _missing_table(error: Exception) -> str | None:
+    """The table of the warehouse that a command looked for and no run has made yet."""
+    import psycopg
+
+    if not isinstance(error, psycopg.errors.UndefinedTable):
+        return None
+    return (error.diag.message_primary or "").partition('"')[2].partition('"')[0] or "una tabla"
 
 
 @app.command("run")
