@@ -18,6 +18,7 @@ import psutil
 
 _LAST_LOOK_S = 5.0
 _TURN_S = 1.0
+_PATIENCE_S = 5.0  # of a command that was asked to end; some ignore it
 _INTERVAL_S = 0.2  # looking more often takes a tenth of a core from what is measured
 
 
@@ -56,6 +57,9 @@ def measure(
         done.set()
         if process.poll() is None:
             process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_PATIENCE_S)
+            process.kill()
             process.wait()
         # A thread that is alive while the interpreter ends may hold what that waits for.
         if watcher.ident is not None:

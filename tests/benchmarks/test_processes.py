@@ -18,6 +18,8 @@ from pathlib import Path
 from benchmarks.processes import measure
 # As in a terminal: who is started in the background by a script ignores Ctrl+C, children included.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Some commands ignore that they are asked to end.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("listo", flush=True)
 measure(["sleep", "300"], env=dict(os.environ), cwd=Path("/"))
 """
