@@ -179,9 +179,12 @@ def build_verdict(result: Mapping[str, Any]) -> CheckResult:
     )
 
 
-def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
+def dbt_test_results(
+    run_results: Mapping[str, Any], rows: Mapping[str, int] | None = None
+) -> list[CheckResult]:
     """dbt test results as check results, one per relation that the test speaks of.
 
+    `rows` are those of the relations that were counted: what a test without a condition looked at.
     A test that could not run has no verdict (`paso` None); a skipped one keeps its last verdict.
     """
     nodes = manifest()["nodes"]
@@ -190,7 +193,12 @@ def dbt_test_results(run_results: Mapping[str, Any]) -> list[CheckResult]:
         node = nodes.get(result["unique_id"])
         if node is None or node["resource_type"] != "test" or result["status"] == "skipped":
             continue
-        found.extend(_test_result(node, relation, result) for relation in tested_relations(node))
+        for relation in tested_relations(node):
+            verdict = _test_result(node, relation, result)
+            whole = not node["config"].get("where")
+            found.append(
+                replace(verdict, filas_evaluadas=(rows or {}).get(relation)) if whole else verdict
+            )
     return found
 
 

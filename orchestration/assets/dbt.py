@@ -62,7 +62,12 @@ from orchestration.dbt_project import (
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
-from orchestration.warehouse.connection import Warehouse, export_environment, locate
+from orchestration.warehouse.connection import (
+    COUNTED_ROWS,
+    Warehouse,
+    export_environment,
+    locate,
+)
 
 BUILD_CHECK = "construccion"
 # Where dagster-dbt keeps a node's name in the metadata of its asset.
@@ -197,16 +202,17 @@ def _run(
     invocation = _invocation(context, dbt, selectors, plan.from_scratch)
     watch.started("dbt", "dbt")
     try:
+        rows: dict[str, int] = {}
         for event in _built(context, invocation):
             watch.finished("dbt", str(event.output_name), "ok")
-            yield _with_row_count(context, warehouse, event)
+            yield _with_row_count(context, warehouse, event, rows)
         results = _run_results(invocation.target_path)
         if results is None:
             error = invocation.get_error()
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
             failed = record_builds(connection, context.run_id, results, plan.newest_load)
-            tested = with_failing_keys(connection, results, dbt_test_results(results))
+            tested = with_failing_keys(connection, results, dbt_test_results(results, rows))
             record(connection, context.run_id, tested)
             withhold(connection, context.run_id, failed)
         for verdict in tested:
@@ -307,14 +313,22 @@ def _planned(found: AssetCheckEvaluation) -> AssetCheckResult:
 
 
 def _with_row_count(
-    context: AssetExecutionContext, warehouse: Warehouse, event: Output[Any]
+    context: AssetExecutionContext,
+    warehouse: Warehouse,
+    event: Output[Any],
+    counted: dict[str, int],
 ) -> Output[Any]:
-    """The event of a table with its rows counted; views are left alone, counting them runs them."""
+    """The event of a table with its rows counted; views are left alone, counting them runs them.
+
+    What was counted and not estimated is put in `counted`, by '<schema>.<table>'.
+    """
     schema, table = context.assets_def.keys_by_output_name[event.output_name].path
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
     rows = warehouse.shown_rows(schema, table)
+    if rows <= COUNTED_ROWS:
+        counted[f"{schema}.{table}"] = rows
     return event.with_metadata({**event.metadata, "dagster/row_count": rows})
 
 

@@ -122,6 +122,18 @@ def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
     assert staging == {"Obras Públicas"}, "whom the contract of the readings names"
 
 
+def test_a_test_says_how_many_rows_it_looked_at_where_they_were_counted() -> None:
+    nodes = manifest()["nodes"].values()
+    key = next(n for n in nodes if n["name"].startswith("clave_unica_dim_eje"))
+    results = {"results": [{"unique_id": key["unique_id"], "status": "pass", "failures": 0}]}
+
+    [counted] = dbt_test_results(results, {"proyectos.dim_eje": 6})
+    [unknown] = dbt_test_results(results, {"proyectos.dim_programa": 35})
+
+    assert (counted.objeto, counted.filas_evaluadas) == ("proyectos.dim_eje", 6)
+    assert unknown.filas_evaluadas is None
+
+
 def failed(name: str, query: str) -> dict[str, Any]:
     node = next(n for n in manifest()["nodes"].values() if n["name"].startswith(name))
     return {
