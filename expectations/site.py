@@ -35,9 +35,12 @@ _ENGINES = {
 }
 _WORDS = {True: "pasa", False: "no pasa", None: "sin evaluar"}
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#222}
+body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}th,td{border:1px solid #ccc;padding:
-.25rem .5rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}th{background:#f2f2f2}
+.25rem .5rem;text-align:left;vertical-align:top}th{background:#f2f2f2}
+td:nth-child(n+4){overflow-wrap:anywhere}td:nth-child(4){min-width:11rem}td:nth-child(5){min-width:
+6rem}td:nth-child(6),td:nth-child(11){min-width:6rem}td:nth-child(9){min-width:7rem}
+td:nth-child(10){min-width:13rem}
 summary{cursor:pointer;padding:.3rem 0}.falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}
 .duda{color:#555}
 """
@@ -107,7 +110,8 @@ def _summary(rows: Sequence[Sequence[Any]]) -> str:
 def _object(name: str, rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
     failed = sum(row[6] is False for row in rows)
     unknown = sum(row[6] is None for row in rows)
-    words = f"{len(rows)} controles" + (f", {failed} no pasan" if failed else "")
+    words = f"{len(rows)} controles"
+    words += f", {failed} no {'pasa' if failed == 1 else 'pasan'}" if failed else ""
     words += f", {unknown} sin evaluar" if unknown else ""
     opened = " open" if failed else ""
     head = (
