@@ -193,12 +193,12 @@ def dbt_test_results(
         node = nodes.get(result["unique_id"])
         if node is None or node["resource_type"] != "test" or result["status"] == "skipped":
             continue
-        for relation in tested_relations(node):
-            verdict = _test_result(node, relation, result)
-            whole = not node["config"].get("where")
-            found.append(
-                replace(verdict, filas_evaluadas=(rows or {}).get(relation)) if whole else verdict
-            )
+        # Under a condition it looked at fewer, and how many is not known.
+        looked_at = {} if node["config"].get("where") else rows or {}
+        found.extend(
+            _test_result(node, relation, result, looked_at.get(relation))
+            for relation in tested_relations(node)
+        )
     return found
 
 
@@ -261,7 +261,9 @@ def tested_relations(test: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, Any]) -> CheckResult:
+def _test_result(
+    node: Mapping[str, Any], relation: str, result: Mapping[str, Any], rows: int | None
+) -> CheckResult:
     severity = str(node["config"].get("severity", "error")).lower()
     status = str(result["status"])
     meta = node["config"].get("meta") or node.get("meta") or {}
@@ -276,6 +278,7 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
         regla=str((node.get("test_metadata") or {}).get("name") or node["name"]),
         severidad="bloqueante" if severity == "error" else "advertencia",
         paso=None if status == "error" else status == "pass",
+        filas_evaluadas=rows,
         filas_fallidas=failures,
         explicacion=words if status == "pass" else f"{words}: {_message(result) or status}",
         responsable=_owner(relation),
