@@ -165,18 +165,31 @@ def test_what_came_is_found_without_reading_a_table_that_grew_for_years(
     assert read < blocks[0] / 5
 
 
-def test_a_table_that_grows_has_an_index_of_its_loads_also_one_made_before_there_were_any(
+def test_a_table_that_grows_gets_an_index_of_its_loads_with_the_second_of_them(
     make_contract: Any, land: Any, connection: psycopg.Connection[Any]
 ) -> None:
-    def indexed() -> bool:
-        found = connection.execute("select to_regclass('raw.citymis__prueba_load_id_brin')")
-        return found.fetchone() != (None,)
+    def indexed() -> list[str]:
+        found = connection.execute(
+            "select indexname from pg_indexes where tablename = 'citymis__prueba' "
+            "and indexdef like '%% USING brin %%' order by 1"
+        )
+        return [name for (name,) in found.fetchall()]
 
     land(make_contract(COLUMNS, loadMode="full"), rows(2))
-    assert not indexed(), "what is replaced whole is read whole"
+    land(make_contract(COLUMNS, loadMode="full"), [])
+    assert indexed() == [], "what is replaced whole is read whole"
+    connection.execute("drop table raw.citymis__prueba cascade")
     growing = make_contract(
         [*COLUMNS, {"name": "cambio", "physicalType": "timestamp"}],
         loadMode="append", cursor="cambio",
     )  # fmt: skip
     land(growing, [])
-    assert indexed()
+    land(growing, [(*row, None) for row in rows(2)])
+    assert indexed() == [], "of a single load there is nothing to find"
+    land(growing, [])
+    both = ["citymis__prueba_cambio_brin", "citymis__prueba_load_id_brin"]
+    assert indexed() == both
+
+    connection.execute("alter index raw.citymis__prueba_cambio_brin rename to otro_nombre")
+    land(growing, [])
+    assert indexed() == ["citymis__prueba_load_id_brin", "otro_nombre"], "one is enough"

@@ -5,6 +5,7 @@ A real MariaDB. What each type becomes stands in `test_types_mysql.py`.
 
 from __future__ import annotations
 
+import random
 import re
 import socket
 import time
@@ -493,6 +494,34 @@ def test_a_lent_session_is_lent_to_nobody_else() -> None:
         theirs.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
         with pytest.raises(PermissionError):
             mysql_relay._log_in(ours, b"a" * 64)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(50, 50), (40, 70), (0, 0), (5, 300), (10, 254), (200, 3000)], ids=str
+)
+@pytest.mark.parametrize("fill", [b"\0", b"\0\0\x07", b"\x28\0\0\x01"], ids=bytes.hex)
+def test_the_relay_counts_many_packets_without_reading_every_head(
+    sizes: tuple[int, int], fill: bytes
+) -> None:
+    """Exactly, also where the rows look like heads and where their lengths change."""
+    rows, chance = 5_000, random.Random(7)
+    stream = bytearray()
+    for number in range(rows):
+        size = chance.randint(*sizes) if number < rows // 2 else sizes[number % 2]
+        stream += size.to_bytes(3, "little") + bytes([number & 0xFF])
+        stream += (fill * (size // len(fill) + 1))[:size]
+    packets, counted, view = mysql_relay._Packets(), 0, memoryview(stream)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        while view:
+            piece = chance.randint(1, 60_000)
+            theirs.sendall(view[:piece])
+            received = 0
+            while received < len(view[:piece]):
+                received += len(packets.receive(ours))
+                counted += packets.begun()
+            view = view[piece:]
+    assert counted == rows
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 64, 100_000])

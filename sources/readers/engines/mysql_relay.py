@@ -52,6 +52,9 @@ _CHUNK = 1 << 20
 # The first three of a packet's four bytes of head are its length; one this long has a sequel.
 _HEAD = struct.Struct("<I")
 _LONGEST = 0xFFFFFF
+# Packets that are passed over at once (a number goes round in 256), how short they must be, and how
+# many heads in a row must be numbered on for the first to be taken for one.
+_STRIDE, _SHORT, _WITNESSES = 240, 256, 6
 # A server that has sent something this recently is sending.
 _RECENTLY_SECONDS = 0.2
 # A client that should have enough for a batch, and gives none for this long, has not.
@@ -223,10 +226,16 @@ class _Relay:
 
 
 class _Packets:
-    """Receives bytes of the server and counts the packets that begin in them."""
+    """Receives bytes of the server and counts the packets that begin in them.
+
+    Packets are numbered, modulo 256. So of short ones not every head is read: the head of the
+    packet `_STRIDE` further on is looked for where it should be, by its number, and is taken for
+    one if the heads that follow from it are numbered on. A tenth of the time of reading them all.
+    """
 
     def __init__(self) -> None:
-        self._buffer = memoryview(bytearray(_CHUNK + _HEAD.size))
+        self._bytes = bytearray(_CHUNK + _HEAD.size)
+        self._buffer = memoryview(self._bytes)
         self._start = self._end = 0
         self._skip = 0
 
@@ -237,18 +246,58 @@ class _Packets:
 
     def begun(self) -> int:
         """How many packets begin in the bytes received last; a long row's sequels do not count."""
-        head, buffer, size = _HEAD.unpack_from, self._buffer, _HEAD.size
+        buffer, size = self._buffer, _HEAD.size
         at, last, count = self._skip, self._end - size, 0
         while at <= last:
-            length = head(buffer, at)[0] & _LONGEST
-            count += length != _LONGEST
-            at += size + length
+            counted, reached = self._walked(at, last)
+            short = counted == _STRIDE and 2 * (reached - at) < _STRIDE * _SHORT
+            count += counted
+            span, at = reached - at, reached
+            while short and (found := self._numbered_on(at, span, last)) is not None:
+                count += _STRIDE
+                span, at = found - at, found
         # A head that was cut in two is put before the bytes to come.
         cut = bytes(buffer[at : self._end])
         buffer[: len(cut)] = cut
         self._start = len(cut)
         self._skip = max(0, at - self._end)
         return count
+
+    def _walked(self, at: int, last: int) -> tuple[int, int]:
+        """Count up to `_STRIDE` packets head by head, and where the next head is."""
+        head, buffer, size = _HEAD.unpack_from, self._buffer, _HEAD.size
+        count = 0
+        for _ in range(_STRIDE):
+            if at > last:
+                break
+            length = head(buffer, at)[0] & _LONGEST
+            count += length != _LONGEST
+            at += size + length
+        return count, at
+
+    def _numbered_on(self, at: int, span: int, last: int) -> int | None:
+        """Where the head `_STRIDE` packets after the one at `at` is, if they are about as long.
+
+        `span` is how many bytes the packets before took. None where it is not found.
+        """
+        number = (self._bytes[at + 3] + _STRIDE) & 0xFF if at <= last else 0
+        head = bytes((0, 0, number))
+        place, end = at + span * 3 // 4, min(last, at + span * 5 // 4)
+        # The length of a short packet is one byte; the two after it are zero.
+        while (place := self._bytes.find(head, place + 1, end)) > 0:
+            if self._is_head(place - 1, number, last):
+                return place - 1
+        return None
+
+    def _is_head(self, at: int, number: int, last: int) -> bool:
+        for further in range(_WITNESSES):
+            if at > last or self._bytes[at + 3] != (number + further) & 0xFF:
+                return False
+            length = _HEAD.unpack_from(self._buffer, at)[0] & _LONGEST
+            if length >= _SHORT:
+                return False
+            at += _HEAD.size + length
+        return True
 
 
 def _packet(sequence: int, payload: bytes) -> bytes:
