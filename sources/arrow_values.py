@@ -38,6 +38,21 @@ def from_numbers(values: npt.NDArray[Any], valid: Valid = None) -> Any:
     return from_memory(pa.from_numpy_dtype(values.dtype), values, valid)
 
 
+def decimals_from(whole: Any, precision: int, scale: int) -> Any:
+    """Whole numbers (int64) as decimals of so many digits, the last `scale` behind the point.
+
+    The numbers are taken to have no more than `precision` digits.
+    """
+    numbers = to_numbers(whole)
+    # 128 bits, the low half first; the high half repeats the sign.
+    halves = np.empty((len(numbers), 2), np.int64)
+    halves[:, 0] = numbers
+    np.right_shift(numbers, 63, out=halves[:, 1])
+    valid = to_flags(_pc.is_valid(whole)) if whole.null_count else None
+    kind = pa.decimal128(precision, scale)
+    return pa.Array.from_buffers(kind, len(numbers), [bitmap(valid), pa.py_buffer(halves.data)])
+
+
 def from_flags(values: npt.NDArray[np.bool_], valid: Valid = None) -> Any:
     """Truth values as an Arrow array."""
     return pa.Array.from_buffers(pa.bool_(), len(values), [bitmap(valid), bitmap(values)])
@@ -71,7 +86,7 @@ def bitmap(flags: Valid) -> pa.Buffer | None:
 
 
 def to_numbers(array: Any) -> npt.NDArray[np.int64]:
-    """A column of int64 without a null, over the same memory."""
+    """A column of int64 over the same memory; whatever stands there in place of a null."""
     if len(array) == 0:
         return np.zeros(0, np.int64)
     numbers = np.frombuffer(array.buffers()[1], np.int64)

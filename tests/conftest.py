@@ -7,6 +7,7 @@ for one, so that tests see nothing of each other. Nothing here reads the develop
 from __future__ import annotations
 
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,12 +40,18 @@ def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
-    """A real PostgreSQL server on loopback."""
-    server = EmbeddedServer(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.destroy()
+def postgres() -> Iterator[EmbeddedServer]:
+    """A real PostgreSQL server on loopback.
+
+    In a folder of its own: under root it runs as another user, and every pytest that starts closes
+    the folder of temporary files of all of them to other users.
+    """
+    with tempfile.TemporaryDirectory(prefix="lujan-postgres-", ignore_cleanup_errors=True) as outer:
+        Path(outer).chmod(0o711)
+        server = EmbeddedServer(Path(outer) / "server")
+        server.start()
+        yield server
+        server.destroy()
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import orchestration.cli  # noqa: F401  # what a process of `lujan` sets before anything else
 from expectations.contract_schema import BatchChecker
 from expectations.results import CheckResult, merge, record
 from orchestration.warehouse.connection import Warehouse
