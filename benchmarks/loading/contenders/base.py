@@ -35,6 +35,11 @@ class Contender(Protocol):
         """Name of the database every target is a copy of."""
         ...
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it knows what it loaded before, so that a second load brings nothing twice."""
+        ...
+
     def install(self) -> None:
         """Make it ready to run. Raises BenchmarkError when it cannot be."""
         ...

@@ -28,6 +28,7 @@ class Limit:
 
     name = "limite"
     template = "template1"
+    remembers = False
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres

@@ -33,6 +33,7 @@ class Lujan:
     """Our loader in one of its variants (see `contracts.write_contract`)."""
 
     template = BASE
+    remembers = True
 
     def __init__(self, postgres: Postgres, variant: str = "simple") -> None:
         self.name = "lujan" if variant == "simple" else f"lujan_{variant}"

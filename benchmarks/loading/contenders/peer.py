@@ -28,6 +28,7 @@ class Peer:
 
     name: ClassVar[str]
     template = "template1"
+    remembers = False
     paths: ClassVar[frozenset[str]]
 
     def __init__(self, folder: Path) -> None:
