@@ -24,6 +24,9 @@ QUARANTINE = "quarantine"
 LOAD_ID = "_load_id"
 SOURCE_ROW = "_source_row"
 
+# Of a page of a table whose rows change; a page holds some hundred rows.
+_FILL_PERCENT = 95
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -170,6 +173,9 @@ def _create(connection: Connection, contract: Contract) -> None:
         statement += sql.SQL(" partition by range ({})").format(
             sql.Identifier(contract.partition_by)
         )
+    elif contract.load_mode == "incremental":
+        # Room for the new version of a row beside the old one: its key's index stays as it is.
+        statement += sql.SQL(" with (fillfactor = {})").format(sql.Literal(_FILL_PERCENT))
     connection.execute(statement)
     _comment(connection, "table", table_name(contract), f"{contract.title}. {contract.description}")
     for column in contract.columns:

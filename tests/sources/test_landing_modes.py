@@ -227,6 +227,19 @@ def incremental(city: City, **options: Any) -> Contract:
     return city.contract(**{"loadMode": "incremental", "cursor": "visto_en"} | options)
 
 
+def test_a_changed_row_stays_on_its_page_and_its_keys_index_is_not_written(city: City) -> None:
+    contract = incremental(city)
+    city.fill(1, 2_000)
+    city.load(contract)
+    places = "select (ctid::text::point)[0]::int, nombre from raw.prueba__tabla where cuenta_id = 7"
+    [before] = city.ask(places)
+    city.run("update tabla set nombre = 'Otra', visto_en = '2026-06-02' where cuenta_id %% 100 = 7")
+
+    assert city.load(contract).loaded == 20
+    [after] = city.ask(places)
+    assert after == (before[0], "Otra")
+
+
 def test_rows_that_share_the_highest_cursor_value_are_neither_missed_nor_loaded_twice(
     city: City,
 ) -> None:
