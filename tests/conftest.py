@@ -7,7 +7,6 @@ for one, so that tests see nothing of each other. Nothing here reads the develop
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from tests.support.ckan import CkanPortal, running_portal
+from tests.support.folders import open_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,14 +41,9 @@ def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedServer]:
-    """A real PostgreSQL server on loopback.
-
-    In a folder of its own: under root it runs as another user, and every pytest that starts closes
-    the folder of temporary files of all of them to other users.
-    """
-    with tempfile.TemporaryDirectory(prefix="lujan-postgres-", ignore_cleanup_errors=True) as outer:
-        Path(outer).chmod(0o711)
-        server = EmbeddedServer(Path(outer) / "server")
+    """A real PostgreSQL server on loopback."""
+    with open_folder("postgres") as folder:
+        server = EmbeddedServer(folder / "server")
         server.start()
         yield server
         server.destroy()

@@ -148,11 +148,12 @@ class DatabaseReader(ClosingReader):
 
         Parts of a table are several statements, each of which knows of its own rows only.
         """
-        return (
-            self._engine.tells_rows_sent
-            and self._wanted_parts < _LEAST_PARTS
-            and self._engine.estimated_rows(self._connection, self._table) > _SEARCHED_ROWS
-        )
+        told = self._engine.tells_rows_sent
+        if told == "none" or self._wanted_parts >= _LEAST_PARTS:
+            return False
+        if told == "whole tables" and self._asks_for_doubts(self._statement()):
+            return False
+        return self._engine.estimated_rows(self._connection, self._table) > _SEARCHED_ROWS
 
     @property
     def _wanted_parts(self) -> int:
@@ -192,7 +193,7 @@ class DatabaseReader(ClosingReader):
         when the fast way of reading met a value it cannot take: read again with `exact`.
         """
         first = 1
-        quickly = (self.source_count() or 0) >= QUICK_ROWS
+        quickly = self._is_told_at_the_end or (self.source_count() or 0) >= QUICK_ROWS
         if self._options.exact and not self._doubtful:
             # What the fast way could not take is not known: the driver takes anything.
             quickly = False
@@ -236,6 +237,8 @@ class DatabaseReader(ClosingReader):
                 stream = engine.stream(connection, query, self._batch_rows)
             for arrays in stream:
                 yield dict(zip(names, arrays, strict=True)), ()
+            if self._is_told_at_the_end:
+                return engine.rows_sent(connection)
         except NotDecoded as error:
             raise problem(
                 SourceChanged,

@@ -12,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from tests.support.folders import open_folder
 from tests.support.mariadb import MariaDb, mariadb_server
 
 
@@ -29,7 +30,7 @@ def pg(database: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture(scope="session")
-def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDb]:
+def mariadb() -> Iterator[MariaDb]:
     """A real MariaDB on loopback."""
-    with mariadb_server(tmp_path_factory.mktemp("mariadb")) as server:
+    with open_folder("mariadb") as folder, mariadb_server(folder / "server") as server:
         yield server

@@ -23,7 +23,7 @@ from sources.contract import Contract
 from sources.errors import SourceChanged, SourceUnavailable
 from sources.landing import LoadContext, load
 from sources.readers import RawBatch, ReaderOptions, database, open_reader
-from sources.readers.engines import mysql_relay
+from sources.readers.engines import mysql_quick, mysql_relay
 from sources.readers.engines.mysql import Mysql
 from sources.urls import SourceUrl
 from tests.sources.reader_support import (
@@ -336,6 +336,32 @@ def test_the_fast_way_gives_up_in_words(
     assert mariadb.password not in str(held.value)
 
 
+@pytest.mark.parametrize("way", ["connectorx"], indirect=True)
+@pytest.mark.parametrize("encrypted", [False, True], ids=["lent", "encrypted"])
+def test_the_rows_of_a_large_table_are_counted_by_the_statement_that_sends_them(
+    tmp_path: Path, mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch, encrypted: bool
+) -> None:
+    """In the snapshot, by either way; what is read from a watermark on is counted beforehand."""
+    monkeypatch.setattr(database, "_SEARCHED_ROWS", 5)
+    monkeypatch.setattr(mysql_quick, "can_lend", lambda _connection: not encrypted)
+    make_readings(mariadb, 2500)
+    execute(mariadb, "analyze table lecturas")
+    url = SourceUrl.parse(mariadb.url)
+
+    with open_reader(readings_contract(tmp_path, fetchRows=1000), url) as reader:
+        before = reader.source_count()
+        execute(mariadb, "insert into lecturas select n + 2500, medidor, momento, m3 from lecturas")
+        batches = list(reader.batches())
+        counted = reader.source_count()
+
+    assert (before, counted) == (None, 2500)
+    assert sum(batch.data.num_rows for batch in batches) == 2500
+
+    increment = readings_contract(tmp_path, loadMode="incremental", cursor="n")
+    with open_reader(increment, url, watermark="4990") as reader:
+        assert reader.source_count() == 11
+
+
 def test_rows_come_in_batches_of_the_size_asked_for(tmp_path: Path, mariadb: MariaDb) -> None:
     make_readings(mariadb, 2500)
     contract = readings_contract(tmp_path, fetchRows=1000)
@@ -469,8 +495,6 @@ def test_the_server_s_own_socket_opens_both_ways(tmp_path: Path, mariadb: MariaD
 def test_an_encrypted_session_is_read_by_the_driver(mariadb: MariaDb) -> None:
     """Its bytes are in the keeping of Python's TLS: there is no plain socket to lend."""
     import ssl
-
-    from sources.readers.engines import mysql_quick
 
     plain, other = socket.socketpair()
     context = ssl.create_default_context()

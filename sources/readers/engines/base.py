@@ -63,8 +63,10 @@ class Engine(ABC):
     has_schemas: ClassVar[bool] = True
     # Declared types whose sums the server works out exactly; none, unless an engine says so.
     exact_numbers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
-    # Whether the server says at the end of `stream_as_sent` how many rows it sent.
-    tells_rows_sent: ClassVar[bool] = False
+    # Of which reads the server says at their end how many rows it sent: `stream_as_sent` gives it,
+    # or `rows_sent`. What is read from a watermark on may have to be counted beforehand all the
+    # same, as the way of reading depends on it.
+    tells_rows_sent: ClassVar[Literal["none", "whole tables", "all"]] = "none"
 
     @abstractmethod
     def connect(self, url: SourceUrl, options: ReaderOptions) -> Any:
@@ -191,6 +193,13 @@ class Engine(ABC):
         """As `stream`, each batch also as the binary COPY it came by; None where it does not.
 
         Gives at its end how many rows the server says it sent.
+        """
+        return None
+
+    def rows_sent(self, connection: Any) -> int | None:
+        """How many rows the server sent for the last statement, all of them taken; None: unknown.
+
+        For engines that tell it and have no `stream_as_sent`.
         """
         return None
 

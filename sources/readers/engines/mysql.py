@@ -49,6 +49,7 @@ _INTEGER_DIGITS = 18
 # connectorx keeps 28 digits, ten of them behind the point.
 _QUICK_WHOLE_DIGITS, _QUICK_SCALE = 18, 10
 _MILLISECONDS = 3
+_NO_SUCH_FUNCTION = 1305
 _BATCH_BYTES = 8 << 20
 
 
@@ -66,6 +67,7 @@ class Mysql(Engine):
     name = "MySQL"
     dialect = mysql.dialect()
     exact_numbers = re.compile(r"^(tiny|small|medium|big)?int\b|^decimal\b")
+    tells_rows_sent = "whole tables"
     _TIMESTAMP = 7
     _CODES: ClassVar[dict[int, Trouble]] = {
         1045: "credenciales", 1698: "credenciales", 1044: "permiso", 1142: "permiso",
@@ -256,6 +258,18 @@ class Mysql(Engine):
                 connection, plain, rows, len(kinds), self._silence_s
             )
         )
+
+    def rows_sent(self, connection: Any) -> int | None:
+        """The server's own count of the rows of the session's last query.
+
+        None where there is no such function any more: MySQL means to do without it some day.
+        """
+        try:
+            return int(self.scalar(connection, sa.select(sa.func.found_rows())))
+        except self.errors as error:
+            if error.args[0] != _NO_SUCH_FUNCTION:
+                raise
+            return None
 
     def _statistics(self, connection: Any, table: Any) -> tuple[int, int]:
         """About how many rows a table has, and how long one is in bytes; 0 where unknown."""

@@ -58,7 +58,7 @@ class Postgresql(Engine):
     name = "PostgreSQL"
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     exact_numbers = re.compile(r"^(smallint|integer|bigint|numeric(\(\d+,-?\d+\))?)$")
-    tells_rows_sent = True
+    tells_rows_sent = "all"
     _read_timeout_s = DEFAULT_OPTIONS.read_timeout_s
     _statement_timeout_s: int | None = None
     _TIMESTAMPTZ_OID = 1184
