@@ -140,7 +140,7 @@ def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *opt
     left_out = ["resource_type:unit_test", "resource_type:test"]
     if (folder / "target" / "run_results.json").exists():
         left_out += ["resource_type:seed", "path:models/staging"]
-    done = _dbt(
+    done = dbt(
         warehouse, folder,
         ["build", *options, "--select", wanted, "--exclude", " ".join(left_out)],
     )  # fmt: skip
@@ -151,13 +151,13 @@ def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *opt
 def data_test_passes(warehouse: Warehouse, folder: Path, table: str | None, name: str) -> bool:
     """Run one kind of data test of a table that was built, or a test of several by its name."""
     selected = f"{table.split('.')[1]},test_name:{name}" if table else name
-    done = _dbt(warehouse, folder, ["test", "--select", selected])
+    done = dbt(warehouse, folder, ["test", "--select", selected])
     if "PASS=1" not in done.stdout and "ERROR=1" not in done.stdout:
         pytest.fail(done.stdout[-4000:])
     return done.returncode == 0
 
 
-def _dbt(
+def dbt(
     warehouse: Warehouse, folder: Path, arguments: list[str]
 ) -> subprocess.CompletedProcess[str]:
     """One dbt command as a run starts it. Parsing the project takes longer than most builds: what
