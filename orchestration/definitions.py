@@ -9,7 +9,7 @@ from dagster import Definitions, in_process_executor, multiprocess_executor
 from expectations.marts import load_suites
 from exports.definition import load_definitions
 from orchestration.assets.controls import mart_checks
-from orchestration.assets.dbt import dbt_models, dbt_resource
+from orchestration.assets.dbt import dbt_models
 from orchestration.assets.exports import export_assets
 from orchestration.assets.projections import projection_asset
 from orchestration.assets.raw import raw_assets
@@ -30,6 +30,7 @@ from orchestration.automation import (
     publication_sensor,
 )
 from orchestration.catalogue_sync import configured_catalogue
+from orchestration.dbt_cli import dbt_resource
 from orchestration.dbt_project import ensure_manifest
 from orchestration.settings import settings
 

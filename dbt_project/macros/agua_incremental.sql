@@ -120,18 +120,41 @@
 {%- endmacro %}
 
 
-{#- Join that keeps the hours of some meter-days. `dias`: CTE (medidor_id, dia); `horas`: alias of a table by meter and hour. -#}
+{#- Runs of consecutive days (medidor_id, primero, ultimo) of a relation of meter-days that are there once each. -#}
+{% macro tramos_de_dias(dias) -%}
+    select
+        numerados.medidor_id,
+        min(numerados.dia) as primero,
+        max(numerados.dia) as ultimo
+    from (
+        select
+            todos.medidor_id,
+            todos.dia,
+            todos.dia - (row_number() over (partition by todos.medidor_id order by todos.dia))::integer as tramo
+        from {{ dias }} as todos
+    ) as numerados
+    group by numerados.medidor_id, numerados.tramo
+{%- endmacro %}
+
+
+{#-
+    Join that keeps the hours of some meter-days. `dias`: CTE (medidor_id, dia), each once; `horas`: alias of a table by
+    meter and hour. By runs of days: a year of one meter is one stretch of its hours, not each hour beside 365 days.
+-#}
 {% macro solo_horas_de(dias, horas) -%}
-    inner join {{ dias }} as dias_pedidos
+    inner join (
+        {{ tramos_de_dias(dias) }}
+    ) as tramos_pedidos
         on
-            {{ horas }}.medidor_id = dias_pedidos.medidor_id
-            and {{ horas }}.hora >= {{ inicio_dia('dias_pedidos.dia') }}
-            and {{ horas }}.hora < {{ inicio_dia('dias_pedidos.dia + 1') }}
+            {{ horas }}.medidor_id = tramos_pedidos.medidor_id
+            and {{ horas }}.hora >= {{ inicio_dia('tramos_pedidos.primero') }}
+            and {{ horas }}.hora < {{ inicio_dia('tramos_pedidos.ultimo + 1') }}
 {%- endmacro %}
 
 
 {#-
     CTEs ending in `dias_afectados` (medidor_id, dia): what `modelo` has to recompute.
+    Neighbours are looked for at both ends of a run of changed days: those of its other days lie within.
     Days of a month that is apart from raw are left out: they cannot be computed again.
     dias_despues: SQL integer, for models in which a day weighs on later ones.
     atribucion: also the days from which a meter belongs to another account, zone or category; for models
@@ -146,13 +169,20 @@ cambiados as (
     where cambios.tipo = 'dia' and {{ lote_pendiente(modelo) }}
 ),
 
+tramos_cambiados as (
+    {{ tramos_de_dias('cambiados') }}
+),
+
 primeros_vecinos as (
     select
-        cambiados.medidor_id,
-        cambiados.dia,
-        {{ hora_vecina(historia, 'cambiados.medidor_id', inicio_dia('cambiados.dia'), 'atras') }} as anterior,
-        {{ hora_vecina(historia, 'cambiados.medidor_id', inicio_dia('cambiados.dia + 1'), 'adelante') }} as siguiente
-    from cambiados
+        tramos_cambiados.medidor_id,
+        tramos_cambiados.primero,
+        tramos_cambiados.ultimo,
+        {{ hora_vecina(historia, 'tramos_cambiados.medidor_id', inicio_dia('tramos_cambiados.primero'), 'atras') }} as anterior,
+        {{ hora_vecina(
+            historia, 'tramos_cambiados.medidor_id', inicio_dia('tramos_cambiados.ultimo + 1'), 'adelante'
+        ) }} as siguiente
+    from tramos_cambiados
 ),
 
 alcances as (
@@ -161,14 +191,14 @@ alcances as (
         coalesce(
             {{ dia_mendoza(hora_vecina(historia, 'primeros_vecinos.medidor_id', 'primeros_vecinos.anterior', 'atras')) }},
             {{ dia_mendoza('anterior') }},
-            dia
+            primero
         ) as desde,
         coalesce(
             {{ dia_mendoza(hora_vecina(
                 historia, 'primeros_vecinos.medidor_id', "primeros_vecinos.siguiente + interval '1 hour'", 'adelante'
             )) }},
             {{ dia_mendoza('siguiente') }},
-            dia
+            ultimo
         ) + {{ dias_despues }} as hasta
     from primeros_vecinos
 ),
@@ -199,22 +229,15 @@ dias_afectados as (
     their readings lie. `ventana` tells the runs of one meter apart.
 -#}
 {% macro ventanas_de_lectura(historia) -%}
-numerados_por_dia as (
-    select
-        medidor_id,
-        dia,
-        dia - (row_number() over (partition by medidor_id order by dia))::integer as isla
-    from dias_afectados
-),
-
 islas as (
     select
-        medidor_id,
-        min(dia) as ventana,
-        {{ inicio_dia('min(dia)') }} as desde,
-        {{ inicio_dia('max(dia) + 1') }} as hasta
-    from numerados_por_dia
-    group by medidor_id, isla
+        tramos.medidor_id,
+        tramos.primero as ventana,
+        {{ inicio_dia('tramos.primero') }} as desde,
+        {{ inicio_dia('tramos.ultimo + 1') }} as hasta
+    from (
+        {{ tramos_de_dias('dias_afectados') }}
+    ) as tramos
 ),
 
 islas_con_vecina as (

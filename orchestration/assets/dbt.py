@@ -55,7 +55,6 @@ from orchestration.build_plan import (
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
-    dbt_executable,
     manifest,
     relations,
 )
@@ -116,15 +115,6 @@ def _group(node: Mapping[str, Any]) -> str:
     if node["resource_type"] == "snapshot":
         return INTERMEDIATE_GROUP
     return _GROUPS.get(node["fqn"][1], MARTS_GROUP)
-
-
-def dbt_resource() -> DbtCliResource:
-    """The dbt command line of this environment; runs nothing."""
-    return DbtCliResource(
-        project_dir=str(DBT_PROJECT_DIR),
-        profiles_dir=str(DBT_PROJECT_DIR),
-        dbt_executable=dbt_executable(),
-    )
 
 
 def dbt_models() -> AssetsDefinition:

@@ -47,6 +47,11 @@ _MB = 1 << 20
 
 Rows = npt.NDArray[np.int64]
 
+_ONLY_CR = (
+    "sus líneas terminan solo con el carácter CR, como las de equipos muy viejos: guárdelo otra "
+    "vez como texto de Windows o de Unix"
+)
+
 
 class DelimitedReader(TextFileReader):
     """One delimited file."""
@@ -97,7 +102,10 @@ class DelimitedReader(TextFileReader):
         if not lines[-1].strip():
             raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
         line = unmark(lines[-1].decode("utf-8")).rstrip("\r\n")
-        header = tuple(next(csv.reader([line], delimiter=self._delimiter)))
+        try:
+            header = tuple(next(csv.reader([line], delimiter=self._delimiter)))
+        except csv.Error as error:
+            raise self._unreadable(_ONLY_CR if "\r" in line else error) from error
         self._positions = match_columns(
             self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
         )

@@ -104,7 +104,7 @@ class FixedReader(TextFileReader):
         for at in _places(short):
             bad.setdefault(at, _rejected(block[at], RULE_MALFORMED, self._too_short(block[at][1])))
         self._count(types, is_data, block)
-        columns = self._columns(texts, types)
+        columns = self._columns(texts, types, self._lost(bad, is_data))
         kept = pa.array([at not in bad for at in range(len(block))]) if bad else None
         good = is_data if kept is None else pc.and_(is_data, kept)
         return build_batch(
@@ -131,8 +131,15 @@ class FixedReader(TextFileReader):
         known = [self._layout.data_type, *self._layout.known_types]
         return pc.invert(pc.is_in(types, value_set=pa.array(known, pa.string())))
 
-    def _columns(self, texts: Array, types: Array | None) -> Mapping[str, Array]:
-        """Every column for every line; those of an earlier record are carried down to it."""
+    def _lost(self, bad: Mapping[int, RejectedRow], is_data: Array) -> Array:
+        """Lines set aside that may have been the record above: whose the next are is unknown."""
+        lost = np.zeros(len(is_data), bool)
+        lost[[at for at in bad if not is_data[at].as_py()]] = True
+        return pa.array(lost)
+
+    def _columns(self, texts: Array, types: Array | None, lost: Array) -> Mapping[str, Array]:
+        """Every column for every line; those of an earlier record are carried down to it, and none
+        past a line that was `lost`: the value of another record would be taken for its own."""
         columns: dict[str, Array] = {}
         for name, span in self._layout.spans.items():
             values = _slice(texts, span)
@@ -140,6 +147,7 @@ class FixedReader(TextFileReader):
             if parent is not None:
                 assert types is not None, "parents need record types"
                 own = pc.if_else(pc.equal(types, parent), values, _NO_TEXT)
+                own = pc.if_else(lost, "", own)
                 carried = pa.array([self._carried[name]], pa.string())
                 values = pc.fill_null_forward(pa.concat_arrays([carried, own])).slice(1)
                 self._carried[name] = values[-1].as_py()

@@ -129,6 +129,63 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
                        "entrega.luji_consumo", "meta.entrega"):  # fmt: skip
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(f"select 1 from {closed}".encode())
+        no_trick_shows_another_account(connection, before[2][0])
+
+
+def no_trick_shows_another_account(connection: psycopg.Connection[Any], alert: str) -> None:
+    """As datos_luji with account 1, while account 2 has rows of its own."""
+    connection.execute("select set_config('lujan.cuenta', '1', false)")
+    told: list[str] = []
+    connection.add_notice_handler(lambda notice: told.append(str(notice.message_primary)))
+    # A cheap condition that tells what it is asked about runs before the views' own, if it may.
+    connection.execute(
+        "create function pg_temp.cuenta(n integer) returns boolean language plpgsql cost 0.0001 "
+        "as $$ begin raise notice 'cuenta %', n; return true; end $$"
+    )
+    for table in TABLES:
+        connection.execute(f"select 1 from {table} where pg_temp.cuenta(cuenta_id)".encode())
+        # An error would say that there is an account 2.
+        found = connection.execute(
+            f"select cuenta_id from {table} where 1 / (cuenta_id - 2) < 0 "
+            "union select cuenta_id from {table} where cuenta_id = 2".format(table=table).encode()
+        )
+        assert found.fetchall() == [(1,)], table
+    assert set(told) == {"cuenta 1"}
+    # A question that was prepared for one account is answered for that of the moment.
+    connection.execute("prepare pregunta as select cuenta_id from agua.luji_consumo")
+    for account in (1, 2):
+        connection.execute("select set_config('lujan.cuenta', %s, false)", [str(account)])
+        for _ in range(7):  # from the sixth on PostgreSQL keeps one plan
+            assert connection.execute("execute pregunta").fetchall() == [(account,)]
+    # What is no account, and what two are, is none.
+    for text in ("1 or true", "1,2", "%", "99999999999999999999"):
+        connection.execute("select set_config('lujan.cuenta', %s, false)", [text])
+        with pytest.raises(psycopg.DataError), connection.transaction():
+            seen(connection, TABLES)
+    connection.execute("select set_config('lujan.cuenta', '1', false)")
+    for statement in (
+        f"select agua.cambiar_estado_alerta('{alert}', 'resuelta', 'Luji', 'x')",
+        "update agua.luji_alertas set estado = 'resuelta'",
+        "create or replace view agua.luji_consumo as select 1",
+        "alter view agua.luji_consumo set (security_barrier = false)",
+        "grant datos_equipo to datos_luji",
+        "select from pg_statistic",
+        "set role datos_equipo",
+    ):
+        refused = (
+            psycopg.errors.InsufficientPrivilege,
+            psycopg.errors.ObjectNotInPrerequisiteState,
+        )
+        with pytest.raises(refused), connection.transaction():
+            connection.execute("set local session authorization datos_luji")
+            connection.execute(statement.encode())
+    assert connection.execute(
+        "select count(*) from pg_stats where tablename like 'luji%%' or tablename like 'fct_%%'"
+    ).fetchone() == (0,)
+    with connection.transaction():  # of one question only, as the guide says
+        connection.execute("select set_config('lujan.cuenta', '', false)")
+        connection.execute("select set_config('lujan.cuenta', '2', true)")
+        assert seen(connection, TABLES) == {table: [2] for table in TABLES}
 
 
 def supply(city: City, first: dt.date, days: int, billed: int) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ast
 import csv
-import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from expectations.results import DIMENSIONS
@@ -20,6 +19,7 @@ from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import load_catalogue
 from sources.raw_table import ensure_raw_table
+from tests.support.water import dbt
 
 
 def test_source_files_say_what_the_contracts_say() -> None:
@@ -33,13 +33,7 @@ def test_every_model_builds_and_every_unit_test_passes_on_empty_raw_tables(
         for contract in load_catalogue().contracts.values():
             ensure_raw_table(connection, contract)
 
-    done = subprocess.run(
-        [dbt_executable(), "build", "--project-dir", str(DBT_PROJECT_DIR),
-         "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(tmp_path / "target"),
-         "--log-path", str(tmp_path), "--no-use-colors"],
-        env=os.environ | warehouse.environment(), cwd=DBT_PROJECT_DIR,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = dbt(warehouse, tmp_path, ["build"])
 
     assert done.returncode == 0, done.stdout[-3000:]
     last = done.stdout.strip().splitlines()[-1]
@@ -163,15 +157,23 @@ def test_every_corrected_field_keeps_its_original_and_can_be_switched_back() -> 
             assert f"    {field}_original,\n" in text, (model, field)
 
 
-@pytest.mark.parametrize("rule", ["R-FECHA-02", "R-CLAVE-01", "R-INVENTADA-01"])
-def test_a_rule_that_cannot_be_switched_off_is_refused_by_name(rule: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [dbt_executable(), "parse", "--project-dir", str(DBT_PROJECT_DIR),
-         "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(tmp_path / "target"),
-         "--log-path", str(tmp_path), "--no-use-colors",
-         "--vars", f"{{reglas_apagadas: [{rule}]}}"],
-        cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def test_a_rule_that_cannot_be_switched_off_is_refused_by_name(tmp_path: Path) -> None:
+    """By the project itself; the other names by its macros alone, which are parsed sooner."""
+    alone = tmp_path / "macros_solas"
+    shutil.copytree(DBT_PROJECT_DIR / "macros", alone / "macros")
+    (alone / "models").mkdir()
+    (alone / "models" / "uno.sql").write_text("select {{ reglas_apagadas() | length }} as n")
+    (alone / "dbt_project.yml").write_text("name: solas\nprofile: lujan\n")
+    for project, rule in (
+        (DBT_PROJECT_DIR, "R-FECHA-02"), (alone, "R-CLAVE-01"), (alone, "R-INVENTADA-01")
+    ):  # fmt: skip
+        done = subprocess.run(
+            [dbt_executable(), "parse", "--project-dir", str(project),
+             "--profiles-dir", str(DBT_PROJECT_DIR), "--target-path", str(tmp_path / "target"),
+             "--log-path", str(tmp_path), "--no-use-colors",
+             "--vars", f"{{reglas_apagadas: [{rule}]}}"],
+            cwd=project, capture_output=True, text=True, check=False,
+        )  # fmt: skip
 
-    assert done.returncode != 0
-    assert f"reglas_apagadas: {rule} no se puede apagar" in done.stdout
+        assert done.returncode != 0
+        assert f"reglas_apagadas: {rule} no se puede apagar" in done.stdout

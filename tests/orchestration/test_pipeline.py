@@ -6,6 +6,7 @@ says what it changes at the source.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -21,7 +22,9 @@ from typing import IO, Any
 import psycopg
 import pytest
 
+from orchestration.automation import FEED_STEP
 from orchestration.settings import PROJECT_ROOT
+from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
 
 LUJAN = str(Path(sys.executable).with_name("lujan"))
@@ -77,6 +80,26 @@ class City:
                          "DAGSTER_HOME": ""},
             cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
+
+    def execute(self, job: str, config: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        """A run of a job in the instance of this city, with the configuration of its page."""
+        warehouse = Warehouse(EmbeddedServer(self.folder / "warehouse").url(), embedded=True)
+        asked = self.folder / f"{job}.yaml"
+        asked.write_text(json.dumps(config), encoding="utf-8")
+        return subprocess.run(
+            [str(Path(sys.executable).with_name("dagster")), "job", "execute", "-j", job,
+             "-m", "orchestration.definitions", "-c", str(asked)],
+            env=self.environment() | warehouse.environment() | {
+                "WAREHOUSE_URL": warehouse.url, "DAGSTER_HOME": str(self.folder / "dagster")},
+            cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=300,
+        )  # fmt: skip
+
+    def damage(self, *days: dt.date) -> None:
+        """Consumption of those days that no reading says."""
+        with self.connect() as connection:
+            connection.execute(
+                "update agua.fct_consumo_diario set litros = -1 where dia = any(%s)", [[*days]]
+            )
 
     def connect(self) -> psycopg.Connection[tuple[Any, ...]]:
         return psycopg.connect(EmbeddedServer(self.folder / "warehouse").url())
@@ -231,7 +254,7 @@ DAYS = "select * from agua.fct_consumo_diario order by medidor_id, dia"
 
 
 @pytest.mark.timeout(900)
-def test_days_are_worked_through_again_in_one_run_that_was_killed_and_carried_on(
+def test_days_are_worked_through_again_by_a_killed_run_by_the_next_and_by_the_job_of_dagster(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
     for days, said in (
@@ -246,13 +269,11 @@ def test_days_are_worked_through_again_in_one_run_that_was_killed_and_carried_on
     assert city.query("select 1 from meta.carga where modo = 'recalculo'") == []
 
     before = city.query(DAYS)
-    [(since, until, damaged)] = city.query(
-        "select max(dia) - 20, max(dia) - 5, max(dia) - 10 from agua.fct_consumo_diario"
+    [(since, until, damaged, other)] = city.query(
+        "select max(dia) - 20, max(dia) - 5, max(dia) - 10, max(dia) - 15 "
+        "from agua.fct_consumo_diario"
     )
-    with city.connect() as connection:
-        connection.execute(
-            "update agua.fct_consumo_diario set litros = -1 where dia = %s", [damaged]
-        )
+    city.damage(damaged, other)
     with (city.folder / "killed.log").open("w+") as output:
         process = city.start(output, "run", *_range(str(since), str(until)))
         _wait_until(lambda: bool(city.query(
@@ -264,19 +285,38 @@ def test_days_are_worked_through_again_in_one_run_that_was_killed_and_carried_on
         process.wait()
         output.seek(0)
         assert "Días por recalcular: 1" in output.read()
-    assert city.query("select 1 from agua.fct_consumo_diario where litros = -1") != []
+    assert city.query("select distinct dia from agua.fct_consumo_diario where litros = -1") != []
 
-    # It takes the killed run for what it is: Dagster alone would wait for its pools for ever.
-    assert city.lujan("run").returncode == 0
-
+    # It takes the killed run for what it is: Dagster alone would wait for its pools for ever. And
+    # it carries on with all days of that one, though it was asked for one of them.
+    done = city.lujan("run", *_range(str(damaged), str(damaged)))
+    assert done.returncode == 0
     assert city.query(DAYS) == before
     assert city.query("select count(*) from dagster.runs where status = 'FAILURE'") == [(1,)]
-    assert city.query("select count(*) from meta.carga where modo = 'recalculo'") == [(1,)]
-    done = city.lujan("run", *_range(str(damaged), str(damaged)))
     day = f"{damaged:%d/%m/%Y}"
-    assert done.returncode == 0
     assert f"Se volvieron a calcular las lecturas del {day} al {day}." in done.stdout
+
+    # The same from Dagster's page: one run, and what a build from nothing had given.
+    city.damage(damaged, other)
+    run = city.execute("recalcular_lecturas", _days_of_the_feed(other, damaged))
+    assert run.returncode == 0, run.stderr[-3000:]
     assert city.query(DAYS) == before
+    assert city.query(
+        "select pipeline_name, status from dagster.runs order by id desc limit 1"
+    ) == [("recalcular_lecturas", "SUCCESS")]
+    assert city.query(
+        "select distinct estado, detalle -> 'rango' is not null from meta.carga "
+        "where modo = 'recalculo'"
+    ) == [("cargada", True)]
+    refused = city.execute("recalcular_lecturas", _days_of_the_feed(damaged, other))
+    assert refused.returncode != 0
+    assert "es posterior a" in refused.stdout + refused.stderr
+    assert city.query("select count(*) from meta.carga where modo = 'recalculo'") == [(3,)]
+
+
+def _days_of_the_feed(first: dt.date, last: dt.date) -> dict[str, Any]:
+    days = {"desde": first.isoformat(), "hasta": last.isoformat()}
+    return {"ops": {FEED_STEP: {"config": days}}}
 
 
 def _range(first: str, last: str = "") -> list[str]:

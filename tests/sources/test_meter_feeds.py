@@ -7,6 +7,8 @@ rows that must be kept out, so that the examples also show what becomes of those
 from __future__ import annotations
 
 import datetime as dt
+import os
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,33 @@ def load_sample(warehouse: Warehouse, dataset: str) -> LoadReport:
     contract = load_catalogue([CONTRACTS_DIR, EXAMPLES]).contracts[f"telemetria.{dataset}"]
     context = LoadContext(connect=warehouse.connect, run_id="prueba")
     return load(contract, SourceUrl.parse(str(SAMPLES)), context, checkers_for(contract))
+
+
+FILES = {
+    "lecturas_badger": "beacon_2026-06-01.csv",
+    "lecturas_intervalo": "intervalos_2026-06-01.csv",
+    "lecturas_axioma": "axioma_2026-06-01.jsonl",
+    "lecturas_registro_fijo": "registro_20260601.txt",
+}
+# What people and programs do to a file on its way.
+CHANGES: dict[str, Callable[[bytes], bytes]] = {
+    "byte order mark": lambda text: b"\xef\xbb\xbf" + text,
+    "lines of Windows": lambda text: text.replace(b"\n", b"\r\n"),
+    "no end of the last line": lambda text: text.rstrip(b"\n"),
+    "blank lines": lambda text: text.replace(b"\n", b"\n\n"),
+}
+
+
+def load_changed(
+    warehouse: Warehouse, folder: Path, dataset: str, change: Callable[[bytes], bytes]
+) -> LoadReport:
+    """Load the sample of a vendor as the change leaves it."""
+    path = folder / FILES[dataset]
+    path.write_bytes(change((SAMPLES / path.name).read_bytes()))
+    os.utime(path, (0, 0))  # a young file would be taken for one still being written
+    contract = load_catalogue([CONTRACTS_DIR, EXAMPLES]).contracts[f"telemetria.{dataset}"]
+    context = LoadContext(connect=warehouse.connect, run_id="prueba")
+    return load(contract, SourceUrl.parse(str(folder)), context, checkers_for(contract))
 
 
 def readings(warehouse: Warehouse, columns: str) -> list[tuple[Any, ...]]:
@@ -126,6 +155,94 @@ def test_a_manual_sheet_is_read_by_its_header_with_numbers_as_people_write_them(
     assert [(rule, column) for _, rule, column in set_aside(warehouse)] == [
         ("tipo_invalido", "lectura")
     ]
+
+
+@pytest.mark.parametrize("dataset", FILES)
+def test_how_a_file_was_carried_changes_no_reading(
+    warehouse: Warehouse, tmp_path: Path, dataset: str
+) -> None:
+    load_sample(warehouse, dataset)
+    wanted = contents(warehouse)
+    for name, change in CHANGES.items():
+        with warehouse.connect() as connection:
+            connection.execute(
+                "truncate raw.telemetria__lecturas, quarantine.fila, meta.archivo cascade"
+            )
+        report = load_changed(warehouse, tmp_path, dataset, change)
+        assert report.errors == [], name
+        assert contents(warehouse) == wanted, name
+
+
+def contents(warehouse: Warehouse) -> list[tuple[Any, ...]]:
+    """Readings and rows set aside, without what says where in which load they stood."""
+    with warehouse.connect() as connection:
+        return [
+            *connection.execute(
+                "select (to_jsonb(t) - '{_load_id,_source_row}'::text[])::text as fila "
+                "from raw.telemetria__lecturas t order by fila"
+            ),
+            *connection.execute("select regla, columna from quarantine.fila order by 1, 2"),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "change", "loaded", "set_aside_rows"),
+    [
+        # The header once more, as where two files were put one behind the other.
+        ("lecturas_badger", lambda t: again(t, 1, 3), 4, [(3, "tipo_invalido", "fecha_hora")]),
+        ("lecturas_intervalo", lambda t: again(t, 1, 3), 9, [(3, "tipo_invalido", "fecha_hora")]),
+        ("lecturas_registro_fijo", lambda t: again(t, 1, 3), 3, []),
+        # Cut within the last line; a record of fixed width has a trailer that tells it (below).
+        ("lecturas_badger", lambda t: t[:-20], 4, [(5, "linea_malformada", None)]),
+        ("lecturas_intervalo", lambda t: t[:-8], 9, [(11, "linea_malformada", None)]),
+        ("lecturas_axioma", lambda t: t[:-8], 21, [(22, "linea_malformada", None)]),
+        # A number as the neighbours write it is not guessed at.
+        ("lecturas_badger", lambda t: t.replace(b"15320.4,", b'"15320,4",'), 3,
+         [(1, "tipo_invalido", "lectura")]),
+        ("lecturas_intervalo", lambda t: t.replace(b"0,250", b"0.250"), 8,
+         [(6, "tipo_invalido", "consumo_intervalo")]),
+        # A meter whose name cannot be read: its readings are nobody's.
+        ("lecturas_registro_fijo", lambda t: t.replace(b"SINT-S-0002", b"SINT-S-\xff002"), 2,
+         [(5, "codificacion_invalida", None), (6, "obligatorio", "medidor_id")]),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_is_set_aside_with_its_line_and_nothing_else_is(
+    warehouse: Warehouse,
+    tmp_path: Path,
+    dataset: str,
+    change: Callable[[bytes], bytes],
+    loaded: int,
+    set_aside_rows: list[tuple[Any, ...]],
+) -> None:
+    report = load_changed(warehouse, tmp_path, dataset, change)
+
+    assert (report.errors, report.loaded) == ([], loaded)
+    assert report.read == report.loaded + report.quarantined
+    assert set(set_aside_rows) <= set(set_aside(warehouse))
+
+
+def again(text: bytes, line: int, before: int) -> bytes:
+    """The text with one of its lines repeated further down."""
+    lines = text.splitlines(keepends=True)
+    return b"".join([*lines[:before], lines[line - 1], *lines[before:]])
+
+
+def test_a_cut_file_of_fixed_records_is_refused_whole(warehouse: Warehouse, tmp_path: Path) -> None:
+    report = load_changed(warehouse, tmp_path, "lecturas_registro_fijo", lambda text: text[:-14])
+
+    assert (report.state, report.loaded) == ("fallida", 0)
+    assert "está cortado: falta su registro final (TRL)" in str(report.errors[0])
+
+
+def test_a_moment_that_tells_its_zone_is_taken_by_it(warehouse: Warehouse, tmp_path: Path) -> None:
+    """Others are of the zone that the contract names: those of the city."""
+    load_changed(
+        warehouse, tmp_path, "lecturas_badger",
+        lambda text: text.replace(b"2026-06-01 00:00:00", b"2026-06-01T00:00:00Z"),
+    )  # fmt: skip
+
+    moments = [row[0] for row in readings(warehouse, "fecha_hora")]
+    assert moments[:2] == [at(1, 0) - dt.timedelta(hours=3), at(1, 1)]
 
 
 def test_every_vendor_lands_in_the_city_s_table_of_readings(warehouse: Warehouse) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from orchestration.warehouse.connection import Warehouse
@@ -106,6 +108,27 @@ def test_a_detached_month_is_out_of_the_table_named_listed_and_comes_back_whole(
     feed.detach(JUNE)  # and again
     feed.attach(JUNE)
     assert len(feed.rows()) == 4
+
+
+def test_what_is_cut_half_way_did_not_happen_and_can_be_asked_again(feed: Feed) -> None:
+    steps: tuple[tuple[Callable[[Any], object], Callable[[dt.date], object]], ...] = (
+        (
+            lambda c: detach(c, feed.contract, JUNE, by="Ana", reason="viejo", run_id="prueba"),
+            feed.detach,
+        ),
+        (lambda c: attach(c, feed.contract, JUNE, by="Ana", run_id="prueba"), feed.attach),
+    )
+    books = "select carga_id, modo, estado from meta.carga order by 1"
+    for half, whole in steps:
+        before = feed.months(), feed.rows(), feed.query(books)
+        connection = feed.warehouse.connect()
+        half(connection)
+        feed.query(f"select pg_terminate_backend({connection.info.backend_pid})")
+        with pytest.raises(psycopg.OperationalError):
+            connection.commit()
+        assert (feed.months(), feed.rows(), feed.query(books)) == before
+        whole(JUNE)
+        assert feed.months() != before[0]
 
 
 def test_rows_of_a_detached_month_wait_in_quarantine_and_enter_when_it_is_back(feed: Feed) -> None:

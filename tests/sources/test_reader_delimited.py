@@ -159,6 +159,11 @@ def test_an_empty_file_is_refused(contract: Contract, content: bytes) -> None:
         read(contract, content)
 
 
+def test_lines_that_end_in_a_carriage_return_alone_are_told(contract: Contract) -> None:
+    with pytest.raises(SourceDataError, match="sus líneas terminan solo con el carácter CR"):
+        read(contract, b"medidor;lectura\rM-1;1.0\rM-2;2.0\r")
+
+
 def test_a_header_alone_is_a_file_of_no_rows(contract: Contract) -> None:
     assert read(contract, "medidor;lectura\n") == []
     assert read(contract, "medidor;lectura") == []

@@ -166,6 +166,22 @@ def test_bytes_that_are_no_text_reject_only_their_line(contract: Contract) -> No
     assert numbers_of(batches) == [2]
 
 
+@pytest.mark.parametrize("batch_rows", [1, 2, 100])
+@pytest.mark.parametrize("lost", [b"M\xffOS", b"XDOS"])
+def test_records_below_a_lost_one_are_not_taken_for_those_of_the_meter_before(
+    contract: Contract, lost: bytes, batch_rows: int
+) -> None:
+    text = lines(
+        "MUNO", "L2026060100001", "?", "L2026060200002", "MTRES", "L2026060300003", "T0003"
+    )
+
+    batches = read(contract, text.encode().replace(b"?", lost), batch_rows=batch_rows)
+
+    good, _ = cast_all(contract, batches)
+    assert [row["medidor"] for row in good] == ["UNO", None, "TRES"]
+    assert [row.row_number for batch in batches for row in batch.rejected] == [3]
+
+
 def test_compressed_files_are_read_as_they_are(contract: Contract) -> None:
     text = lines("MUNO", "L2026060100001", "T0001").encode()
 
