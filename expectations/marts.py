@@ -17,7 +17,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,6 +42,12 @@ _SEVERITIES: Mapping[Severity, str] = MappingProxyType(
 )
 # Counts without a single value: Data Docs and results may be seen by people who may not see rows.
 _RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+# Of these, which nobody sees, the keys alone are kept.
+_FIND_ROWS = {
+    "result_format": "BASIC",
+    "include_unexpected_rows": True,
+    "partial_unexpected_count": SAMPLE_SIZE,
+}
 
 
 class SuiteError(PipelineError):
@@ -201,7 +207,8 @@ class MartValidator:
                 _result(suite, number, None, f"La tabla {suite.mart} no existe todavía.")
                 for number in range(len(suite.expectativas))
             ]
-        batch = self._asset(suite).add_batch_definition_whole_table("tabla")
+        query = _rows_of(suite, self._first_moment(suite))
+        batch = self._asset(suite, query).add_batch_definition_whole_table("tabla")
         # Added anew: looking for an old one to update costs as much as many an expectation.
         with suppress(DataContextError):
             self._context.validation_definitions.delete(suite.mart)
@@ -222,19 +229,24 @@ class MartValidator:
         ]
 
     def _with_sample(self, suite: Suite, number: int, result: CheckResult) -> CheckResult:
-        """The same, with keys of some rows that fail; asked only when some do, never for values."""
-        import sqlalchemy as sa
+        """The same, with keys of some rows that fail; asked only when some do, never for values.
 
-        fails = None if result.paso is not False else _failing(suite.expectativas[number])
-        if fails is None or not suite.clave:
+        Great Expectations itself finds the rows, by the condition it has just counted them by, and
+        is shown the key and the columns of the rule alone. A rule on the whole table has no rows.
+        """
+        if result.paso is not False or not result.filas_fallidas or not suite.clave:
             return result
-        rows = sa.text(_rows_of(suite, self._first_moment(suite))).columns()
-        key: list[Any] = [sa.column(name) for name in suite.clave]
-        query = sa.select(*key).select_from(rows.subquery("filas")).where(fails).limit(SAMPLE_SIZE)
-        with self._datasource.get_engine().connect() as connection:
-            found = connection.execute(query).fetchall()
+        declared = suite.expectativas[number]
+        query = _rows_of(suite, self._first_moment(suite), _columns_to_find(suite, declared))
+        batch = self._asset(suite, query).add_batch_definition_whole_table("tabla").get_batch()
+        found = batch.validate(_build(suite, number), result_format=_FIND_ROWS).result or {}
+        keys = (
+            tuple(row[name] for name in suite.clave)
+            for row in found.get("unexpected_rows") or ()
+        )
         return replace(
-            result, muestra=tuple(dict(zip(suite.clave, row, strict=True)) for row in found)
+            result,
+            muestra=tuple(dict(zip(suite.clave, key, strict=True)) for key in dict.fromkeys(keys)),
         )
 
     def build_docs(self) -> Path:
@@ -262,10 +274,9 @@ class MartValidator:
         inspector = sa.inspect(self._datasource.get_engine())
         return bool(inspector.has_table(suite.table, schema=suite.schema))
 
-    def _asset(self, suite: Suite) -> Any:
+    def _asset(self, suite: Suite, query: str) -> Any:
         with suppress(LookupError):
             self._datasource.delete_asset(suite.mart)
-        query = _rows_of(suite, self._first_moment(suite))
         self._queries.add(_flat(query))
         return self._datasource.add_query_asset(name=suite.mart, query=query)
 
@@ -390,21 +401,32 @@ def _with_driver(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
-def _rows_of(suite: Suite, first: str | None) -> str:
+def _rows_of(suite: Suite, first: str | None, columns: Sequence[str] = ()) -> str:
     """The query of the rows a suite speaks of; names go through SQLAlchemy, which quotes them.
 
-    `first` is where the window of the suite begins.
+    `first` is where the window of the suite begins. With `columns`, those alone, in the order of
+    the key.
     """
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
     table = sa.table(suite.table, schema=suite.schema)
-    query = sa.select(sa.text("*")).select_from(table)
+    chosen: list[Any] = [sa.column(name) for name in columns] or [sa.text("*")]
+    query = sa.select(*chosen).select_from(table)
     if suite.ventana and first:
         query = query.where(sa.column(suite.ventana.columna) >= sa.literal(first, sa.String))
+    if columns:
+        query = query.order_by(*map(sa.column, suite.clave))
     # SQLAlchemy leaves the constructor of its dialects without types.
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _columns_to_find(suite: Suite, declared: Expectation) -> list[str]:
+    """The key and what the rule is about: all that is needed to find the rows that fail."""
+    spoken = (declared.columna or "").split(", ")
+    filtered = [declared.donde.columna] if declared.donde else []
+    return list(dict.fromkeys((*suite.clave, *filter(None, spoken), *filtered)))
 
 
 def _build(suite: Suite, number: int) -> Any:
@@ -426,34 +448,6 @@ def _build(suite: Suite, number: int) -> Any:
         raise _bad(suite.path, f"Great Expectations no conoce {declared.tipo!r}") from error
     except (ValueError, TypeError) as error:
         raise _bad(suite.path, f"{declared.tipo}: argumentos no válidos: {error}") from error
-
-
-def _failing(declared: Expectation) -> Any:
-    """Condition of the rows that do not meet an expectation on the values of one column.
-
-    None for those on whole tables, on several columns, or of another kind.
-    """
-    import sqlalchemy as sa
-
-    given = declared.argumentos
-    column: Any = sa.column(given.get("column", ""))
-    low, high = given.get("min_value"), given.get("max_value")
-    fails: dict[str, Any] = {
-        "expect_column_values_to_not_be_null": column.is_(None),
-        "expect_column_values_to_be_in_set": column.not_in(given.get("value_set") or []),
-        "expect_column_values_to_match_regex": sa.not_(column.op("~")(given.get("regex"))),
-        "expect_column_values_to_not_match_regex": column.op("~")(given.get("regex")),
-        "expect_column_values_to_be_between": sa.or_(
-            *(column < limit for limit in [low] if limit is not None),
-            *(column > limit for limit in [high] if limit is not None),
-            sa.false(),
-        ),
-    }
-    found = fails.get(declared.tipo)
-    if found is not None and declared.donde is not None:
-        only = sa.column(declared.donde.columna).in_(declared.donde.valores)
-        found = sa.and_(only, found)
-    return found
 
 
 def _row_condition(declared: Expectation) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from expectations.results import CheckResult, record
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause
-from orchestration.dbt_project import relations
+from orchestration.dbt_project import relations, row_key
 from orchestration.leaving import leaving_texts
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
@@ -88,7 +88,7 @@ def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult
     """
     node = relations().get(suite.mart) or {}
     meta = node.get("config", {}).get("meta") or {}
-    asked = guarded(suite, leaving_texts(suite.mart), meta.get("clave") or ())
+    asked = guarded(suite, leaving_texts(suite.mart), row_key(suite.mart))
     return [replace(result, responsable=meta.get("owner")) for result in validator.run(asked)]
 
 

@@ -43,15 +43,7 @@ from orchestration.assets.naming import (
     relation_key,
 )
 from orchestration.assets.verdicts import cause
-from orchestration.build_plan import (
-    BUILD_LOCK,
-    BuildPlan,
-    build_verdict,
-    dbt_test_results,
-    plan_build,
-    record_builds,
-    with_failing_keys,
-)
+from orchestration.build_plan import BUILD_LOCK, BuildPlan, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
@@ -59,11 +51,13 @@ from orchestration.dbt_project import (
     manifest,
     relations,
 )
+from orchestration.dbt_rows import with_rows
+from orchestration.dbt_verdicts import build_verdict, dbt_test_results
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import (
-    COUNTED_ROWS,
+    RowCount,
     Warehouse,
     export_environment,
     locate,
@@ -202,7 +196,7 @@ def _run(
     invocation = _invocation(context, dbt, selectors, plan.from_scratch)
     watch.started("dbt", "dbt")
     try:
-        rows: dict[str, int] = {}
+        rows: dict[str, RowCount] = {}
         for event in _built(context, invocation):
             watch.finished("dbt", str(event.output_name), "ok")
             yield _with_row_count(context, warehouse, event, rows)
@@ -212,7 +206,7 @@ def _run(
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
             failed = record_builds(connection, context.run_id, results, plan.newest_load)
-            tested = with_failing_keys(connection, results, dbt_test_results(results, rows))
+            tested = with_rows(connection, results, dbt_test_results(results), rows)
             record(connection, context.run_id, tested)
             withhold(connection, context.run_id, failed)
         for verdict in tested:
@@ -316,20 +310,19 @@ def _with_row_count(
     context: AssetExecutionContext,
     warehouse: Warehouse,
     event: Output[Any],
-    counted: dict[str, int],
+    counted: dict[str, RowCount],
 ) -> Output[Any]:
     """The event of a table with its rows counted; views are left alone, counting them runs them.
 
-    What was counted and not estimated is put in `counted`, by '<schema>.<table>'.
+    How many is put in `counted`, by '<schema>.<table>'.
     """
     schema, table = context.assets_def.keys_by_output_name[event.output_name].path
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
-    rows = warehouse.shown_rows(schema, table)
-    if rows <= COUNTED_ROWS:
-        counted[f"{schema}.{table}"] = rows
-    return event.with_metadata({**event.metadata, "dagster/row_count": rows})
+    count = warehouse.rows_held(schema, table)
+    counted[f"{schema}.{table}"] = count
+    return event.with_metadata({**event.metadata, "dagster/row_count": count.rows})
 
 
 def _run_results(target: Path) -> Mapping[str, Any] | None:

@@ -37,7 +37,7 @@ from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.warehouse.connection import Warehouse, count_rows, locate, shown_rows
+from orchestration.warehouse.connection import Warehouse, count_rows, locate, rows_held
 from orchestration.wording import day
 from sources.contract import Catalogue, Contract
 
@@ -213,7 +213,7 @@ def load_raw_table(
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:
         record(connection, run_id, outcome.results)
-        outcome.rows = shown_rows(connection, "raw", contracts[0].landing_table)
+        outcome.rows = rows_held(connection, "raw", contracts[0].landing_table).rows
         outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
     return outcome
 
