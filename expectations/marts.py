@@ -241,8 +241,7 @@ class MartValidator:
         batch = self._asset(suite, query).add_batch_definition_whole_table("tabla").get_batch()
         found = batch.validate(_build(suite, number), result_format=_FIND_ROWS).result or {}
         keys = (
-            tuple(row[name] for name in suite.clave)
-            for row in found.get("unexpected_rows") or ()
+            tuple(row[name] for name in suite.clave) for row in found.get("unexpected_rows") or ()
         )
         return replace(
             result,

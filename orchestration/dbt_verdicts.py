@@ -6,6 +6,7 @@ asks the warehouse (`dbt_rows.py`), or what to build (`build_plan.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,7 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
     status = str(result["status"])
     meta = node["config"].get("meta") or node.get("meta") or {}
     failures = result.get("failures")
-    words = str(node.get("description") or "").strip() or f"prueba dbt {node['name']}"
+    words = _words(node).rstrip(".")
     return CheckResult(
         control=str(node["name"]),
         motor="dbt",
@@ -80,9 +81,38 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
         severidad="bloqueante" if severity == "error" else "advertencia",
         paso=None if status == "error" else status == "pass",
         filas_fallidas=failures,
-        explicacion=words if status == "pass" else f"{words}: {message(result) or status}",
+        explicacion=f"{words}." if status == "pass" else f"{words}: {_what_failed(result)}.",
         responsable=_owner(relation),
     )
+
+
+def _words(test: Mapping[str, Any]) -> str:
+    """What a test asks, in the words of its description or of its kind."""
+    kind = test.get("test_metadata") or {}
+    given, column = kind.get("kwargs") or {}, test.get("column_name")
+    by_kind = {
+        "clave_unica": f"La clave ({', '.join(given.get('columnas') or ())}) "
+        f"{'' if given.get('admite_nulos') else 'está completa y '}no se repite",
+        "not_null": f"«{column}» no falta",
+        "unique": f"«{column}» no se repite",
+        "accepted_values": f"«{column}» es uno de los valores conocidos",
+        "relationships": f"«{column}» está en {_referred(given)}",
+    }
+    written = " ".join(str(test.get("description") or "").split())
+    return written or by_kind.get(str(kind.get("name"))) or f"Prueba de dbt {test['name']}"
+
+
+def _referred(arguments: Mapping[str, Any]) -> str:
+    """The table that a reference points to, of `ref('dim_zona')` or `source('a', 'b')`."""
+    return ".".join(re.findall(r"'([^']+)'", str(arguments.get("to")))) or str(arguments.get("to"))
+
+
+def _what_failed(result: Mapping[str, Any]) -> str:
+    """How much dbt found, or why it could not ask."""
+    failures = result.get("failures")
+    if result["status"] in ("fail", "warn") and failures is not None:
+        return f"{failures} {'falla' if failures == 1 else 'fallas'}"
+    return (message(result) or str(result["status"])).rstrip(".")
 
 
 def _owner(relation: str) -> str | None:

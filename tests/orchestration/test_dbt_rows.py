@@ -241,6 +241,21 @@ def test_no_test_names_rows_by_personal_data() -> None:
     assert named and not named & personal
 
 
+def test_every_test_of_dbt_says_in_spanish_what_it_asks_and_what_it_found() -> None:
+    for node in manifest()["nodes"].values():
+        if node["resource_type"] == "test":
+            ran = {
+                "unique_id": node["unique_id"],
+                "status": "fail",
+                "failures": 2,
+                "message": "Got",
+            }
+            words = dbt_test_results({"results": [ran]})[0].explicacion
+            assert words.endswith(": 2 fallas.") and node["name"] not in words
+    key = of_project("clave_unica_kpi_cumplimiento_eje", "", "pass")
+    assert dbt_test_results({"results": [key]})[0].explicacion == "La clave (eje_id) no se repite."
+
+
 def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
     tests = [n for n in manifest()["nodes"].values() if n["resource_type"] == "test"]
     results = {
