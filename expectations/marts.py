@@ -5,8 +5,9 @@ Does not belong here: checks on rows at the door (`contract_schema`, `protocol`)
 or what a failure withholds (`orchestration/`).
 
 Great Expectations takes seconds to import, so it is imported when the first suite runs. Its
-context lives in memory: no file holds an address, and Data Docs show the run that built them
-(the history of every check is in `meta.resultado_control`). Results carry counts, never values.
+context lives in memory: no file holds an address, and Data Docs show of each mart the run that
+looked at it last (the history of every check is in `meta.resultado_control`). Results carry counts,
+never values.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from expectations.data_docs import stand_alone
 from expectations.results import DIMENSIONS, SAMPLE_SIZE, CheckResult
 from sources.contract import SEVERITIES, Severity
 from sources.errors import PipelineError
@@ -248,13 +250,21 @@ class MartValidator:
             muestra=tuple(dict(zip(suite.clave, key, strict=True)) for key in dict.fromkeys(keys)),
         )
 
-    def build_docs(self) -> Path:
-        """Put the pages of every suite run so far in `docs_dir`; return the path of its index."""
+    def build_docs(self, standing: Collection[str] = ()) -> Path:
+        """Put the pages of every suite run so far in `docs_dir`; return the path of its index.
+
+        Of the other marts in `standing` ('<schema>.<table>') the pages of an earlier run stay.
+        """
         self._context.build_data_docs()
-        old = self._workshop / "anterior"
+        site, old = self._workshop / "sitio", self._workshop / "anterior"
+        for mart in standing:
+            place = Path("validations", *mart.split(".", 1))
+            if (self._docs_dir / place).exists() and not (site / place).exists():
+                shutil.copytree(self._docs_dir / place, site / place)
+        stand_alone(site)
         if self._docs_dir.exists():
             self._docs_dir.rename(old)
-        (self._workshop / "sitio").rename(self._docs_dir)
+        site.rename(self._docs_dir)
         shutil.rmtree(old, ignore_errors=True)
         return self._docs_dir / "index.html"
 

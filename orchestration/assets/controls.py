@@ -31,6 +31,7 @@ from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause
 from orchestration.dbt_project import relations, row_key
+from orchestration.gate import suite_marts
 from orchestration.leaving import leaving_texts
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
@@ -66,7 +67,7 @@ def finish_validation(run_id: str) -> Path | None:
         return None
     validator = _validator(locate().sqlalchemy_url("psycopg2"), run_id)
     try:
-        return validator.build_docs()
+        return validator.build_docs(standing=suite_marts())
     finally:
         validator.close()
         _validator.cache_clear()
