@@ -11,13 +11,13 @@ next one.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from expectations.results import record
 from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
-from orchestration.dbt_verdicts import STATES, build_verdict, message
+from orchestration.dbt_verdicts import STATES, build_verdict, built_relations, message
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
 
@@ -48,15 +48,11 @@ class BuildPlan:
         return not self.everything and not self.selectors
 
 
-def plan_build(
-    connection: Connection, exports_behind: Collection[str] = (), today: dt.date | None = None
-) -> BuildPlan:
+def plan_build(connection: Connection, today: dt.date | None = None) -> BuildPlan:
     """Compare raw with the last builds.
 
-    `exports_behind` are marts ('<schema>.<table>') whose portal datasets have not left since the
-    mart was last built: they are built (and so checked) again. `today` is the business day, on
-    which what is late or at risk may differ from yesterday; None where the models speak of a
-    fixed day.
+    `today` is the business day, on which what is late or at risk may differ from yesterday; None
+    where the models speak of a fixed day.
     """
     newest = _scalar(connection, "select coalesce(max(carga_id), 0) from meta.carga")
     fingerprint = project_sha256()
@@ -74,7 +70,7 @@ def plan_build(
     selectors += [f"{_selector(name)}+" for name in _of_another_day(connection, today)]
     if _measured_otherwise(connection):
         selectors.append(f"{_selector(_MEASUREMENTS)}+")
-    selectors += [_selector(name) for name in sorted({*exports_behind, *_red(connection)})]
+    selectors += [_selector(name) for name in sorted(_red(connection))]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
     broken = any(
         relations()[name]["config"].get("materialized") == "incremental"
@@ -131,11 +127,11 @@ def record_builds(
 ) -> list[str]:
     """Store the state of every relation that dbt built, failed or left out; those not built."""
     fingerprint = project_sha256()
-    nodes = manifest()["nodes"]
+    found = built_relations(run_results)
     rows = [
         (
             run_id,
-            relation_of(nodes[result["unique_id"]]),
+            relation,
             result["unique_id"],
             STATES.get(str(result["status"]), "error"),
             result.get("execution_time"),
@@ -143,12 +139,9 @@ def record_builds(
             fingerprint,
             newest_load,
         )
-        for result in run_results["results"]
-        if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
+        for relation, result in found.items()
     ]
-    kept = {row[2] for row in rows}
-    verdicts = [build_verdict(r) for r in run_results["results"] if r["unique_id"] in kept]
-    record(connection, run_id, verdicts)
+    record(connection, run_id, [build_verdict(result) for result in found.values()])
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "

@@ -16,6 +16,16 @@ from orchestration.dbt_project import manifest, relation_of
 STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
 
 
+def built_relations(run_results: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """What dbt says of every relation that it built, failed or left out, by '<schema>.<table>'."""
+    nodes = manifest()["nodes"]
+    return {
+        relation_of(nodes[result["unique_id"]]): result
+        for result in run_results["results"]
+        if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
+    }
+
+
 def build_verdict(result: Mapping[str, Any]) -> CheckResult:
     """A build as a verdict; one that was left out because another failed is unknown."""
     relation = relation_of(manifest()["nodes"][result["unique_id"]])

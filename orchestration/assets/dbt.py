@@ -12,7 +12,7 @@ on either, in this run and in later ones.
 import datetime as dt
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +48,10 @@ from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
     dbt_executable,
-    manifest,
     relations,
 )
 from orchestration.dbt_rows import with_rows
-from orchestration.dbt_verdicts import build_verdict, dbt_test_results
+from orchestration.dbt_verdicts import build_verdict, built_relations, dbt_test_results
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
@@ -154,16 +153,30 @@ def dbt_models() -> AssetsDefinition:
             lock.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
-                plan = plan_build(connection, marts_not_exported(connection), today)
-            whole = context.selected_asset_keys == everything
-            if plan.nothing and whole:
+                plan, unsent = plan_build(connection, today), marts_not_exported(connection)
+            if context.selected_asset_keys != everything:
+                yield from _run(context, dbt, None, plan, known)
+                return
+            touched: set[str] = set()
+            if plan.nothing:
                 context.log.info(f"Nada que construir: {plan.reason}.")
                 observer().finished("dbt", "dbt", "sin_cambios")
-                return
-            chosen = plan.selectors if whole else None
-            yield from _run(context, dbt, chosen, plan, known)
+            else:
+                touched = yield from _run(context, dbt, plan.selectors, plan, known)
+            yield from _as_they_stand(context, unsent - touched)
 
     return build
+
+
+def _as_they_stand(context: AssetExecutionContext, marts: Collection[str]) -> Iterator[Output[Any]]:
+    """Marts that nothing changed and whose portal datasets have still to leave.
+
+    They are not built again: being handed on is what makes Dagster start their suite and exports.
+    """
+    for output, key in sorted(context.assets_def.keys_by_output_name.items()):
+        if ".".join(key.path) in marts:
+            words = "No se volvió a construir: sus conjuntos todavía no salieron."
+            yield Output(None, output_name=output, metadata={"motivo": words})
 
 
 def _build_check(spec: AssetSpec) -> AssetCheckSpec:
@@ -185,8 +198,11 @@ def _run(
     selectors: Sequence[str] | None,
     plan: BuildPlan,
     known: Collection[AssetCheckKey],
-) -> Iterator[Any]:
-    """Build, store what was built and tested, and say every verdict that is one of the `known`."""
+) -> Generator[Any, None, set[str]]:
+    """Build, store what was built and tested, and say every verdict that is one of the `known`.
+
+    Returns the relations that dbt built, failed or left out.
+    """
     watch = observer()
     warehouse = locate()
     if connections().sample:
@@ -205,10 +221,10 @@ def _run(
             error = invocation.get_error()
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
-            failed = record_builds(connection, context.run_id, results, plan.newest_load)
+            failed = record_builds(connection, context.run.run_id, results, plan.newest_load)
             tested = with_rows(connection, results, dbt_test_results(results), rows)
-            record(connection, context.run_id, tested)
-            withhold(connection, context.run_id, failed)
+            record(connection, context.run.run_id, tested)
+            withhold(connection, context.run.run_id, failed)
         for verdict in tested:
             watch.finished("controles", verdict.control, "ok" if verdict.paso else "falla")
         for found in (*build_results(results), *map(test_result, tested)):
@@ -217,7 +233,8 @@ def _run(
             elif found.asset_check_key in known:
                 yield found
         # Before the exports, which publish the scores made of them.
-        update_findings(warehouse, context.run_id)
+        update_findings(warehouse, context.run.run_id)
+        return set(built_relations(results))
     finally:
         _keep_artifacts(invocation.target_path)
 
@@ -266,11 +283,7 @@ def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckEvaluati
 
     One that was left out is no error of its own: what it depends on says what happened.
     """
-    nodes = manifest()["nodes"]
-    for result in run_results["results"]:
-        node = nodes.get(result["unique_id"], {})
-        if node.get("resource_type") not in ("model", "seed", "snapshot"):
-            continue
+    for result in built_relations(run_results).values():
         verdict = build_verdict(result)
         seconds = float(result.get("execution_time") or 0.0)
         yield _as_check(verdict, BUILD_CHECK, {"segundos": seconds})

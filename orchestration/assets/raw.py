@@ -127,9 +127,11 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
             from sources.landing.again import ask_again
 
             with warehouse.connect() as connection:
-                number = ask_again(connection, contracts, *wanted, CITY_TIMEZONE, context.run_id)
+                number = ask_again(
+                    connection, contracts, *wanted, CITY_TIMEZONE, context.run.run_id
+                )
             context.log.info(f"Se vuelve a calcular del {wanted[0]} al {wanted[1]} ({number}).")
-        outcome = load_raw_table(contracts, warehouse, connections(), context.run_id)
+        outcome = load_raw_table(contracts, warehouse, connections(), context.run.run_id)
         for replay in outcome.replays:
             if replay.error is not None:
                 context.log.error(f"reproceso: {replay.error}")

@@ -20,6 +20,7 @@ from dagster_dbt import DbtCliResource
 
 from orchestration.assets import dbt
 from orchestration.automation import daily_jobs
+from orchestration.build_plan import BuildPlan
 from orchestration.dbt_project import dbt_executable, manifest, relations
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
@@ -117,6 +118,34 @@ def test_the_daily_run_plans_no_check_of_a_model_and_says_all_that_dbt_found(
     assert tested.metadata["filas_fallidas"].value == 2
     assert "no pasa" in tested.metadata["detalle"].value
     assert tested.metadata["responsable"].value in tested.metadata["detalle"].value
+
+
+def test_a_mart_whose_datasets_have_still_to_leave_is_handed_on_and_not_built_again(
+    resource: BrokenDbt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt, "plan_build", lambda *_: BuildPlan(False, (), "nada nuevo", 0))
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: {BROKEN})
+    monkeypatch.setattr(dbt, "_invocation", lambda *_: pytest.fail("dbt was started"))
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance
+        )
+    handed = [event.asset_key.to_user_string() for event in done.get_asset_materialization_events()]
+    assert handed == ["agua/dim_zona"]
+
+
+def test_a_mart_that_broke_is_not_handed_on(
+    resource: BrokenDbt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: {BROKEN, LEFT_OUT, "agua.dim_medidor"})
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance
+        )
+    handed = [event.asset_key.to_user_string() for event in done.get_asset_materialization_events()]
+    assert handed == ["agua/dim_medidor"]
 
 
 def test_a_broken_model_is_a_red_check_with_its_cause(evaluations: dict[str, Any]) -> None:

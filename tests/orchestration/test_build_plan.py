@@ -37,7 +37,7 @@ def all_built(warehouse: Warehouse) -> Warehouse:
 
 def chosen(warehouse: Warehouse, today: dt.date | None = TODAY) -> tuple[str, ...]:
     with warehouse.connect() as connection:
-        plan = plan_build(connection, (), today)
+        plan = plan_build(connection, today)
     assert not plan.everything
     return plan.selectors
 
@@ -66,9 +66,9 @@ def test_what_somebody_dropped_is_built_again_with_what_hangs_on_it(all_built: W
         connection.execute("drop table proyectos.dim_eje")
     assert chosen(all_built) == ("lujan.marts.proyectos.dim_eje+",)
     with all_built.connect() as connection:
-        assert not plan_build(connection, (), TODAY).from_scratch
+        assert not plan_build(connection, TODAY).from_scratch
         connection.execute("drop table agua.fct_consumo_diario")
-        assert plan_build(connection, (), TODAY).from_scratch, "it is built by what changed since"
+        assert plan_build(connection, TODAY).from_scratch, "it is built by what changed since"
 
 
 def test_the_next_day_builds_what_speaks_of_the_day(all_built: Warehouse) -> None:
