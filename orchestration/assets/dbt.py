@@ -49,6 +49,7 @@ from orchestration.dbt_project import (
     MANIFEST,
     dbt_executable,
     relations,
+    with_ancestors,
 )
 from orchestration.dbt_rows import with_rows
 from orchestration.dbt_verdicts import build_verdict, built_relations, dbt_test_results
@@ -157,26 +158,55 @@ def dbt_models() -> AssetsDefinition:
             if context.selected_asset_keys != everything:
                 yield from _run(context, dbt, None, plan, known)
                 return
-            touched: set[str] = set()
             if plan.nothing:
                 context.log.info(f"Nada que construir: {plan.reason}.")
                 observer().finished("dbt", "dbt", "sin_cambios")
+                building = _nothing()
             else:
-                touched = yield from _run(context, dbt, plan.selectors, plan, known)
-            yield from _as_they_stand(context, unsent - touched)
+                building = _run(context, dbt, plan.selectors, plan, known)
+            yield from _with_unsent(context, building, unsent)
 
     return build
 
 
-def _as_they_stand(context: AssetExecutionContext, marts: Collection[str]) -> Iterator[Output[Any]]:
-    """Marts that nothing changed and whose portal datasets have still to leave.
+def _nothing() -> Generator[Any, None, set[str]]:
+    yield from ()
+    return set()
 
-    They are not built again: being handed on is what makes Dagster start their suite and exports.
+
+def _with_unsent(
+    context: AssetExecutionContext,
+    building: Generator[Any, None, set[str]],
+    unsent: set[str],
+) -> Iterator[Any]:
+    """What is built, and also marts that nothing changed and whose portal datasets have to leave.
+
+    These are not built again: being handed on is what makes Dagster start their suite and exports.
+    It wants nothing after what is made from it. What is made from a mart tells that the mart will
+    not be built any more: dbt would have done so first.
     """
-    for output, key in sorted(context.assets_def.keys_by_output_name.items()):
-        if ".".join(key.path) in marts:
+    outputs = {".".join(k.path): name for name, k in context.assets_def.keys_by_output_name.items()}
+    relations_by_output = {name: relation for relation, name in outputs.items()}
+    # Whatever a mart is made from has fewer ancestors than the mart.
+    waiting = sorted(outputs.keys() & unsent, key=lambda mart: (len(with_ancestors(mart)), mart))
+
+    def handed_on(marts: Collection[str]) -> Iterator[Output[Any]]:
+        for mart in marts:
             words = "No se volvió a construir: sus conjuntos todavía no salieron."
-            yield Output(None, output_name=output, metadata={"motivo": words})
+            yield Output(None, output_name=outputs[mart], metadata={"motivo": words})
+
+    while True:
+        try:
+            made = next(building)
+        except StopIteration as end:
+            yield from handed_on([mart for mart in waiting if mart not in end.value])
+            return
+        if isinstance(made, Output):
+            relation = relations_by_output[made.output_name]
+            before = with_ancestors(relation) - {relation}
+            yield from handed_on([mart for mart in waiting if mart in before])
+            waiting = [mart for mart in waiting if mart not in before and mart != relation]
+        yield made
 
 
 def _build_check(spec: AssetSpec) -> AssetCheckSpec:
