@@ -114,6 +114,7 @@ class Suite:
     ventana: Window | None
     path: Path
     clave: tuple[str, ...] = ()  # of the mart: names the rows that fail
+    problema: SuiteError | None = None  # why its file cannot be used
 
     @property
     def schema(self) -> str:
@@ -127,16 +128,33 @@ class Suite:
 def load_suites(directory: Path = SUITES_DIR) -> dict[str, Suite]:
     """Read every `*.yaml` of `directory`, by mart, in alphabetical order.
 
-    Raises SuiteError naming the file and the field that is wrong. Whether Great Expectations
-    knows a type is found out when the suite runs (and by the tests): asking it takes seconds.
+    A file that cannot be used gives a suite with a `problema` that names the file and the field,
+    of the mart that the file is named after: one mistake must not stop the other marts. Whether
+    Great Expectations knows a type is found out when the suite runs (and by the tests): asking it
+    takes seconds. Raises SuiteError for a file that is named after no mart.
     """
     suites: dict[str, Suite] = {}
     for path in sorted(directory.glob("*.yaml")):
-        suite = _load(path)
-        if suite.mart in suites:
-            raise _bad(path, f"{suite.mart} ya tiene expectativas en {suites[suite.mart].path}")
+        suite = _load_or_problem(path)
+        twice = suites.get(suite.mart)
+        if twice is not None:
+            problem = _bad(path, f"{suite.mart} ya tiene expectativas en {twice.path}")
+            suite = replace(suite, problema=problem)
         suites[suite.mart] = suite
     return dict(sorted(suites.items()))
+
+
+def unusable(suite: Suite, problem: SuiteError) -> CheckResult:
+    """The verdict on a mart whose suite cannot be used: nothing is known, so nothing leaves."""
+    return CheckResult(
+        control=f"{suite.mart}.suite",
+        motor="great_expectations",
+        objeto=suite.mart,
+        regla="suite",
+        severidad="bloqueante",
+        paso=None,
+        explicacion=f"No se pudo evaluar: {problem}",
+    )
 
 
 def run_suite(suite: Suite, url: str, docs_dir: Path) -> list[CheckResult]:
@@ -189,8 +207,11 @@ class MartValidator:
         """One result per expectation, in the order of the file.
 
         An expectation that could not be evaluated (no such table or column) has `paso` None.
-        Raises SuiteError when Great Expectations does not know a type or an argument.
+        Raises SuiteError when its file cannot be used, or Great Expectations does not know a type
+        or an argument.
         """
+        if suite.problema is not None:
+            raise suite.problema
         with _collector_at_rest():
             return self._run(suite)
 
@@ -554,6 +575,16 @@ def _control_name(suite: Suite, number: int) -> str:
     columns = f".{declared.columna.replace(', ', '+')}" if declared.columna else ""
     suffix = f".{len(same) + 1}" if same else ""
     return f"{suite.mart}{columns}.{declared.nombre}{suffix}"
+
+
+def _load_or_problem(path: Path) -> Suite:
+    try:
+        return _load(path)
+    except SuiteError as error:
+        mart = path.stem.replace("__", ".", 1)
+        if "." not in mart:
+            raise
+        return Suite(mart, "", (), None, path, problema=error)
 
 
 def _load(path: Path) -> Suite:

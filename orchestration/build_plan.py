@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from expectations.results import record
-from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
+from orchestration.dbt_project import (
+    data_test_names,
+    manifest,
+    project_sha256,
+    relation_of,
+    relations,
+)
 from orchestration.dbt_verdicts import STATES, build_verdict, built_relations, message
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
@@ -81,14 +87,19 @@ def plan_build(connection: Connection, today: dt.date | None = None) -> BuildPla
 
 
 def _red(connection: Connection) -> set[str]:
-    """Relations behind a blocking check that does not pass: asked again in every run, also where a
-    person let the data out in the meantime."""
+    """Relations behind a blocking check that does not pass, or could not be evaluated: asked again
+    in every run, also where a person let the data out in the meantime."""
     known = relations()
     return {
         str(row[0])
         for row in connection.execute(
-            "select distinct objeto from meta.control_vigente where severidad = 'bloqueante' "
-            "and paso is false and motor in ('dbt', 'great_expectations')"
+            "select distinct objeto from meta.control_vigente v where severidad = 'bloqueante' "
+            "and paso is not true and (motor = 'dbt' and control = any(%s) "
+            # Of a suite, only what its last evaluation gave: the rest is no longer asked.
+            "or motor = 'great_expectations' and corrida_id = ("
+            "select corrida_id from meta.resultado_control r where r.objeto = v.objeto "
+            "and r.motor = v.motor order by resultado_id desc limit 1))",
+            [data_test_names()],
         )
         if row[0] in known
     }

@@ -59,8 +59,10 @@ def zones(connection: psycopg.Connection) -> psycopg.Connection:
 def write(folder: Path, text: str) -> Suite:
     directory = folder / "suites"
     directory.mkdir(exist_ok=True)
-    (directory / "suite.yaml").write_text(text, encoding="utf-8")
+    (directory / "prueba_gx__suite.yaml").write_text(text, encoding="utf-8")
     (suite,) = load_suites(directory).values()
+    if suite.problema:
+        raise suite.problema
     return suite
 
 
@@ -351,7 +353,7 @@ def test_nothing_is_sent_anywhere(warehouse_url, tmp_path) -> None:
 def test_a_mistake_in_a_suite_is_named_with_its_file(tmp_path, change, message) -> None:
     with pytest.raises(SuiteError, match=message) as caught:
         write(tmp_path, SUITE.replace(*change, 1))
-    assert "suite.yaml" in str(caught.value)
+    assert "prueba_gx__suite.yaml" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -369,8 +371,28 @@ def test_a_type_or_argument_that_does_not_exist_stops_the_suite(
         run_suite(suite, warehouse_url, tmp_path / "calidad")
 
 
+def test_a_mistake_in_a_file_is_of_its_mart_alone(zones, warehouse_url, tmp_path) -> None:
+    folder = tmp_path / "suites"
+    folder.mkdir()
+    (folder / "prueba_gx__dim_zona.yaml").write_text(SUITE, encoding="utf-8")
+    (folder / "prueba_gx__otro.yaml").write_text(SUITE.replace("tipo", "tpo"), encoding="utf-8")
+    (folder / "prueba_gx__roto.yaml").write_text("mart: [", encoding="utf-8")
+    suites = load_suites(folder)
+
+    assert [mart for mart, suite in suites.items() if suite.problema] == [
+        "prueba_gx.otro", "prueba_gx.roto",
+    ]  # fmt: skip
+    assert len(run_suite(suites["prueba_gx.dim_zona"], warehouse_url, tmp_path / "calidad")) == 5
+    with pytest.raises(SuiteError, match=r"prueba_gx__roto\.yaml: no se puede leer"):
+        run_suite(suites["prueba_gx.roto"], warehouse_url, tmp_path / "calidad")
+
+    (folder / "notas.yaml").write_text("x", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"notas\.yaml"):
+        load_suites(folder)
+
+
 def test_two_files_for_one_mart_are_refused(tmp_path) -> None:
     write(tmp_path, SUITE)
-    (tmp_path / "suites" / "otra.yaml").write_text(SUITE, encoding="utf-8")
-    with pytest.raises(SuiteError, match="ya tiene expectativas"):
-        load_suites(tmp_path / "suites")
+    (tmp_path / "suites" / "prueba_gx__z.yaml").write_text(SUITE, encoding="utf-8")
+    [suite] = load_suites(tmp_path / "suites").values()
+    assert suite.problema and "ya tiene expectativas" in str(suite.problema)

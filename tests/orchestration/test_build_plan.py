@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from dagster import DagsterInvalidConfigError, validate_run_config
@@ -10,7 +11,7 @@ from dagster import DagsterInvalidConfigError, validate_run_config
 from expectations.results import CheckResult, record
 from orchestration.assets.raw import days_again
 from orchestration.build_plan import plan_build
-from orchestration.dbt_project import project_sha256, relations
+from orchestration.dbt_project import data_test_names, project_sha256, relations
 from orchestration.warehouse.connection import Warehouse
 from sources.landing.again import RangeError
 
@@ -99,6 +100,28 @@ def test_a_verdict_that_changed_measures_again_and_one_that_stands_does_not(
 def test_a_verdict_on_a_mart_does_not_change_the_score_of_data_sets(all_built: Warehouse) -> None:
     verdict(all_built, False, "2026-06-03 12:00:00+00", "proyectos.dim_eje")
     assert chosen(all_built) == ()
+
+
+def test_what_keeps_a_mart_back_is_asked_again_until_it_passes_or_is_no_longer_asked(
+    all_built: Warehouse,
+) -> None:
+    axes = "lujan.marts.proyectos.dim_eje"
+
+    def said(control: str, passed: bool | None, run: str, engine: Any) -> tuple[str, ...]:
+        result = CheckResult(
+            control=control, motor=engine, objeto="proyectos.dim_eje", regla="r",
+            severidad="bloqueante", paso=passed, explicacion="x",
+        )  # fmt: skip
+        with all_built.connect() as connection:
+            record(connection, run, [result])
+        return chosen(all_built)
+
+    assert said("una", False, "r1", "great_expectations") == (axes,)
+    assert said("suite", None, "r2", "great_expectations") == (axes,), "unknown is no pass"
+    assert said("otra", True, "r3", "great_expectations") == ()
+    assert said("prueba_que_se_quito", False, "r3", "dbt") == ()
+    key = next(n for n in data_test_names() if n.startswith("clave_unica_dim_eje"))
+    assert said(key, None, "r4", "dbt") == (axes,)
 
 
 def test_rows_leaving_quarantine_and_drift_measure_again(all_built: Warehouse) -> None:
