@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -198,6 +199,16 @@ def test_what_was_left_out_warns_and_what_was_built_passes(evaluations: dict[str
     assert (left_out.passed, left_out.severity) == (False, AssetCheckSeverity.WARN)
     assert "falló algo de lo que depende" in left_out.description
     assert built.passed and "detalle" not in built.metadata
+
+
+def test_dagster_asks_the_installed_dbt_neither_for_its_version_nor_for_its_adapter(
+    tmp_path: Path,
+) -> None:
+    asked = vars(DbtCliResource).keys() & vars(dbt.InstalledDbt).keys()
+    assert {"_cli_version", "_initialize_dbt_core_adapter"} <= asked, "what Dagster calls them"
+    invocation = dbt.dbt_resource().cli(["--version"], target_path=tmp_path, raise_on_error=False)
+    assert invocation.wait().is_successful() and invocation.adapter is None
+    assert str(invocation.cli_version) == version("dbt-core")
 
 
 def test_running_the_check_alone_builds_its_model() -> None:
