@@ -6,6 +6,7 @@ batches, and choosing keys to show. Does not belong here: any rule (`contract_sc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ import pyarrow.compute as pc
 
 from expectations.results import SAMPLE_SIZE, CheckResult, Engine, RowKey
 from sources.contract import Contract, Severity
+
+_WHOLE = re.compile(r"-?\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,21 @@ class KeySampler:
     def __init__(self, contract: Contract) -> None:
         sensitive = any(contract.column(name).classification == "sensible" for name in contract.key)
         self._key = () if sensitive else contract.key
+        self._numbers = {
+            name for name in self._key if pa.types.is_integer(contract.column(name).arrow_type)
+        }
+
+    def of_text(self, key: Sequence[str] | None, row_number: int | None) -> RowKey:
+        """The same of a row whose whole key was written down as text, None when it had none.
+
+        It may be the key of an earlier contract, with other columns or types.
+        """
+        if not self._key or len(key or ()) != len(self._key):
+            return {"numero_fila": row_number}
+        return {
+            name: int(value) if name in self._numbers and _WHOLE.fullmatch(value) else value
+            for name, value in zip(self._key, key or (), strict=True)
+        }
 
     def keys(
         self, batch: pa.RecordBatch, row_numbers: pa.Int64Array, failing: pa.BooleanArray

@@ -5,8 +5,9 @@ Does not belong here: checks on rows at the door (`contract_schema`, `protocol`)
 or what a failure withholds (`orchestration/`).
 
 Great Expectations takes seconds to import, so it is imported when the first suite runs. Its
-context lives in memory: no file holds an address, and Data Docs show the run that built them
-(the history of every check is in `meta.resultado_control`). Results carry counts, never values.
+context lives in memory: no file holds an address, and Data Docs show of each mart the run that
+looked at it last (the history of every check is in `meta.resultado_control`). Results carry counts,
+never values.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import yaml
 
+from expectations.data_docs import stand_alone
 from expectations.results import DIMENSIONS, SAMPLE_SIZE, CheckResult
 from sources.contract import SEVERITIES, Severity
 from sources.errors import PipelineError
@@ -42,6 +44,12 @@ _SEVERITIES: Mapping[Severity, str] = MappingProxyType(
 )
 # Counts without a single value: Data Docs and results may be seen by people who may not see rows.
 _RESULT_FORMAT = {"result_format": "BASIC", "partial_unexpected_count": 0}
+# Of these, which nobody sees, the keys alone are kept.
+_FIND_ROWS = {
+    "result_format": "BASIC",
+    "include_unexpected_rows": True,
+    "partial_unexpected_count": SAMPLE_SIZE,
+}
 
 
 class SuiteError(PipelineError):
@@ -106,6 +114,7 @@ class Suite:
     ventana: Window | None
     path: Path
     clave: tuple[str, ...] = ()  # of the mart: names the rows that fail
+    problema: SuiteError | None = None  # why its file cannot be used
 
     @property
     def schema(self) -> str:
@@ -119,16 +128,33 @@ class Suite:
 def load_suites(directory: Path = SUITES_DIR) -> dict[str, Suite]:
     """Read every `*.yaml` of `directory`, by mart, in alphabetical order.
 
-    Raises SuiteError naming the file and the field that is wrong. Whether Great Expectations
-    knows a type is found out when the suite runs (and by the tests): asking it takes seconds.
+    A file that cannot be used gives a suite with a `problema` that names the file and the field,
+    of the mart that the file is named after: one mistake must not stop the other marts. Whether
+    Great Expectations knows a type is found out when the suite runs (and by the tests): asking it
+    takes seconds. Raises SuiteError for a file that is named after no mart.
     """
     suites: dict[str, Suite] = {}
     for path in sorted(directory.glob("*.yaml")):
-        suite = _load(path)
-        if suite.mart in suites:
-            raise _bad(path, f"{suite.mart} ya tiene expectativas en {suites[suite.mart].path}")
+        suite = _load_or_problem(path)
+        twice = suites.get(suite.mart)
+        if twice is not None:
+            problem = _bad(path, f"{suite.mart} ya tiene expectativas en {twice.path}")
+            suite = replace(suite, problema=problem)
         suites[suite.mart] = suite
     return dict(sorted(suites.items()))
+
+
+def unusable(suite: Suite, problem: SuiteError) -> CheckResult:
+    """The verdict on a mart whose suite cannot be used: nothing is known, so nothing leaves."""
+    return CheckResult(
+        control=f"{suite.mart}.suite",
+        motor="great_expectations",
+        objeto=suite.mart,
+        regla="suite",
+        severidad="bloqueante",
+        paso=None,
+        explicacion=f"No se pudo evaluar: {problem}",
+    )
 
 
 def run_suite(suite: Suite, url: str, docs_dir: Path) -> list[CheckResult]:
@@ -181,8 +207,11 @@ class MartValidator:
         """One result per expectation, in the order of the file.
 
         An expectation that could not be evaluated (no such table or column) has `paso` None.
-        Raises SuiteError when Great Expectations does not know a type or an argument.
+        Raises SuiteError when its file cannot be used, or Great Expectations does not know a type
+        or an argument.
         """
+        if suite.problema is not None:
+            raise suite.problema
         with _collector_at_rest():
             return self._run(suite)
 
@@ -201,7 +230,8 @@ class MartValidator:
                 _result(suite, number, None, f"La tabla {suite.mart} no existe todavía.")
                 for number in range(len(suite.expectativas))
             ]
-        batch = self._asset(suite).add_batch_definition_whole_table("tabla")
+        query = _rows_of(suite, self._first_moment(suite))
+        batch = self._asset(suite, query).add_batch_definition_whole_table("tabla")
         # Added anew: looking for an old one to update costs as much as many an expectation.
         with suppress(DataContextError):
             self._context.validation_definitions.delete(suite.mart)
@@ -222,28 +252,40 @@ class MartValidator:
         ]
 
     def _with_sample(self, suite: Suite, number: int, result: CheckResult) -> CheckResult:
-        """The same, with keys of some rows that fail; asked only when some do, never for values."""
-        import sqlalchemy as sa
+        """The same, with keys of some rows that fail; asked only when some do, never for values.
 
-        fails = None if result.paso is not False else _failing(suite.expectativas[number])
-        if fails is None or not suite.clave:
+        Great Expectations itself finds the rows, by the condition it has just counted them by, and
+        is shown the key and the columns of the rule alone. A rule on the whole table has no rows.
+        """
+        if result.paso is not False or not result.filas_fallidas or not suite.clave:
             return result
-        rows = sa.text(_rows_of(suite, self._first_moment(suite))).columns()
-        key: list[Any] = [sa.column(name) for name in suite.clave]
-        query = sa.select(*key).select_from(rows.subquery("filas")).where(fails).limit(SAMPLE_SIZE)
-        with self._datasource.get_engine().connect() as connection:
-            found = connection.execute(query).fetchall()
+        declared = suite.expectativas[number]
+        query = _rows_of(suite, self._first_moment(suite), _columns_to_find(suite, declared))
+        batch = self._asset(suite, query).add_batch_definition_whole_table("tabla").get_batch()
+        found = batch.validate(_build(suite, number), result_format=_FIND_ROWS).result or {}
+        keys = (
+            tuple(row[name] for name in suite.clave) for row in found.get("unexpected_rows") or ()
+        )
         return replace(
-            result, muestra=tuple(dict(zip(suite.clave, row, strict=True)) for row in found)
+            result,
+            muestra=tuple(dict(zip(suite.clave, key, strict=True)) for key in dict.fromkeys(keys)),
         )
 
-    def build_docs(self) -> Path:
-        """Put the pages of every suite run so far in `docs_dir`; return the path of its index."""
+    def build_docs(self, standing: Collection[str] = ()) -> Path:
+        """Put the pages of every suite run so far in `docs_dir`; return the path of its index.
+
+        Of the other marts in `standing` ('<schema>.<table>') the pages of an earlier run stay.
+        """
         self._context.build_data_docs()
-        old = self._workshop / "anterior"
+        site, old = self._workshop / "sitio", self._workshop / "anterior"
+        for mart in standing:
+            place = Path("validations", *mart.split(".", 1))
+            if (self._docs_dir / place).exists() and not (site / place).exists():
+                shutil.copytree(self._docs_dir / place, site / place)
+        stand_alone(site)
         if self._docs_dir.exists():
             self._docs_dir.rename(old)
-        (self._workshop / "sitio").rename(self._docs_dir)
+        site.rename(self._docs_dir)
         shutil.rmtree(old, ignore_errors=True)
         return self._docs_dir / "index.html"
 
@@ -262,10 +304,9 @@ class MartValidator:
         inspector = sa.inspect(self._datasource.get_engine())
         return bool(inspector.has_table(suite.table, schema=suite.schema))
 
-    def _asset(self, suite: Suite) -> Any:
+    def _asset(self, suite: Suite, query: str) -> Any:
         with suppress(LookupError):
             self._datasource.delete_asset(suite.mart)
-        query = _rows_of(suite, self._first_moment(suite))
         self._queries.add(_flat(query))
         return self._datasource.add_query_asset(name=suite.mart, query=query)
 
@@ -390,21 +431,32 @@ def _with_driver(url: str) -> str:
     return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
 
 
-def _rows_of(suite: Suite, first: str | None) -> str:
+def _rows_of(suite: Suite, first: str | None, columns: Sequence[str] = ()) -> str:
     """The query of the rows a suite speaks of; names go through SQLAlchemy, which quotes them.
 
-    `first` is where the window of the suite begins.
+    `first` is where the window of the suite begins. With `columns`, those alone, in the order of
+    the key.
     """
     import sqlalchemy as sa
     from sqlalchemy.dialects import postgresql
 
     table = sa.table(suite.table, schema=suite.schema)
-    query = sa.select(sa.text("*")).select_from(table)
+    chosen: list[Any] = [sa.column(name) for name in columns] or [sa.text("*")]
+    query = sa.select(*chosen).select_from(table)
     if suite.ventana and first:
         query = query.where(sa.column(suite.ventana.columna) >= sa.literal(first, sa.String))
+    if columns:
+        query = query.order_by(*map(sa.column, suite.clave))
     # SQLAlchemy leaves the constructor of its dialects without types.
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def _columns_to_find(suite: Suite, declared: Expectation) -> list[str]:
+    """The key and what the rule is about: all that is needed to find the rows that fail."""
+    spoken = (declared.columna or "").split(", ")
+    filtered = [declared.donde.columna] if declared.donde else []
+    return list(dict.fromkeys((*suite.clave, *filter(None, spoken), *filtered)))
 
 
 def _build(suite: Suite, number: int) -> Any:
@@ -426,34 +478,6 @@ def _build(suite: Suite, number: int) -> Any:
         raise _bad(suite.path, f"Great Expectations no conoce {declared.tipo!r}") from error
     except (ValueError, TypeError) as error:
         raise _bad(suite.path, f"{declared.tipo}: argumentos no válidos: {error}") from error
-
-
-def _failing(declared: Expectation) -> Any:
-    """Condition of the rows that do not meet an expectation on the values of one column.
-
-    None for those on whole tables, on several columns, or of another kind.
-    """
-    import sqlalchemy as sa
-
-    given = declared.argumentos
-    column: Any = sa.column(given.get("column", ""))
-    low, high = given.get("min_value"), given.get("max_value")
-    fails: dict[str, Any] = {
-        "expect_column_values_to_not_be_null": column.is_(None),
-        "expect_column_values_to_be_in_set": column.not_in(given.get("value_set") or []),
-        "expect_column_values_to_match_regex": sa.not_(column.op("~")(given.get("regex"))),
-        "expect_column_values_to_not_match_regex": column.op("~")(given.get("regex")),
-        "expect_column_values_to_be_between": sa.or_(
-            *(column < limit for limit in [low] if limit is not None),
-            *(column > limit for limit in [high] if limit is not None),
-            sa.false(),
-        ),
-    }
-    found = fails.get(declared.tipo)
-    if found is not None and declared.donde is not None:
-        only = sa.column(declared.donde.columna).in_(declared.donde.valores)
-        found = sa.and_(only, found)
-    return found
 
 
 def _row_condition(declared: Expectation) -> dict[str, Any]:
@@ -551,6 +575,16 @@ def _control_name(suite: Suite, number: int) -> str:
     columns = f".{declared.columna.replace(', ', '+')}" if declared.columna else ""
     suffix = f".{len(same) + 1}" if same else ""
     return f"{suite.mart}{columns}.{declared.nombre}{suffix}"
+
+
+def _load_or_problem(path: Path) -> Suite:
+    try:
+        return _load(path)
+    except SuiteError as error:
+        mart = path.stem.replace("__", ".", 1)
+        if "." not in mart:
+            raise
+        return Suite(mart, "", (), None, path, problema=error)
 
 
 def _load(path: Path) -> Suite:

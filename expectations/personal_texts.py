@@ -8,22 +8,25 @@ leave. Does not belong here: which columns those are, or what a failure withhold
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
+
+import yaml
 
 from expectations.marts import Expectation, Suite
 
 RULE = "sin_datos_personales"
-# The same as `parece_dato_personal` of the dbt project, where it makes the finding R-PERSONA-03 on
-# the source: documents, CUIL, telephones, and addresses that are not an office's. A regular
-# expression of PostgreSQL.
-PATTERNS = (
-    r"\m(dni|documento|l\.?e\.?|l\.?c\.?)\W{0,3}(n[°ºro.]*\W{0,2})?\d{1,2}\.?\d{3}\.?\d{3}\M",
-    r"\m(20|23|24|27)-?\d{8}-?\d\M",
-    r"\m(tel|cel|tel[ée]fono|celular|whatsapp)[.:]*\s*\+?\d[\d -]{6,}",
-    r"[a-z0-9._%+-]+@(?![a-z0-9.-]*\.gob\.ar\M)[a-z0-9.-]+\.[a-z]{2,}",
-)
-PATTERN = f"(?i){'|'.join(PATTERNS)}"
+# The list stands where dbt reads it, too, for the finding R-PERSONA-03 on the source.
+DBT_PROJECT = Path(__file__).parents[1] / "dbt_project" / "dbt_project.yml"
+
+
+@functools.lru_cache(maxsize=1)
+def pattern() -> str:
+    """What a personal datum looks like: one regular expression of PostgreSQL, whatever the case."""
+    document = yaml.safe_load(DBT_PROJECT.read_text(encoding="utf-8"))
+    return f"(?i){'|'.join(document['vars']['patrones_dato_personal'])}"
 
 
 def guarded(suite: Suite, columns: Iterable[str], key: Sequence[str]) -> Suite:
@@ -45,7 +48,7 @@ def guarded(suite: Suite, columns: Iterable[str], key: Sequence[str]) -> Suite:
 def _expectation(column: str) -> Expectation:
     return Expectation(
         tipo="expect_column_values_to_not_match_regex",
-        argumentos={"column": column, "regex": PATTERN},
+        argumentos={"column": column, "regex": pattern()},
         donde=None,
         severidad="bloqueante",
         dimension="validez",

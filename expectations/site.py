@@ -3,8 +3,7 @@
 Belongs here: one page on disk, written from `meta.control_vigente`, that needs no network. Does not
 belong here: the pages of the suites, which Great Expectations writes (`marts.py`), or any verdict.
 
-Great Expectations knows only its own suites, and its index is drawn by scripts from elsewhere: on a
-machine without internet it shows nothing. It is kept beside ours under another name.
+Great Expectations knows only its own suites: its pages are reached from here, each from its mart.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 INDEX = "index.html"
-SUITES_INDEX = "great_expectations.html"
-_OURS = '<meta name="generator" content="lujan">'
 _ENGINES = {
     "pandera": "Reglas por fila (Pandera)",
     "protocolo": "Protocolo de datos desagregados",
@@ -60,14 +57,11 @@ def write_index(
 ) -> Path:
     """Write the index of `folder`, the place of the Data Docs; its path.
 
-    The index that Great Expectations left there is kept as `great_expectations.html`. Raises what
-    psycopg raises.
+    It takes the place of the index of the suites alone. Raises what psycopg raises.
     """
     rows = connection.execute(_QUERY.encode()).fetchall()
     folder.mkdir(parents=True, exist_ok=True)
     index = folder / INDEX
-    if index.exists() and _OURS not in index.read_text(encoding="utf-8"):
-        index.replace(folder / SUITES_INDEX)
     unfinished = index.with_suffix(".tmp")
     unfinished.write_text(page(rows, folder, now.astimezone(timezone)), encoding="utf-8")
     return unfinished.replace(index)
@@ -75,16 +69,11 @@ def write_index(
 
 def page(rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
     """The whole page; `rows` as the query gives them, by object, `now` where the city is."""
-    suites = (
-        f'<p><a href="{SUITES_INDEX}">Índice de Great Expectations</a> (necesita internet).</p>'
-        if (folder / SUITES_INDEX).exists()
-        else ""
-    )
     parts = [
-        f"<!doctype html><html lang='es'><head><meta charset='utf-8'>{_OURS}"
+        f"<!doctype html><html lang='es'><head><meta charset='utf-8'>"
         f"<title>Calidad de los datos</title><style>{_STYLE}</style></head><body>"
         f"<h1>Calidad de los datos</h1><p>El último veredicto de cada control, al "
-        f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor.</p>{suites}",
+        f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor.</p>",
         _summary(rows),
         *(_object(name, list(found), folder, now) for name, found in groupby(rows, lambda r: r[0])),
         "</body></html>\n",

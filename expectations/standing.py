@@ -25,8 +25,8 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
-from expectations.batches import RowChecker
-from expectations.results import SAMPLE_SIZE, CheckResult
+from expectations.batches import KeySampler, RowChecker
+from expectations.results import SAMPLE_SIZE, CheckResult, RowKey
 from sources.contract import Contract
 
 MOST_REREAD = 5_000_000
@@ -71,8 +71,12 @@ def in_force(
             continue
         evaluated, failed, sample = before.get(result.control, (0, 0, ()))
         if result.severidad == "bloqueante":
-            held = waiting.get((result.columna or "", result.regla), 0)
-            standing.append(_now(result, held_now, max(held, result.filas_fallidas)))
+            held, keys = waiting.get((result.columna or "", result.regla), (0, ()))
+            # All of this load's are among those that wait, but for what was set aside for good.
+            more = held > result.filas_fallidas
+            standing.append(
+                _now(result, held_now, max(held, result.filas_fallidas), keys if more else None)
+            )
         elif only_added:
             standing.append(
                 _now(
@@ -124,16 +128,25 @@ def _previous(
     }
 
 
-def _waiting(connection: psycopg.Connection[Any], contract: Contract) -> dict[tuple[str, str], int]:
-    """Rows in quarantine by column and rule."""
-    return {
-        (str(row[0] or ""), str(row[1])): int(row[2])
-        for row in connection.execute(
-            "select columna, regla, count(*) from quarantine.fila "
-            "where dataset = %s and estado = 'pendiente' group by 1, 2",
-            [contract.id],
-        ).fetchall()
-    }
+def _waiting(
+    connection: psycopg.Connection[Any], contract: Contract
+) -> dict[tuple[str, str], tuple[int, list[RowKey]]]:
+    """Rows in quarantine by column and rule, and keys of the first of them."""
+    sampler = KeySampler(contract)
+    rows = connection.execute(
+        "select columna, regla, total, clave, numero_fila from ("
+        "select columna, regla, clave, numero_fila, count(*) over regla_y_columna as total, "
+        "row_number() over (regla_y_columna order by fila_id) as orden from quarantine.fila "
+        "where dataset = %s and estado = 'pendiente' "
+        "window regla_y_columna as (partition by columna, regla)) as pendientes "
+        "where orden <= %s order by columna, regla, orden",
+        [contract.id, SAMPLE_SIZE],
+    ).fetchall()
+    found: dict[tuple[str, str], tuple[int, list[RowKey]]] = {}
+    for column, rule, total, key, number in rows:
+        _, keys = found.setdefault((str(column or ""), str(rule)), (int(total), []))
+        keys.append(sampler.of_text(key, number))
+    return found
 
 
 def _read_again(

@@ -263,20 +263,13 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
         "los tableros lo que pasó los controles, y muestra de cada control el veredicto que vale.",
     )
     def update(context: RunStatusSensorContext) -> SkipReason | None:
-        """The checks of the marts come after the models: what they say is known at the end only."""
-        from orchestration.assets.controls import write_quality_index
-        from orchestration.deliveries import deliver
-        from orchestration.findings import update_findings
-        from orchestration.standing_verdicts import repeat_standing_verdicts
+        """A run that ends also ends here, as the command line does by itself."""
+        from orchestration.end_of_run import end_run
         from orchestration.warehouse.connection import locate
 
         if context.dagster_run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
             return SkipReason("La corrida ya los actualizó.")
-        warehouse = locate(start=False)
-        update_findings(warehouse, context.dagster_run.run_id)
-        deliver(warehouse, context.dagster_run.run_id)
-        repeat_standing_verdicts(warehouse, context.instance, context.dagster_run.run_id)
-        write_quality_index(warehouse)
+        end_run(locate(start=False), context.instance, context.dagster_run.run_id)
         return None
 
     return update

@@ -1,7 +1,8 @@
 """What dbt has to build this time, and the record of what it built.
 
 Belongs here: comparing what was loaded, what was built and what left, as stored in `meta`; and
-turning dbt's run results into rows of `meta`. Does not belong here: starting dbt.
+storing what was built. Does not belong here: starting dbt, or what its results say
+(`dbt_verdicts.py`).
 
 The comparison is with what was *completed*, so a run killed between two steps is caught up by the
 next one.
@@ -9,17 +10,20 @@ next one.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import psycopg
-from psycopg import sql
-
-from expectations.results import SAMPLE_SIZE, CheckResult, record
-from orchestration.dbt_project import manifest, project_sha256, relation_of, relations
+from expectations.results import record
+from orchestration.dbt_project import (
+    data_test_names,
+    manifest,
+    project_sha256,
+    relation_of,
+    relations,
+)
+from orchestration.dbt_verdicts import STATES, build_verdict, built_relations, message
 from orchestration.settings import CITY_TIMEZONE
 from sources.raw_table import Connection
 
@@ -28,7 +32,6 @@ _MEASUREMENTS = "intermediate.int_calidad__mediciones"
 # Any fixed number. Held while dbt builds: two builds at once would collide on its temporary names,
 # and what is half built is not to be delivered.
 BUILD_LOCK = 50_063_002
-_STATES = {"success": "ok", "pass": "ok", "error": "error", "fail": "error", "skipped": "omitido"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +54,11 @@ class BuildPlan:
         return not self.everything and not self.selectors
 
 
-def plan_build(
-    connection: Connection, exports_behind: Collection[str] = (), today: dt.date | None = None
-) -> BuildPlan:
+def plan_build(connection: Connection, today: dt.date | None = None) -> BuildPlan:
     """Compare raw with the last builds.
 
-    `exports_behind` are marts ('<schema>.<table>') whose portal datasets have not left since the
-    mart was last built: they are built (and so checked) again. `today` is the business day, on
-    which what is late or at risk may differ from yesterday; None where the models speak of a
-    fixed day.
+    `today` is the business day, on which what is late or at risk may differ from yesterday; None
+    where the models speak of a fixed day.
     """
     newest = _scalar(connection, "select coalesce(max(carga_id), 0) from meta.carga")
     fingerprint = project_sha256()
@@ -77,7 +76,7 @@ def plan_build(
     selectors += [f"{_selector(name)}+" for name in _of_another_day(connection, today)]
     if _measured_otherwise(connection):
         selectors.append(f"{_selector(_MEASUREMENTS)}+")
-    selectors += [_selector(name) for name in sorted({*exports_behind, *_red(connection)})]
+    selectors += [_selector(name) for name in sorted(_red(connection))]
     reason = "datos nuevos o pasos pendientes" if selectors else "sin cambios desde la última vez"
     broken = any(
         relations()[name]["config"].get("materialized") == "incremental"
@@ -88,14 +87,19 @@ def plan_build(
 
 
 def _red(connection: Connection) -> set[str]:
-    """Relations behind a blocking check that does not pass: asked again in every run, also where a
-    person let the data out in the meantime."""
+    """Relations behind a blocking check that does not pass, or could not be evaluated: asked again
+    in every run, also where a person let the data out in the meantime."""
     known = relations()
     return {
         str(row[0])
         for row in connection.execute(
-            "select distinct objeto from meta.control_vigente where severidad = 'bloqueante' "
-            "and paso is false and motor in ('dbt', 'great_expectations')"
+            "select distinct objeto from meta.control_vigente v where severidad = 'bloqueante' "
+            "and paso is not true and (motor = 'dbt' and control = any(%s) "
+            # Of a suite, only what its last evaluation gave: the rest is no longer asked.
+            "or motor = 'great_expectations' and corrida_id = ("
+            "select corrida_id from meta.resultado_control r where r.objeto = v.objeto "
+            "and r.motor = v.motor order by resultado_id desc limit 1))",
+            [data_test_names()],
         )
         if row[0] in known
     }
@@ -134,24 +138,21 @@ def record_builds(
 ) -> list[str]:
     """Store the state of every relation that dbt built, failed or left out; those not built."""
     fingerprint = project_sha256()
-    nodes = manifest()["nodes"]
+    found = built_relations(run_results)
     rows = [
         (
             run_id,
-            relation_of(nodes[result["unique_id"]]),
+            relation,
             result["unique_id"],
-            _STATES.get(str(result["status"]), "error"),
+            STATES.get(str(result["status"]), "error"),
             result.get("execution_time"),
-            _message(result),
+            message(result),
             fingerprint,
             newest_load,
         )
-        for result in run_results["results"]
-        if nodes.get(result["unique_id"], {}).get("resource_type") in ("model", "seed", "snapshot")
+        for relation, result in found.items()
     ]
-    kept = {row[2] for row in rows}
-    verdicts = [build_verdict(r) for r in run_results["results"] if r["unique_id"] in kept]
-    record(connection, run_id, verdicts)
+    record(connection, run_id, [build_verdict(result) for result in found.values()])
     with connection.cursor() as cursor:
         cursor.executemany(
             "insert into meta.construccion (corrida_id, objeto, nodo, estado, segundos, mensaje, "
@@ -159,168 +160,6 @@ def record_builds(
             rows,
         )
     return [row[1] for row in rows if row[3] != "ok"]
-
-
-def build_verdict(result: Mapping[str, Any]) -> CheckResult:
-    """A build as a verdict; one that was left out because another failed is unknown."""
-    relation = relation_of(manifest()["nodes"][result["unique_id"]])
-    state = _STATES.get(str(result["status"]), "error")
-    words = {"ok": "Se construyó.", "omitido": "No se construyó: falló algo de lo que depende."}
-    return CheckResult(
-        control=f"construccion:{relation}",
-        motor="construccion",
-        objeto=relation,
-        dimension="actualidad",
-        regla="construccion",
-        severidad="bloqueante",
-        paso={"ok": True, "error": False}.get(state),
-        explicacion=words.get(state) or _message(result) or "Falló la construcción.",
-        responsable=_owner(relation),
-    )
-
-
-def dbt_test_results(
-    run_results: Mapping[str, Any], rows: Mapping[str, int] | None = None
-) -> list[CheckResult]:
-    """dbt test results as check results, one per relation that the test speaks of.
-
-    `rows` are those of the relations that were counted: what a test without a condition looked at.
-    A test that could not run has no verdict (`paso` None); a skipped one keeps its last verdict.
-    """
-    nodes = manifest()["nodes"]
-    found: list[CheckResult] = []
-    for result in run_results["results"]:
-        node = nodes.get(result["unique_id"])
-        if node is None or node["resource_type"] != "test" or result["status"] == "skipped":
-            continue
-        # Under a condition it looked at fewer, and how many is not known.
-        looked_at = {} if node["config"].get("where") else rows or {}
-        found.extend(
-            _test_result(node, relation, result, looked_at.get(relation))
-            for relation in tested_relations(node)
-        )
-    return found
-
-
-def with_failing_keys(
-    connection: Connection, run_results: Mapping[str, Any], verdicts: Sequence[CheckResult]
-) -> list[CheckResult]:
-    """The verdicts of dbt tests, with keys of some rows that fail a test on a key.
-
-    Of tests on keys and references alone: what other tests select may be a value. Asked only of
-    what fails; where it cannot be asked any more, the verdict stands without a sample.
-    """
-    nodes = manifest()["nodes"]
-    tests = {
-        str(nodes[result["unique_id"]]["name"]): (nodes[result["unique_id"]], result)
-        for result in run_results["results"]
-        if result["unique_id"] in nodes and result.get("compiled_code")
-    }
-    return [
-        replace(verdict, muestra=_failing_keys(connection, *tests[verdict.control]))
-        if verdict.paso is False and verdict.control in tests
-        else verdict
-        for verdict in verdicts
-    ]
-
-
-def _failing_keys(
-    connection: Connection, test: Mapping[str, Any], result: Mapping[str, Any]
-) -> tuple[dict[str, Any], ...]:
-    arguments = (test.get("test_metadata") or {}).get("kwargs") or {}
-    # Columns of what the test selects, by the name they have in the table.
-    key = {str(name): str(name) for name in arguments.get("columnas") or ()}
-    if (test.get("test_metadata") or {}).get("name") == "relationships":
-        key = {"from_field": str(test.get("column_name"))}
-    if not key:
-        return ()
-    query = sql.SQL("select {} from ({}) as filas limit {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, key)),
-        # The text that dbt compiled from the project's own test and has just run.
-        sql.SQL(str(result["compiled_code"])),
-        sql.Literal(SAMPLE_SIZE),
-    )
-    with contextlib.suppress(psycopg.Error), connection.transaction():
-        rows = connection.execute(query).fetchall()
-        return tuple(dict(zip(key.values(), row, strict=True)) for row in rows)
-    return ()
-
-
-def tested_relations(test: Mapping[str, Any]) -> list[str]:
-    """Relations a dbt test speaks of: the one it is attached to, or every one it reads.
-
-    The warehouse's own books tell a test where to look; they are not what it judges.
-    """
-    both = manifest()["nodes"] | manifest()["sources"]
-    attached = test.get("attached_node")
-    names = [attached] if attached else test.get("depends_on", {}).get("nodes", [])
-    return [
-        relation_of(both[name])
-        for name in names
-        if name in both and (attached or both[name].get("schema") != "meta")
-    ]
-
-
-def _test_result(
-    node: Mapping[str, Any], relation: str, result: Mapping[str, Any], rows: int | None
-) -> CheckResult:
-    severity = str(node["config"].get("severity", "error")).lower()
-    status = str(result["status"])
-    meta = node["config"].get("meta") or node.get("meta") or {}
-    failures = result.get("failures")
-    words = str(node.get("description") or "").strip() or f"prueba dbt {node['name']}"
-    return CheckResult(
-        control=str(node["name"]),
-        motor="dbt",
-        objeto=relation,
-        columna=node.get("column_name"),
-        dimension=meta.get("dimension") or _dimension(node),
-        regla=str((node.get("test_metadata") or {}).get("name") or node["name"]),
-        severidad="bloqueante" if severity == "error" else "advertencia",
-        paso=None if status == "error" else status == "pass",
-        filas_evaluadas=rows,
-        filas_fallidas=failures,
-        explicacion=words if status == "pass" else f"{words}: {_message(result) or status}",
-        responsable=_owner(relation),
-    )
-
-
-def _owner(relation: str) -> str | None:
-    """Who answers for a relation: its own owner, or that of everything next above it.
-
-    Staging belongs to whoever the contract of its raw table names. None where several areas would
-    have to answer for one table.
-    """
-    both = {**manifest()["nodes"], **manifest()["sources"]}
-    named = {relation_of(node): name for name, node in both.items() if "schema" in node}
-    return _owner_of(named[relation], both) if relation in named else None
-
-
-def _owner_of(unique_id: str, nodes: Mapping[str, Any]) -> str | None:
-    node = nodes[unique_id]
-    owner = (node.get("config", {}).get("meta") or {}).get("owner")
-    if owner:
-        return str(owner)
-    above = {
-        _owner_of(parent, nodes)
-        for parent in node.get("depends_on", {}).get("nodes", [])
-        # The warehouse's own books and the reference lists say nothing of whose the data are.
-        if parent in nodes
-        and nodes[parent]["resource_type"] in ("model", "snapshot", "source")
-        and nodes[parent]["schema"] != "meta"
-    }
-    return above.pop() if len(above) == 1 else None
-
-
-def _dimension(node: Mapping[str, Any]) -> str:
-    name = str((node.get("test_metadata") or {}).get("name") or "")
-    if "unique" in name or "unica" in name:
-        return "unicidad"
-    if name == "not_null":
-        return "completitud"
-    if name == "accepted_values":
-        return "validez"
-    return "consistencia"
 
 
 def _built(connection: Connection) -> dict[str, tuple[str, str, int]]:
@@ -426,11 +265,6 @@ def _measured_otherwise(connection: Connection) -> bool:
 
 def _selector(relation: str) -> str:
     return ".".join(relations()[relation]["fqn"])
-
-
-def _message(result: Mapping[str, Any]) -> str | None:
-    text = str(result.get("message") or "").strip()
-    return text[:2000] if result["status"] not in ("success", "pass") and text else None
 
 
 def _scalar(connection: Connection, query: str) -> int:

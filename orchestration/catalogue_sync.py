@@ -23,7 +23,9 @@ def synchronise(
 ) -> list[ContractError]:
     """Store every contract, mark those that are gone, and make the raw tables.
 
-    Returns the contracts whose raw table cannot be made, each with its reason; the others stand.
+    While some document cannot be read none is taken for gone: it may be that very one, and what is
+    red in a dataset that is gone keeps nothing back any more. Returns the contracts whose raw table
+    cannot be made, each with its reason; the others stand.
     """
     errors: list[ContractError] = []
     for contract in catalogue.contracts.values():
@@ -33,11 +35,12 @@ def synchronise(
                 ensure_raw_table(connection, contract)
         except ContractError as error:
             errors.append(error)
-    connection.execute(
-        "update meta.contrato set vigente = false, actualizado_en = now() "
-        "where vigente and not dataset = any(%s)",
-        [list(catalogue.contracts)],
-    )
+    if not catalogue.errors:
+        connection.execute(
+            "update meta.contrato set vigente = false, actualizado_en = now() "
+            "where vigente and not dataset = any(%s)",
+            [list(catalogue.contracts)],
+        )
     return errors
 
 

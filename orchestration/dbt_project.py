@@ -12,7 +12,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,34 @@ def relations() -> dict[str, Mapping[str, Any]]:
         if node["resource_type"] in _RELATION_KINDS
         and node["config"].get("materialized") != "ephemeral"
     }
+
+
+def row_key(relation: str) -> tuple[str, ...]:
+    """Columns that name a row of a relation, as its model declares or else its test of the key.
+
+    None where one of them is personal (`sensible`): a sample of keys may be seen by people who may
+    not see rows.
+    """
+    node = relations().get(relation)
+    if node is None:
+        return ()
+    key = (node["config"].get("meta") or {}).get("clave") or _tested_key(node["unique_id"])
+    return () if any(is_personal(node, name) for name in key) else tuple(key)
+
+
+def is_personal(node: Mapping[str, Any], column: str) -> bool:
+    """Whether a column of a dbt node is declared `sensible`."""
+    declared = node["columns"].get(column) or {}
+    return (declared.get("config", {}).get("meta") or {}).get("clasificacion") == "sensible"
+
+
+def _tested_key(unique_id: str) -> Sequence[str]:
+    for test in manifest()["nodes"].values():
+        kind = test.get("test_metadata") or {}
+        if test.get("attached_node") == unique_id and kind.get("name") == "clave_unica":
+            columns: Sequence[str] = kind["kwargs"]["columnas"]
+            return columns
+    return ()
 
 
 def data_test_names() -> list[str]:

@@ -148,7 +148,7 @@ def _failed_builds(connection: Connection, marts: Collection[str]) -> list[Obsta
 
 def _unchecked(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
     """Marts built again, for example alone, whose suite has not looked at what was built."""
-    with_suite = sorted(set(marts) & _suite_marts())
+    with_suite = sorted(set(marts) & suite_marts())
     rows = connection.execute(
         "select m.objeto from unnest(%s::text[]) as m (objeto) "
         "cross join lateral (select max(fin) as fin from meta.construccion c "
@@ -163,5 +163,6 @@ def _unchecked(connection: Connection, marts: Collection[str]) -> list[Obstacle]
 
 
 @functools.lru_cache(maxsize=1)
-def _suite_marts() -> frozenset[str]:
+def suite_marts() -> frozenset[str]:
+    """Marts that have a suite."""
     return frozenset(load_suites())

@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections
 from orchestration.dbt_project import ensure_manifest
-from orchestration.findings import update_findings
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
 from orchestration.settings import CITY_TIMEZONE, settings
@@ -127,10 +126,10 @@ def execute(
         from dagster import DagsterInstance
 
         from exports.definition import load_definitions
-        from orchestration.assets.controls import finish_validation, write_quality_index
+        from orchestration.assets.controls import finish_validation
         from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
         from orchestration.definitions import defs
-        from orchestration.standing_verdicts import repeat_standing_verdicts
+        from orchestration.end_of_run import end_run
 
         job = defs.resolve_job_def("recorrido")
         run_id = str(uuid.uuid4())
@@ -152,11 +151,9 @@ def execute(
                     tags={ORIGIN_TAG: COMMAND_LINE},
                 )
                 crashed = _crashed_steps(instance, run_id)
-                repeat_standing_verdicts(prepared.warehouse, instance, run_id)
-            finish_validation(run_id)
-            write_quality_index(prepared.warehouse)
-            update_findings(prepared.warehouse, run_id)
-            _deliver(prepared.warehouse, run_id, watch)
+                finish_validation(run_id)
+                for outcome in end_run(prepared.warehouse, instance, run_id):
+                    watch.finished("deliveries", outcome.name, outcome.state)
         finally:
             observe(None)
     return summarise(
@@ -225,13 +222,6 @@ def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:
         days = {"desde": again[0].isoformat(), "hasta": again[1].isoformat()}
         config["ops"] = {FEED_STEP: {"config": days}}
     return config
-
-
-def _deliver(warehouse: Warehouse, run_id: str, watch: Observer) -> None:
-    from orchestration.deliveries import deliver
-
-    for outcome in deliver(warehouse, run_id):
-        watch.finished("deliveries", outcome.name, outcome.state)
 
 
 def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:

@@ -216,8 +216,10 @@ class City:
         from expectations.marts import MartValidator, load_suites
         from expectations.results import record
         from orchestration.assets.controls import suite_verdicts
-        from orchestration.build_plan import dbt_test_results, record_builds, with_failing_keys
+        from orchestration.build_plan import record_builds
         from orchestration.dbt_project import manifest, relation_of
+        from orchestration.dbt_rows import with_rows
+        from orchestration.dbt_verdicts import dbt_test_results
 
         nodes = manifest()["nodes"]
         touched = {
@@ -228,7 +230,7 @@ class City:
         suites = {mart: suite for mart, suite in load_suites().items() if mart in touched}
         with self._warehouse.connect() as connection:
             record_builds(connection, run_id, results, newest_load)
-            tested = with_failing_keys(connection, results, dbt_test_results(results))
+            tested = with_rows(connection, results, dbt_test_results(results))
             record(connection, run_id, tested)
             now = {mart: _content(connection, mart) for mart in suites}
             # A suite sees rows alone: of a mart rebuilt as it was, its verdicts are what they were.

@@ -93,15 +93,15 @@
 
 
 {#-
-    What looks like a person's document, CUIL, telephone or address in a free text; the address of an
-    office (.gob.ar) is nobody's. The finding names the record and never repeats the value.
+    What looks like a person's data in a free text (`patrones_dato_personal` in dbt_project.yml). The finding names the
+    record and never repeats the value.
 -#}
 {% macro parece_dato_personal(texto) -%}
     (
-        {{ texto }} ~* '\m(dni|documento|l\.?e\.?|l\.?c\.?)\W{0,3}(n[°ºro.]*\W{0,2})?\d{1,2}\.?\d{3}\.?\d{3}\M'
-        or {{ texto }} ~ '\m(20|23|24|27)-?\d{8}-?\d\M'
-        or {{ texto }} ~* '\m(tel|cel|tel[ée]fono|celular|whatsapp)[.:]*\s*\+?\d[\d -]{6,}'
-        or {{ texto }} ~* '[a-z0-9._%+-]+@(?![a-z0-9.-]*\.gob\.ar\M)[a-z0-9.-]+\.[a-z]{2,}'
+        {%- for patron in var('patrones_dato_personal') %}
+        {{ texto }} ~* '{{ patron | replace("'", "''") }}'
+        {{- ' or' if not loop.last }}
+        {%- endfor %}
     )
 {%- endmacro %}
 

@@ -1,4 +1,8 @@
-{{ config(meta={'dagster': {'ref': {'name': 'dim_cuenta'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'dim_cuenta'}},
+    'claves': ['table_schema', 'table_name', 'column_name'],
+    'sin_filas': 'mira nombres de columnas'
+}) }}
 -- Names of columns that carry personal data in the sources must not exist in any mart.
 -- depends_on: {{ ref('dim_cuenta') }}, {{ ref('fct_beneficiarios_agregado') }}, {{ ref('fct_hallazgo') }}
 select

@@ -1,4 +1,8 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_consumo_diario'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'fct_consumo_diario'}},
+    'claves': ['nivel'],
+    'sin_filas': 'compara sumas de los meses de la última tanda'
+}) }}
 {#-
     Readings in = readings kept + readings set aside; litres are the same at every level. Looked at where the
     last batch of changes was, in whole months; everywhere when everything was built. Months that were taken

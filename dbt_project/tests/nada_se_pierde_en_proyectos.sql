@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'kpi_cumplimiento_ciudad'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'kpi_cumplimiento_ciudad'}},
+    'claves': ['nivel', 'que']
+}) }}
 -- Every level adds up to the city, and the city to the rows of staging. A row here is a broken sum.
 with
 totales as (

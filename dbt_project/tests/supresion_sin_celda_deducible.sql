@@ -1,4 +1,7 @@
-{{ config(meta={'dagster': {'ref': {'name': 'fct_beneficiarios_agregado'}}}) }}
+{{ config(meta={
+    'dagster': {'ref': {'name': 'fct_beneficiarios_agregado'}},
+    'claves': ['tabla', 'grupo', 'dimension']
+}) }}
 -- One hidden cell beside a visible total is a cell that can be subtracted.
 with
 tablas as (

@@ -24,13 +24,14 @@ from dagster import (
     asset_check,
 )
 
-from expectations.marts import Suite
+from expectations.marts import Suite, SuiteError, unusable
 from expectations.personal_texts import guarded
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause
-from orchestration.dbt_project import relations
+from orchestration.dbt_project import relations, row_key
+from orchestration.gate import suite_marts
 from orchestration.leaving import leaving_texts
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
@@ -66,7 +67,7 @@ def finish_validation(run_id: str) -> Path | None:
         return None
     validator = _validator(locate().sqlalchemy_url("psycopg2"), run_id)
     try:
-        return validator.build_docs()
+        return validator.build_docs(standing=suite_marts())
     finally:
         validator.close()
         _validator.cache_clear()
@@ -84,12 +85,17 @@ def write_quality_index(warehouse: Warehouse) -> Path:
 def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult]:
     """Run a suite; each verdict with the owner of its mart, as the dbt project names it.
 
-    Of the texts that leave the warehouse it also asks that they name no person.
+    Of the texts that leave the warehouse it also asks that they name no person. One that cannot be
+    used is a verdict, too: unknown, and it keeps back what depends on its mart alone.
     """
     node = relations().get(suite.mart) or {}
     meta = node.get("config", {}).get("meta") or {}
-    asked = guarded(suite, leaving_texts(suite.mart), meta.get("clave") or ())
-    return [replace(result, responsable=meta.get("owner")) for result in validator.run(asked)]
+    asked = guarded(suite, leaving_texts(suite.mart), row_key(suite.mart))
+    try:
+        results = validator.run(asked)
+    except SuiteError as problem:
+        results = [unusable(suite, problem)]
+    return [replace(result, responsable=meta.get("owner")) for result in results]
 
 
 def _mart_check(suite: Suite) -> AssetChecksDefinition:

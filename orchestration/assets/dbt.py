@@ -12,7 +12,7 @@ on either, in this run and in later ones.
 import datetime as dt
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,26 +43,20 @@ from orchestration.assets.naming import (
     relation_key,
 )
 from orchestration.assets.verdicts import cause
-from orchestration.build_plan import (
-    BUILD_LOCK,
-    BuildPlan,
-    build_verdict,
-    dbt_test_results,
-    plan_build,
-    record_builds,
-    with_failing_keys,
-)
+from orchestration.build_plan import BUILD_LOCK, BuildPlan, plan_build, record_builds
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
-    manifest,
     relations,
+    with_ancestors,
 )
+from orchestration.dbt_rows import with_rows
+from orchestration.dbt_verdicts import build_verdict, built_relations, dbt_test_results
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import (
-    COUNTED_ROWS,
+    RowCount,
     Warehouse,
     export_environment,
     locate,
@@ -150,16 +144,59 @@ def dbt_models() -> AssetsDefinition:
             lock.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
-                plan = plan_build(connection, marts_not_exported(connection), today)
-            whole = context.selected_asset_keys == everything
-            if plan.nothing and whole:
+                plan, unsent = plan_build(connection, today), marts_not_exported(connection)
+            if context.selected_asset_keys != everything:
+                yield from _run(context, dbt, None, plan, known)
+                return
+            if plan.nothing:
                 context.log.info(f"Nada que construir: {plan.reason}.")
                 observer().finished("dbt", "dbt", "sin_cambios")
-                return
-            chosen = plan.selectors if whole else None
-            yield from _run(context, dbt, chosen, plan, known)
+                building = _nothing()
+            else:
+                building = _run(context, dbt, plan.selectors, plan, known)
+            yield from _with_unsent(context, building, unsent)
 
     return build
+
+
+def _nothing() -> Generator[Any, None, set[str]]:
+    yield from ()
+    return set()
+
+
+def _with_unsent(
+    context: AssetExecutionContext,
+    building: Generator[Any, None, set[str]],
+    unsent: set[str],
+) -> Iterator[Any]:
+    """What is built, and also marts that nothing changed and whose portal datasets have to leave.
+
+    These are not built again: being handed on is what makes Dagster start their suite and exports.
+    It wants nothing after what is made from it. What is made from a mart tells that the mart will
+    not be built any more: dbt would have done so first.
+    """
+    outputs = {".".join(k.path): name for name, k in context.assets_def.keys_by_output_name.items()}
+    relations_by_output = {name: relation for relation, name in outputs.items()}
+    # Whatever a mart is made from has fewer ancestors than the mart.
+    waiting = sorted(outputs.keys() & unsent, key=lambda mart: (len(with_ancestors(mart)), mart))
+
+    def handed_on(marts: Collection[str]) -> Iterator[Output[Any]]:
+        for mart in marts:
+            words = "No se volvió a construir: sus conjuntos todavía no salieron."
+            yield Output(None, output_name=outputs[mart], metadata={"motivo": words})
+
+    while True:
+        try:
+            made = next(building)
+        except StopIteration as end:
+            yield from handed_on([mart for mart in waiting if mart not in end.value])
+            return
+        if isinstance(made, Output):
+            relation = relations_by_output[made.output_name]
+            before = with_ancestors(relation) - {relation}
+            yield from handed_on([mart for mart in waiting if mart in before])
+            waiting = [mart for mart in waiting if mart not in before and mart != relation]
+        yield made
 
 
 def _build_check(spec: AssetSpec) -> AssetCheckSpec:
@@ -181,8 +218,11 @@ def _run(
     selectors: Sequence[str] | None,
     plan: BuildPlan,
     known: Collection[AssetCheckKey],
-) -> Iterator[Any]:
-    """Build, store what was built and tested, and say every verdict that is one of the `known`."""
+) -> Generator[Any, None, set[str]]:
+    """Build, store what was built and tested, and say every verdict that is one of the `known`.
+
+    Returns the relations that dbt built, failed or left out.
+    """
     watch = observer()
     warehouse = locate()
     if connections().sample:
@@ -192,7 +232,7 @@ def _run(
     invocation = _invocation(context, dbt, selectors, plan.from_scratch)
     watch.started("dbt", "dbt")
     try:
-        rows: dict[str, int] = {}
+        rows: dict[str, RowCount] = {}
         for event in _built(context, invocation):
             watch.finished("dbt", str(event.output_name), "ok")
             yield _with_row_count(context, warehouse, event, rows)
@@ -201,10 +241,10 @@ def _run(
             error = invocation.get_error()
             raise error or RuntimeError("dbt terminó sin resultados")
         with warehouse.connect() as connection:
-            failed = record_builds(connection, context.run_id, results, plan.newest_load)
-            tested = with_failing_keys(connection, results, dbt_test_results(results, rows))
-            record(connection, context.run_id, tested)
-            withhold(connection, context.run_id, failed)
+            failed = record_builds(connection, context.run.run_id, results, plan.newest_load)
+            tested = with_rows(connection, results, dbt_test_results(results), rows)
+            record(connection, context.run.run_id, tested)
+            withhold(connection, context.run.run_id, failed)
         for verdict in tested:
             watch.finished("controles", verdict.control, "ok" if verdict.paso else "falla")
         for found in (*build_results(results), *map(test_result, tested)):
@@ -213,7 +253,8 @@ def _run(
             elif found.asset_check_key in known:
                 yield found
         # Before the exports, which publish the scores made of them.
-        update_findings(warehouse, context.run_id)
+        update_findings(warehouse, context.run.run_id)
+        return set(built_relations(results))
     finally:
         _keep_artifacts(invocation.target_path)
 
@@ -262,11 +303,7 @@ def build_results(run_results: Mapping[str, Any]) -> Iterator[AssetCheckEvaluati
 
     One that was left out is no error of its own: what it depends on says what happened.
     """
-    nodes = manifest()["nodes"]
-    for result in run_results["results"]:
-        node = nodes.get(result["unique_id"], {})
-        if node.get("resource_type") not in ("model", "seed", "snapshot"):
-            continue
+    for result in built_relations(run_results).values():
         verdict = build_verdict(result)
         seconds = float(result.get("execution_time") or 0.0)
         yield _as_check(verdict, BUILD_CHECK, {"segundos": seconds})
@@ -306,20 +343,19 @@ def _with_row_count(
     context: AssetExecutionContext,
     warehouse: Warehouse,
     event: Output[Any],
-    counted: dict[str, int],
+    counted: dict[str, RowCount],
 ) -> Output[Any]:
     """The event of a table with its rows counted; views are left alone, counting them runs them.
 
-    What was counted and not estimated is put in `counted`, by '<schema>.<table>'.
+    How many is put in `counted`, by '<schema>.<table>'.
     """
     schema, table = context.assets_def.keys_by_output_name[event.output_name].path
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":
         return event
-    rows = warehouse.shown_rows(schema, table)
-    if rows <= COUNTED_ROWS:
-        counted[f"{schema}.{table}"] = rows
-    return event.with_metadata({**event.metadata, "dagster/row_count": rows})
+    count = warehouse.rows_held(schema, table)
+    counted[f"{schema}.{table}"] = count
+    return event.with_metadata({**event.metadata, "dagster/row_count": count.rows})
 
 
 def _run_results(target: Path) -> Mapping[str, Any] | None:

@@ -157,7 +157,7 @@ def _export(
     watch.started("exports", definition.nombre)
     warehouse = locate()
     with warehouse.connect() as connection:
-        found = _hold_back(connection, definition, context.run_id)
+        found = _hold_back(connection, definition, context.run.run_id)
         if found:
             raise Withheld(definition, found)
         red = obstacles(connection, definition.columns_by_mart)
@@ -171,12 +171,12 @@ def _export(
             definition,
             Manifest(manifest()),
             settings().exports_dir,
-            context.run_id,
+            context.run.run_id,
             portal,
             facts=facts,
         )
     if release:
-        record_release(warehouse, definition, context.run_id, release)
+        record_release(warehouse, definition, context.run.run_id, release)
         context.log.warning(
             f"{definition.nombre} salió con controles en rojo: lo liberó {release.by} "
             f"({release.reason}), hasta el {day(release.expires_at)}."

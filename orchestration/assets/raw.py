@@ -37,7 +37,7 @@ from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.warehouse.connection import Warehouse, count_rows, locate, shown_rows
+from orchestration.warehouse.connection import Warehouse, count_rows, locate, rows_held
 from orchestration.wording import day
 from sources.contract import Catalogue, Contract
 
@@ -127,9 +127,11 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
             from sources.landing.again import ask_again
 
             with warehouse.connect() as connection:
-                number = ask_again(connection, contracts, *wanted, CITY_TIMEZONE, context.run_id)
+                number = ask_again(
+                    connection, contracts, *wanted, CITY_TIMEZONE, context.run.run_id
+                )
             context.log.info(f"Se vuelve a calcular del {wanted[0]} al {wanted[1]} ({number}).")
-        outcome = load_raw_table(contracts, warehouse, connections(), context.run_id)
+        outcome = load_raw_table(contracts, warehouse, connections(), context.run.run_id)
         for replay in outcome.replays:
             if replay.error is not None:
                 context.log.error(f"reproceso: {replay.error}")
@@ -213,7 +215,7 @@ def load_raw_table(
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:
         record(connection, run_id, outcome.results)
-        outcome.rows = shown_rows(connection, "raw", contracts[0].landing_table)
+        outcome.rows = rows_held(connection, "raw", contracts[0].landing_table).rows
         outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
     return outcome
 

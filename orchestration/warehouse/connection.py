@@ -23,12 +23,20 @@ if TYPE_CHECKING:
 
 MINIMUM_SERVER_VERSION = 150000
 _CONNECT_TIMEOUT_S = 10
-# Up to so many rows a table is counted for a page: well under a second.
+# Up to so many rows a table is counted in every run: well under a second.
 COUNTED_ROWS = 5_000_000
 
 
 class WarehouseError(PipelineError):
     """The warehouse cannot be reached or used."""
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
+    """How many rows there are: counted, or estimated by the server."""
+
+    rows: int
+    counted: bool
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,10 @@ class Warehouse:
         with self.connect() as connection:
             return count_rows(connection, schema, table)
 
-    def shown_rows(self, schema: str, table: str) -> int:
-        """Rows of one table for a page: see `shown_rows`."""
+    def rows_held(self, schema: str, table: str) -> RowCount:
+        """Rows of one table: see `rows_held`."""
         with self.connect() as connection:
-            return shown_rows(connection, schema, table)
+            return rows_held(connection, schema, table)
 
     def sqlalchemy_url(self, driver: str = "psycopg") -> str:
         """URL for SQLAlchemy: `psycopg` (ours) or `psycopg2` (Great Expectations)."""
@@ -141,8 +149,8 @@ def count_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, tab
     return int(row[0]) if row else 0
 
 
-def shown_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, table: str) -> int:
-    """Rows for a page: counted, or the server's own estimate where counting would take long.
+def rows_held(connection: psycopg.Connection[tuple[Any, ...]], schema: str, table: str) -> RowCount:
+    """Rows of one table: counted, or the server's own estimate where counting would take long.
 
     Counting reads the whole table, which a day's run over years of readings must not.
     """
@@ -153,8 +161,8 @@ def shown_rows(connection: psycopg.Connection[tuple[Any, ...]], schema: str, tab
         {"name": sql.Identifier(schema, table).as_string(connection)},
     ).fetchone()
     if row is not None and row[0] and row[1] > COUNTED_ROWS:
-        return int(row[1])
-    return count_rows(connection, schema, table)
+        return RowCount(int(row[1]), counted=False)
+    return RowCount(count_rows(connection, schema, table), counted=True)
 
 
 def locate(config: Settings | None = None, *, start: bool = True) -> Warehouse:

@@ -361,3 +361,17 @@ def test_filters(city: Connection) -> None:
     assert [f.fuente for f in find(city, severity="alta")] == ["control"]
     assert [f.fuente for f in find(city, source="dato", state=None)] == ["dato"]
     assert find(city, area="innov", severity="alta") == []
+
+
+def test_what_a_dataset_that_left_the_contracts_failed_is_closed(city: Connection) -> None:
+    for engine in ("contrato", "frescura", "monitor"):
+        verdict(city, "r1", False, control=f"{engine}.{DATASET}", motor=engine, dataset=DATASET,
+                columna=None, regla=engine)  # fmt: skip
+    assert synchronise(city, "r1").opened == 3
+
+    city.execute("update meta.contrato set vigente = false where dataset = %s", [DATASET])
+
+    assert synchronise(city, "r2").closed == 3
+    assert {f.cierre_motivo for f in find(city, state="cerrado")} == {"El control ya no se hace."}
+    city.execute("update meta.contrato set vigente = true")
+    assert synchronise(city, "r3").reopened == 3, "and is back with it"

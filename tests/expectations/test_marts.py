@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,8 +59,10 @@ def zones(connection: psycopg.Connection) -> psycopg.Connection:
 def write(folder: Path, text: str) -> Suite:
     directory = folder / "suites"
     directory.mkdir(exist_ok=True)
-    (directory / "suite.yaml").write_text(text, encoding="utf-8")
+    (directory / "prueba_gx__suite.yaml").write_text(text, encoding="utf-8")
     (suite,) = load_suites(directory).values()
+    if suite.problema:
+        raise suite.problema
     return suite
 
 
@@ -209,6 +212,95 @@ expectativas:
     assert some.control != every.control
 
 
+# What fails of the rows below, by kind of expectation. Together, every kind that speaks of rows.
+SAMPLES = {
+    "expect_column_values_to_be_between {column: desde, max_value: 20}": [4],
+    "expect_column_values_to_not_be_null {column: hasta}": [3],
+    "expect_column_values_to_be_null {column: cuenca}": [1, 2, 4, 5],
+    "expect_column_values_to_be_in_set {column: cuenca, value_set: [Ciudad, Sur]}": [5],
+    "expect_column_values_to_not_be_in_set {column: cuenca, value_set: [Sur]}": [2, 4],
+    "expect_column_values_to_match_regex {column: cuenca, regex: '^[A-Z]'}": [5],
+    "expect_column_value_lengths_to_be_between {column: cuenca, max_value: 3}": [1, 5],
+    "expect_column_values_to_be_unique {column: hasta}": [1, 4],
+    "expect_compound_columns_to_be_unique {column_list: [hasta, secreto]}": [1, 4],
+    "expect_column_pair_values_a_to_be_greater_than_b {column_A: hasta, column_B: desde}": [4],
+    "expect_column_pair_values_to_be_equal {column_A: desde, column_B: hasta}": [1, 2, 3, 4, 5],
+    "expect_multicolumn_sum_to_equal {column_list: [desde, hasta], sum_total: 3}": [2, 4, 5],
+}
+ROWS_BY_KEY = """
+create table prueba_gx.periodo (
+    periodo_id int, zona text, desde int, hasta int, cuenca text, secreto text);
+insert into prueba_gx.periodo values
+    (5, 'Sur', 1, 4, 'otra', 'e'), (3, 'Norte', 5, null, null, 'c'),
+    (1, 'Norte', 1, 2, 'Ciudad', 'x'), (4, 'Sur', 30, 2, 'Sur', 'x'), (2, 'Norte', 2, 3, 'Sur', 'b')
+"""
+
+
+def rule(declared: str, more: str = "") -> str:
+    kind, _, arguments = declared.partition(" ")
+    return f"""
+  - tipo: {kind}
+    argumentos: {arguments}{more}
+    severidad: advertencia
+    dimension: validez
+    explicacion: Una regla.
+"""
+
+
+def periods(tmp_path: Path, *rules: str, key: tuple[str, ...] = ("periodo_id",)) -> Suite:
+    text = "mart: prueba_gx.periodo\nexpectativas:" + "".join(rules)
+    return replace(write(tmp_path, text), clave=key)
+
+
+def test_what_fails_is_named_by_its_key_whatever_the_kind_and_by_nothing_else(
+    zones, warehouse_url, tmp_path
+) -> None:
+    zones.execute(ROWS_BY_KEY)
+    only = "\n    donde: {columna: zona, valores: [Sur]}"
+    declared = [rule(text) for text in SAMPLES]
+    declared += [rule(text, only) for text in SAMPLES if "unique" not in text]
+    suite = periods(tmp_path, *declared)
+
+    results = run_suite(suite, warehouse_url, tmp_path / "calidad")
+
+    south = [[n for n in keys if n > 3] for kind, keys in SAMPLES.items() if "unique" not in kind]
+    assert [[row["periodo_id"] for row in result.muestra] for result in results] == [
+        *SAMPLES.values(), *south,
+    ]  # fmt: skip
+    assert all(set(row) == {"periodo_id"} for result in results for row in result.muestra)
+    assert [result.filas_fallidas for result in results] == [
+        len(result.muestra) for result in results
+    ]
+
+
+def test_every_kind_of_rule_that_the_suites_hold_names_rows_or_speaks_of_a_whole_table() -> None:
+    named = {text.partition(" ")[0] for text in SAMPLES}
+    held = {e.tipo for suite in load_suites().values() for e in suite.expectativas}
+    assert all(kind in named or kind.startswith("expect_table_") for kind in held)
+
+
+def test_a_sample_of_keys_is_short_complete_and_never_at_the_cost_of_the_verdict(
+    zones, warehouse_url, tmp_path
+) -> None:
+    zones.execute(ROWS_BY_KEY)
+    between = rule("expect_column_values_to_be_between {column: desde, max_value: 0}")
+    docs = tmp_path / "calidad"
+
+    whole_key = periods(tmp_path, between, key=("zona", "periodo_id"))
+    [two] = run_suite(whole_key, warehouse_url, docs)
+    [without] = run_suite(periods(tmp_path, between, key=()), warehouse_url, docs)
+    [gone] = run_suite(periods(tmp_path, between, key=("no_esta",)), warehouse_url, docs)
+    zones.execute(
+        "insert into prueba_gx.periodo select n, 'Sur', n, n from generate_series(100, 900) n"
+    )
+    [many] = run_suite(periods(tmp_path, between), warehouse_url, docs)
+
+    assert two.muestra[0] == {"zona": "Norte", "periodo_id": 1}
+    assert (without.paso, without.muestra, gone.paso, gone.muestra) == (False, (), False, ())
+    assert (many.filas_fallidas, len(many.muestra)) == (806, 10)
+    assert [row["periodo_id"] for row in many.muestra[:6]] == [1, 2, 3, 4, 5, 100]
+
+
 def test_one_validator_runs_many_suites_and_builds_pages_once(
     zones, suite, warehouse_url, tmp_path
 ) -> None:
@@ -261,7 +353,7 @@ def test_nothing_is_sent_anywhere(warehouse_url, tmp_path) -> None:
 def test_a_mistake_in_a_suite_is_named_with_its_file(tmp_path, change, message) -> None:
     with pytest.raises(SuiteError, match=message) as caught:
         write(tmp_path, SUITE.replace(*change, 1))
-    assert "suite.yaml" in str(caught.value)
+    assert "prueba_gx__suite.yaml" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -279,8 +371,28 @@ def test_a_type_or_argument_that_does_not_exist_stops_the_suite(
         run_suite(suite, warehouse_url, tmp_path / "calidad")
 
 
+def test_a_mistake_in_a_file_is_of_its_mart_alone(zones, warehouse_url, tmp_path) -> None:
+    folder = tmp_path / "suites"
+    folder.mkdir()
+    (folder / "prueba_gx__dim_zona.yaml").write_text(SUITE, encoding="utf-8")
+    (folder / "prueba_gx__otro.yaml").write_text(SUITE.replace("tipo", "tpo"), encoding="utf-8")
+    (folder / "prueba_gx__roto.yaml").write_text("mart: [", encoding="utf-8")
+    suites = load_suites(folder)
+
+    assert [mart for mart, suite in suites.items() if suite.problema] == [
+        "prueba_gx.otro", "prueba_gx.roto",
+    ]  # fmt: skip
+    assert len(run_suite(suites["prueba_gx.dim_zona"], warehouse_url, tmp_path / "calidad")) == 5
+    with pytest.raises(SuiteError, match=r"prueba_gx__roto\.yaml: no se puede leer"):
+        run_suite(suites["prueba_gx.roto"], warehouse_url, tmp_path / "calidad")
+
+    (folder / "notas.yaml").write_text("x", encoding="utf-8")
+    with pytest.raises(SuiteError, match=r"notas\.yaml"):
+        load_suites(folder)
+
+
 def test_two_files_for_one_mart_are_refused(tmp_path) -> None:
     write(tmp_path, SUITE)
-    (tmp_path / "suites" / "otra.yaml").write_text(SUITE, encoding="utf-8")
-    with pytest.raises(SuiteError, match="ya tiene expectativas"):
-        load_suites(tmp_path / "suites")
+    (tmp_path / "suites" / "prueba_gx__z.yaml").write_text(SUITE, encoding="utf-8")
+    [suite] = load_suites(tmp_path / "suites").values()
+    assert suite.problema and "ya tiene expectativas" in str(suite.problema)

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 
 from expectations.marts import Expectation, Suite, run_suite
-from expectations.personal_texts import PATTERNS, RULE, guarded
-from orchestration.settings import DBT_PROJECT_DIR
+from expectations.personal_texts import RULE, guarded
 
 PERSONAL = [
     "A pedido de la vecina, DNI 30.123.456",
@@ -79,9 +78,3 @@ def test_a_column_of_listed_values_is_not_asked_but_one_that_only_warns_is() -> 
 
     assert len(guarded(suite(listed("bloqueante")), ["descripcion"], []).expectativas) == 2
     assert len(guarded(suite(listed("advertencia")), ["descripcion"], []).expectativas) == 3
-
-
-def test_the_models_look_for_the_same() -> None:
-    """The finding on the source and the check on what leaves must not come to differ."""
-    macro = (DBT_PROJECT_DIR / "macros" / "calidad.sql").read_text(encoding="utf-8")
-    assert all(f"'{pattern}'" in macro for pattern in PATTERNS)

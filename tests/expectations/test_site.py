@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from expectations.results import CheckResult, Engine, record
-from expectations.site import _ENGINES, SUITES_INDEX, write_index
+from expectations.site import _ENGINES, write_index
 
 MENDOZA = ZoneInfo("America/Argentina/Mendoza")
 NOW = dt.datetime(2026, 6, 30, 12, tzinfo=dt.UTC)
@@ -62,7 +62,7 @@ def test_what_a_check_says_cannot_write_into_the_page(
     assert "<script" not in written(connection, tmp_path)
 
 
-def test_the_index_of_the_suites_is_kept_beside_it_and_nothing_comes_from_elsewhere(
+def test_it_takes_the_place_of_the_index_of_the_suites_and_leads_to_their_pages(
     connection: psycopg.Connection, tmp_path: Path
 ) -> None:
     record(connection, "r", [result("great_expectations", passed=True)])
@@ -74,9 +74,8 @@ def test_the_index_of_the_suites_is_kept_beside_it_and_nothing_comes_from_elsewh
     first, second = written(connection, tmp_path), written(connection, tmp_path)
 
     assert first == second
-    assert (tmp_path / SUITES_INDEX).read_text() == "the index of Great Expectations"
     links = re.findall(r'(?:href|src)="([^"]+)"', second)
-    assert links == [SUITES_INDEX, suite.relative_to(tmp_path).as_posix()]
+    assert links == [suite.relative_to(tmp_path).as_posix()]
     assert all((tmp_path / link).exists() for link in links)
 
 

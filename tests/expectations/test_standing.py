@@ -55,9 +55,10 @@ def load(
         for failure in checked.failures:
             connection.execute(
                 "insert into quarantine.fila (dataset, carga_id, regla, columna, motivo, fila, "
-                "huella) values (%s, %s, %s, %s, 'x', '{}', %s)",
-                [contract.id, load_id, failure.rule, failure.column, str(rows[failure.index])],
-            )
+                "huella, clave, numero_fila) values (%s, %s, %s, %s, 'x', '{}', %s, %s, %s)",
+                [contract.id, load_id, failure.rule, failure.column, str(rows[failure.index]),
+                 [str(rows[failure.index][0])], failure.row_number],
+            )  # fmt: skip
         held = connection.execute("select count(*) from raw.citymis__prueba").fetchone()
         assert held is not None
         results = in_force(
@@ -111,9 +112,31 @@ def test_a_blocking_rule_stays_red_while_its_rows_wait_in_quarantine(
     load(contract, [(1, 950, None), (2, 5, None)])
     found = load(contract, [(3, 5, None)])[BLOCKING]
     assert (found.paso, found.filas_fallidas, found.lote_fallidas) == (False, 1, 0)
+    assert found.muestra == ({"id": 1},), "the key of the row that waits, not of this load"
+    both = load(contract, [(8, 999, None)])[BLOCKING]
+    assert both.muestra == ({"id": 1}, {"id": 8})
 
     connection.execute("update quarantine.fila set estado = 'reprocesada'")
     assert load(contract, [(4, 5, None)])[BLOCKING].paso is True
+
+
+def test_a_row_that_waits_and_whose_key_is_personal_is_named_by_its_number(
+    make_contract: Any, load: Judge
+) -> None:
+    restricted = [{**COLUMNS[0], "classification": "sensible"}, *COLUMNS[1:]]
+    contract = make_contract(restricted, loadMode="incremental", cursor="cambio")
+    load(contract, [(1, 950, None)])
+    assert load(contract, [(3, 5, None)])[BLOCKING].muestra == ({"numero_fila": 1},)
+
+
+def test_a_row_that_waits_with_the_key_of_an_earlier_contract_is_still_named(
+    contract: Contract, load: Judge, connection: psycopg.Connection[Any]
+) -> None:
+    load(contract, [(1, 950, None), (2, 950, None)])
+    connection.execute("update quarantine.fila set clave = '{A-7}' where numero_fila = 1")
+    connection.execute("update quarantine.fila set clave = '{2,norte}' where numero_fila = 2")
+    found = load(contract, [(3, 5, None)])[BLOCKING]
+    assert found.muestra == ({"id": "A-7"}, {"numero_fila": 2})
 
 
 def test_rows_that_are_only_added_add_up_without_reading_the_table(

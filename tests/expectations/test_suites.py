@@ -34,6 +34,10 @@ def test_every_mart_has_its_suite_and_no_suite_is_left_over() -> None:
     assert set(SUITES) == set(MARTS)
 
 
+def test_every_file_can_be_used() -> None:
+    assert [suite.problema for suite in SUITES.values() if suite.problema] == []
+
+
 def test_files_are_named_after_their_mart() -> None:
     assert {suite.path.stem for suite in SUITES.values()} == {
         mart.replace(".", "__") for mart in SUITES

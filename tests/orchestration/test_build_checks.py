@@ -12,17 +12,21 @@ import pytest
 from dagster import (
     AssetCheckKey,
     AssetCheckSeverity,
+    AssetExecutionContext,
     DagsterEventType,
     DagsterInstance,
     Definitions,
+    Output,
 )
 from dagster_dbt import DbtCliResource
 
 from orchestration.assets import dbt
 from orchestration.automation import daily_jobs
+from orchestration.build_plan import BuildPlan
 from orchestration.dbt_project import dbt_executable, manifest, relations
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
+from tests.support.marts import make_mart
 
 BROKEN, LEFT_OUT = "agua.dim_zona", "agua.dim_cuenta"
 
@@ -117,6 +121,68 @@ def test_the_daily_run_plans_no_check_of_a_model_and_says_all_that_dbt_found(
     assert tested.metadata["filas_fallidas"].value == 2
     assert "no pasa" in tested.metadata["detalle"].value
     assert tested.metadata["responsable"].value in tested.metadata["detalle"].value
+
+
+def test_a_mart_whose_datasets_have_still_to_leave_is_handed_on_and_not_built_again(
+    resource: BrokenDbt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt, "plan_build", lambda *_: BuildPlan(False, (), "nada nuevo", 0))
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: {BROKEN})
+    monkeypatch.setattr(dbt, "_invocation", lambda *_: pytest.fail("dbt was started"))
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance
+        )
+    handed = [event.asset_key.to_user_string() for event in done.get_asset_materialization_events()]
+    assert handed == ["agua/dim_zona"]
+
+
+# Each is made from the one before.
+LINE = ("inventario.dim_dataset", "calidad.kpi_calidad_dataset", "gobernanza.kpi_comite")
+
+
+@pytest.mark.parametrize("built", [(), LINE[2:], LINE[1:], LINE[:1], (LINE[0], LINE[2])])
+def test_what_is_handed_on_comes_before_what_is_made_from_it_and_nothing_comes_twice(
+    resource: BrokenDbt, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, built: tuple[str]
+) -> None:
+    done: Any = {"results": [result(relation, "success") for relation in built]}
+    monkeypatch.setattr(dbt, "_run_results", lambda _: done)
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: set(LINE))
+    if not built:
+        monkeypatch.setattr(dbt, "plan_build", lambda *_: BuildPlan(False, (), "nada nuevo", 0))
+
+    def events(context: AssetExecutionContext, _: Any) -> Iterator[Output[None]]:
+        names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
+        for relation in built:
+            yield Output(None, output_name=names[dbt.relation_key(*relation.split("."))])
+
+    monkeypatch.setattr(dbt, "_built", events)
+    with warehouse.connect() as connection:
+        for relation in built:
+            make_mart(connection, relation)
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done_run = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance
+        )
+    made = done_run.get_asset_materialization_events()
+    assert [".".join(event.asset_key.path) for event in made] == list(LINE)
+    handed = {".".join(e.asset_key.path) for e in made if "motivo" in e.materialization.metadata}
+    assert handed == set(LINE) - set(built)
+
+
+def test_a_mart_that_broke_is_not_handed_on(
+    resource: BrokenDbt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: {BROKEN, LEFT_OUT, "agua.dim_medidor"})
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+    with DagsterInstance.ephemeral() as instance:
+        done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=instance
+        )
+    handed = [event.asset_key.to_user_string() for event in done.get_asset_materialization_events()]
+    assert handed == ["agua/dim_medidor"]
 
 
 def test_a_broken_model_is_a_red_check_with_its_cause(evaluations: dict[str, Any]) -> None:

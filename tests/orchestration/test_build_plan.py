@@ -10,8 +10,8 @@ from dagster import DagsterInvalidConfigError, validate_run_config
 
 from expectations.results import CheckResult, record
 from orchestration.assets.raw import days_again
-from orchestration.build_plan import dbt_test_results, plan_build, with_failing_keys
-from orchestration.dbt_project import manifest, project_sha256, relations
+from orchestration.build_plan import plan_build
+from orchestration.dbt_project import data_test_names, project_sha256, relations
 from orchestration.warehouse.connection import Warehouse
 from sources.landing.again import RangeError
 
@@ -38,7 +38,7 @@ def all_built(warehouse: Warehouse) -> Warehouse:
 
 def chosen(warehouse: Warehouse, today: dt.date | None = TODAY) -> tuple[str, ...]:
     with warehouse.connect() as connection:
-        plan = plan_build(connection, (), today)
+        plan = plan_build(connection, today)
     assert not plan.everything
     return plan.selectors
 
@@ -67,9 +67,9 @@ def test_what_somebody_dropped_is_built_again_with_what_hangs_on_it(all_built: W
         connection.execute("drop table proyectos.dim_eje")
     assert chosen(all_built) == ("lujan.marts.proyectos.dim_eje+",)
     with all_built.connect() as connection:
-        assert not plan_build(connection, (), TODAY).from_scratch
+        assert not plan_build(connection, TODAY).from_scratch
         connection.execute("drop table agua.fct_consumo_diario")
-        assert plan_build(connection, (), TODAY).from_scratch, "it is built by what changed since"
+        assert plan_build(connection, TODAY).from_scratch, "it is built by what changed since"
 
 
 def test_the_next_day_builds_what_speaks_of_the_day(all_built: Warehouse) -> None:
@@ -102,6 +102,28 @@ def test_a_verdict_on_a_mart_does_not_change_the_score_of_data_sets(all_built: W
     assert chosen(all_built) == ()
 
 
+def test_what_keeps_a_mart_back_is_asked_again_until_it_passes_or_is_no_longer_asked(
+    all_built: Warehouse,
+) -> None:
+    axes = "lujan.marts.proyectos.dim_eje"
+
+    def said(control: str, passed: bool | None, run: str, engine: Any) -> tuple[str, ...]:
+        result = CheckResult(
+            control=control, motor=engine, objeto="proyectos.dim_eje", regla="r",
+            severidad="bloqueante", paso=passed, explicacion="x",
+        )  # fmt: skip
+        with all_built.connect() as connection:
+            record(connection, run, [result])
+        return chosen(all_built)
+
+    assert said("una", False, "r1", "great_expectations") == (axes,)
+    assert said("suite", None, "r2", "great_expectations") == (axes,), "unknown is no pass"
+    assert said("otra", True, "r3", "great_expectations") == ()
+    assert said("prueba_que_se_quito", False, "r3", "dbt") == ()
+    key = next(n for n in data_test_names() if n.startswith("clave_unica_dim_eje"))
+    assert said(key, None, "r4", "dbt") == (axes,)
+
+
 def test_rows_leaving_quarantine_and_drift_measure_again(all_built: Warehouse) -> None:
     with all_built.connect() as connection:
         connection.execute(
@@ -109,65 +131,6 @@ def test_rows_leaving_quarantine_and_drift_measure_again(all_built: Warehouse) -
             "values ('mlc.ejes', 'columna_faltante', 'nombre', 'x', 'x', '2026-06-03 02:00:00+00')"
         )
     assert chosen(all_built) == (MEASUREMENTS,)
-
-
-def test_every_test_of_dbt_has_somebody_who_answers_for_it() -> None:
-    tests = [n for n in manifest()["nodes"].values() if n["resource_type"] == "test"]
-    results = {
-        "results": [{"unique_id": n["unique_id"], "status": "fail", "failures": 1} for n in tests]
-    }
-    found = dbt_test_results(results)
-    assert {r.control for r in found if not r.responsable} == set()
-    staging = {r.responsable for r in found if r.objeto == "staging.stg_telemetria__lecturas"}
-    assert staging == {"Obras Públicas"}, "whom the contract of the readings names"
-
-
-def test_a_test_says_how_many_rows_it_looked_at_where_they_were_counted() -> None:
-    nodes = manifest()["nodes"].values()
-    key = next(n for n in nodes if n["name"].startswith("clave_unica_dim_eje"))
-    results = {"results": [{"unique_id": key["unique_id"], "status": "pass", "failures": 0}]}
-
-    [counted] = dbt_test_results(results, {"proyectos.dim_eje": 6})
-    [unknown] = dbt_test_results(results, {"proyectos.dim_programa": 35})
-
-    assert (counted.objeto, counted.filas_evaluadas) == ("proyectos.dim_eje", 6)
-    assert unknown.filas_evaluadas is None
-
-
-def failed(name: str, query: str) -> dict[str, Any]:
-    node = next(n for n in manifest()["nodes"].values() if n["name"].startswith(name))
-    return {
-        "unique_id": node["unique_id"], "status": "fail", "failures": 2, "compiled_code": query,
-    }  # fmt: skip
-
-
-def test_a_failing_test_on_a_key_names_rows_by_it_and_other_tests_show_nothing(
-    warehouse: Warehouse,
-) -> None:
-    repeated = failed(
-        "clave_unica_dim_eje", "select n as eje_id, 2 as filas from generate_series(1, 40) n"
-    )
-    listed = failed("accepted_values_", "select 'un valor' as value_field, 1 as n_records")
-    gone = failed("clave_unica_dim_zona", "select zona_id, 2 as filas from agua.no_esta")
-    results = {"results": [repeated, listed, gone]}
-
-    with warehouse.connect() as connection:
-        found = with_failing_keys(connection, results, dbt_test_results(results))
-        assert connection.execute("select 1").fetchone() == (1,), "the transaction goes on"
-
-    keys = next(v.muestra for v in found if v.control.startswith("clave_unica_dim_eje"))
-    assert len(keys) == 10 and set(keys[0]) == {"eje_id"}
-    assert all(not v.muestra for v in found if not v.control.startswith("clave_unica_dim_eje"))
-
-
-def test_no_test_on_a_key_would_show_personal_data() -> None:
-    personal = {"documento", "cuil", "apellido", "nombre", "domicilio", "correo", "telefono"}
-    keys = {
-        column
-        for node in manifest()["nodes"].values()
-        for column in ((node.get("test_metadata") or {}).get("kwargs") or {}).get("columnas") or ()
-    }
-    assert keys and not keys & personal
 
 
 def test_days_asked_for_again_are_two_dates_or_none() -> None:

@@ -105,7 +105,7 @@ def checked(context: AssetExecutionContext) -> None:
     assert SCRIPT.warehouse is not None
     if SCRIPT.attempts:
         with SCRIPT.warehouse.connect() as connection:
-            SCRIPT.attempts.pop(0)(connection, context.run_id)
+            SCRIPT.attempts.pop(0)(connection, context.run.run_id)
     if SCRIPT.attempts:
         raise Failure("the step breaks off after it had recorded what its checks said")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -21,11 +22,14 @@ from typing import IO, Any
 
 import psycopg
 import pytest
+from ckanapi import RemoteCKAN
 
+from exports.definition import load_definitions
 from orchestration.automation import FEED_STEP
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
+from tests.support.ckan import CkanPortal
 
 LUJAN = str(Path(sys.executable).with_name("lujan"))
 WATER_EXPORT = "red-de-agua"
@@ -403,13 +407,6 @@ def test_a_red_check_withholds_what_depends_on_it_and_only_that(
     ]
 
 
-def test_it_stays_withheld_in_a_run_that_changes_nothing(city: City) -> None:
-    again = city.lujan("run")
-
-    assert again.returncode == 1
-    assert f"retenida {WATER_EXPORT}" in again.stdout
-
-
 def test_a_run_of_the_export_alone_does_not_get_past_a_red_check_of_another_run(
     city: City,
 ) -> None:
@@ -424,7 +421,9 @@ def test_a_run_of_the_export_alone_does_not_get_past_a_red_check_of_another_run(
     assert all(after[name] == before[name] for name in before)
 
 
-def test_a_person_releases_it_by_hand_and_only_that_and_takes_it_back(city: City) -> None:
+def test_a_person_releases_it_by_hand_and_the_rest_stays_withheld_in_a_run_that_changes_nothing(
+    city: City,
+) -> None:
     before = portal_files(city)
     listed = city.lujan("gate", "list")
     assert WATER_EXPORT in listed.stdout and "a la vista: la versión del" in listed.stdout
@@ -438,6 +437,7 @@ def test_a_person_releases_it_by_hand_and_only_that_and_takes_it_back(city: City
     run = city.lujan("run")
 
     assert released.returncode == 0, released.stderr
+    assert run.returncode == 1 and "retenida proyectos-municipales" in run.stdout
     assert f"retenida {WATER_EXPORT}" not in run.stdout
     assert "control bloqueante" in run.stdout, "the check is still red, and said to be"
     after = portal_files(city)
@@ -483,39 +483,31 @@ def test_the_finding_of_that_check_opened_and_closed_with_it(city: City) -> None
     assert all(row[4] == ["abierto", "cerrado"] for row in events)
 
 
-def test_a_source_that_is_gone_leaves_the_rest_standing(city: City) -> None:
+def test_a_source_that_is_gone_and_a_contract_that_is_broken_leave_the_rest_standing(
+    city: City, tmp_path: Path
+) -> None:
     before = city.query("select count(*) from raw.aguas__zonas")
     sample = city.sample
     server = EmbeddedServer(city.folder / "warehouse")
+    (tmp_path / "roto.yaml").write_text("kind: DataContract\nid: mlc.roto\n", encoding="utf-8")
 
     run = city.lujan(
-        "run",
+        "run", "--contracts", str(tmp_path),
         SOURCE_AGUAS_URL="mysql://lector:clave-secreta@127.0.0.1:1/aguas",
         SOURCE_CITYMIS_URL=f"sqlite:///{sample / 'citymis.sqlite'}",
         SOURCE_MLC_URL=server.url("muestra_mlc").replace("lujan:", "lujan:mal", 1),
         SOURCE_TELEMETRIA_URL=str(sample / "telemetria"),
-    )
+    )  # fmt: skip
 
     assert run.returncode == 2, run.stdout[-2000:]
     words = " ".join(run.stdout.split())
+    assert "roto.yaml" in words and "citymis.solicitudes sin cambios" in words
     assert "aguas.zonas: no se pudo llegar al sistema aguas" in words
     assert "mlc.secretarias: el sistema mlc" in words and "contraseña" in words
     assert "Responsable: Obras Públicas" in words and "Qué hacer:" in words
     assert "clave-secreta" not in run.stdout + run.stderr
     assert "Sistemas sin configurar (omitidos): milujan, planillas." in words
     assert city.query("select count(*) from raw.aguas__zonas") == before
-
-
-def test_a_broken_contract_is_one_message_and_the_others_are_loaded(
-    city: City, tmp_path: Path
-) -> None:
-    (tmp_path / "roto.yaml").write_text("kind: DataContract\nid: mlc.roto\n", encoding="utf-8")
-
-    run = city.lujan("run", "--contracts", str(tmp_path))
-
-    assert run.returncode == 2
-    assert "roto.yaml" in run.stdout and "Qué hacer" in run.stdout
-    assert "mlc.proyectos" in run.stdout or "Sin novedades" in run.stdout
 
 
 def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
@@ -564,3 +556,45 @@ def test_status_and_a_dry_run_change_nothing(city: City) -> None:
     assert status.returncode == 0 and "telemetria.lecturas_csv" in status.stdout
     assert plan.returncode == 0
     assert city.query("select count(*) from meta.carga") == before
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_portal_connected_later_receives_every_dataset_and_a_second_time_nothing_is_sent(
+    city: City, portal: CkanPortal
+) -> None:
+    there = {"CKAN_URL": portal.url, "CKAN_TOKEN": portal.token}
+    names = set(load_definitions().definitions)
+    done = city.lujan("run", **there)
+    assert done.returncode == 0, done.stdout[-3000:]
+    once = shown(portal)
+    assert names <= set(once)
+    for name in names:
+        package = once[name]
+        assert package["state"] == "active" and "sintétic" in package["notes"].lower(), name
+        files = {item["fileName"] for item in package["resources"]}
+        assert any(file.endswith(".csv") for file in files), name
+    # What was exported is gone from the disk, so it is made and compared again; but for what has
+    # to be held against the files of the last release.
+    made_again = {
+        name
+        for name, definition in load_definitions().definitions.items()
+        if not any(r.divulgacion and r.divulgacion.diferencia_minima for r in definition.recursos)
+    }
+    for name in made_again:
+        shutil.rmtree(city.folder / "exports" / name)
+    built = city.query("select max(construccion_id) from meta.construccion")
+
+    done = city.lujan("run", **there)
+
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert shown(portal) == once
+    assert city.query("select max(construccion_id) from meta.construccion") == built
+    assert {name for name in names if (city.folder / "exports" / name).exists()} == names
+
+
+def shown(portal: CkanPortal) -> dict[str, dict[str, Any]]:
+    """What anybody sees of every dataset, by name."""
+    found = RemoteCKAN(portal.url).call_action("package_search", {"rows": 1000})
+    return {package["name"]: package for package in found["results"]}

@@ -14,7 +14,7 @@ import pytest
 from orchestration import settings as settings_module
 from orchestration.settings import Settings
 from orchestration.warehouse import connection as connection_module
-from orchestration.warehouse.connection import Warehouse, WarehouseError, locate
+from orchestration.warehouse.connection import RowCount, Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.errors import PipelineError
@@ -209,10 +209,12 @@ def test_rows_for_a_page_are_counted_while_that_is_quick_and_estimated_beyond(
             "insert into raw.mes select generate_series(0, 149)"
         )
     monkeypatch.setattr(connection_module, "COUNTED_ROWS", 120)
-    assert warehouse.shown_rows("raw", "mes") == 150  # nothing was estimated yet
+    # Nothing was estimated yet.
+    assert warehouse.rows_held("raw", "mes") == RowCount(150, counted=True)
     with warehouse.connect() as connection:
         connection.execute("analyze raw.mes")
         connection.execute("insert into raw.mes values (199)")
 
-    assert warehouse.shown_rows("raw", "mes") == 150  # the estimate of the last analysis
-    assert warehouse.shown_rows("raw", "mes_2") == 51
+    # The estimate of the last analysis.
+    assert warehouse.rows_held("raw", "mes") == RowCount(150, counted=False)
+    assert warehouse.rows_held("raw", "mes_2") == RowCount(51, counted=True)

@@ -32,6 +32,11 @@ juzgados as (
     select
         v.*,
         (v.motor = 'dbt' and not v.control = any(%(dbt_tests)s))
+        -- Its dataset left the contracts.
+        or (
+            v.dataset is not null
+            and exists (select from meta.contrato as k where k.dataset = v.dataset and not k.vigente)
+        )
         or (
             v.motor in ('pandera', 'protocolo', 'great_expectations')
             and v.corrida_id <> (select u.corrida_id from meta.resultado_control as u where u.resultado_id = v.ultimo_id)

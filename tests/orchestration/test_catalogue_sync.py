@@ -1,0 +1,49 @@
+"""Which contracts are in force: what is red in a dataset that is not keeps nothing back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestration.catalogue_sync import synchronise
+from orchestration.connections import Connections
+from orchestration.gate import obstacles
+from orchestration.warehouse.connection import Warehouse
+from sources.contract import CONTRACTS_DIR, Catalogue, load_catalogue
+from tests.support.marts import judge, make_mart, say_built
+
+ZONES = CONTRACTS_DIR / "aguas" / "zonas.yaml"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """One contract, alone in a folder."""
+    place = tmp_path / "zonas.yaml"
+    place.write_text(ZONES.read_text(encoding="utf-8"), encoding="utf-8")
+    return place
+
+
+def withheld(warehouse: Warehouse, catalogue: Catalogue) -> list[str]:
+    """What keeps the zones back once these contracts are in force."""
+    with warehouse.connect() as connection:
+        synchronise(connection, catalogue, Connections({}, False))
+        return [item.control for item in obstacles(connection, ["agua.dim_zona"])]
+
+
+def test_a_red_check_counts_while_its_contract_cannot_be_read_and_goes_with_it(
+    warehouse: Warehouse, folder: Path
+) -> None:
+    with warehouse.connect() as connection:
+        synchronise(connection, load_catalogue([folder.parent]), Connections({}, False))
+        make_mart(connection, "agua.dim_zona")
+        say_built(connection, "agua.dim_zona")
+        judge(connection, "great_expectations", "agua.dim_zona", True)
+        judge(connection, "conciliacion", "raw.aguas__zonas", False, dataset="aguas.zonas")
+    [red] = withheld(warehouse, load_catalogue([folder.parent]))
+
+    folder.write_text("kind: [", encoding="utf-8")
+    assert withheld(warehouse, load_catalogue([folder.parent])) == [red]
+
+    folder.unlink()
+    assert withheld(warehouse, load_catalogue([folder.parent])) == []
