@@ -19,6 +19,7 @@ from itertools import islice
 import numpy as np
 import pyarrow as pa
 
+from sources.arrow_values import from_flags
 from sources.contract import Contract
 from sources.layouts import Span, fixed_layout
 from sources.readers.arrow import Array, pc
@@ -135,7 +136,7 @@ class FixedReader(TextFileReader):
         """Lines set aside that may have been the record above: whose the next are is unknown."""
         lost = np.zeros(len(is_data), bool)
         lost[[at for at in bad if not is_data[at].as_py()]] = True
-        return pa.array(lost)
+        return from_flags(lost)
 
     def _columns(self, texts: Array, types: Array | None, lost: Array) -> Mapping[str, Array]:
         """Every column for every line; those of an earlier record are carried down to it, and none
