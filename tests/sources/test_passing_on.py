@@ -15,8 +15,11 @@ from sources.landing import LoadContext, load
 from sources.landing.writer import Writer
 from sources.readers import database, open_reader
 from sources.readers.engines import postgresql
+from sources.readers.engines.copy_wire import is_plain
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
+from tests.support.http import certificate
+from tests.support.postgres_tls import encrypted
 
 COLUMNS = (
     column("n", "integer", key=True), column("chico", "smallint"), column("grande", "bigint"),
@@ -96,21 +99,31 @@ def test_rows_of_the_contracts_own_types_arrive_as_they_are(
     )
 
 
-def test_where_the_connection_is_encrypted_libpq_reads_the_same(
-    tmp_path: Path, source: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+def test_an_encrypted_connection_is_read_by_libpq_and_gives_the_same(
+    tmp_path: Path,
+    source: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def read() -> tuple[list[Any], bytes, int | None]:
-        with open_reader(contract_of(tmp_path), SourceUrl.parse(address(source))) as reader:
+    taken: list[bool] = []
+
+    def noted(connection: Any) -> bool:
+        taken.append(is_plain(connection))
+        return taken[-1]
+
+    def read(url: str) -> tuple[list[Any], bytes, int | None]:
+        with open_reader(contract_of(tmp_path), SourceUrl.parse(url)) as reader:
             batches = list(reader.batches())
             count = reader.source_count()
         rows = [row for batch in batches for row in batch.data.to_pylist()]
         return rows, b"".join(bytes(piece) for batch in batches for piece in batch.sent), count
 
-    off_the_wire = read()
-    monkeypatch.setattr(postgresql, "is_plain", lambda connection: False)
-    monkeypatch.setattr(postgresql, "receive", None)  # not called
-
-    assert read() == off_the_wire
+    monkeypatch.setattr(postgresql, "is_plain", noted)
+    off_the_wire = read(address(source))
+    here = source.info
+    with encrypted(here.host, here.port, certificate(tmp_path)) as port:
+        url = address(source).replace(f":{here.port}/", f":{port}/")
+        assert read(f"{url}?sslmode=require") == off_the_wire
+    assert taken == [True, False]
 
 
 def test_a_row_lost_on_the_way_is_noticed_by_what_the_source_says_it_sent(
