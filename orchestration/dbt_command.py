@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     parsed = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"])
     if not parsed.success:
         return _exit_code(parsed)
-    return _exit_code(dbtRunner(manifest=parsed.result).invoke(list(arguments)))  # type: ignore[arg-type]
+    return _exit_code(dbtRunner(manifest=parsed.result).invoke(list(arguments)))
 
 
 def _exit_code(done: dbtRunnerResult) -> int:
