@@ -1,14 +1,16 @@
-"""Dagster's own storage in PostgreSQL, over connections that are kept.
+"""Dagster's own storage in PostgreSQL, over connections that are kept, asking once what stays.
 
 Belongs here: how that storage connects. Does not belong here: where it is (`instance.py`), or
 anything of ours that is stored.
 
 dagster-postgres opens a connection for every event it stores or reads, thousands in a run, and
 keeps one only in the webserver, which asks for it. Opening them was half of a run without news.
+Before most events it also asks the catalogue whether tables and columns of its own are there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagster_postgres import DagsterPostgresStorage
@@ -41,4 +43,19 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         )  # fmt: skip
         for storage in (made.run_storage, made.event_log_storage, made.schedule_storage):
             storage._engine = engine  # type: ignore[union-attr]
+        events: Any = made.event_log_storage
+        for question in ("has_table", "has_asset_key_col"):
+            setattr(events, question, _until_yes(getattr(events, question)))
         return made
+
+
+def _until_yes(ask: Callable[[str], bool]) -> Callable[[str], bool]:
+    """The same question, not asked again about what was there: Dagster only adds to its tables."""
+    there: set[str] = set()
+
+    def answer(name: str) -> bool:
+        if name not in there and ask(name):
+            there.add(name)
+        return name in there
+
+    return answer

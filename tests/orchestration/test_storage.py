@@ -8,8 +8,10 @@ from pathlib import Path
 import psycopg
 import pytest
 from dagster import AssetCheckEvaluation, AssetKey, AssetMaterialization, DagsterInstance
+from sqlalchemy.event import listen
 
 from orchestration import instance as instance_module
+from orchestration.storage import _until_yes
 from orchestration.warehouse.connection import Warehouse
 
 EVENTS = 40
@@ -55,6 +57,29 @@ def test_events_are_stored_over_connections_that_are_kept(
         store(instance, number)
     assert connections_so_far(warehouse) - before < EVENTS / 4
     assert len(instance.all_asset_keys()) == EVENTS
+
+
+def test_the_catalogue_is_asked_once_for_tables_and_columns_that_stay(
+    instance: DagsterInstance,
+) -> None:
+    store(instance, 0)
+    asked: list[str] = []
+    engine = instance.event_log_storage._engine  # type: ignore[attr-defined]
+    listen(engine, "before_cursor_execute", lambda *said: asked.append(said[2]))
+    store(instance, 1)
+    assert any("INSERT INTO event_logs" in statement for statement in asked)
+    assert [statement for statement in asked if "pg_catalog" in statement] == []
+
+
+def test_what_is_not_there_yet_is_asked_for_again() -> None:
+    tables: set[str] = set()
+    has_table = _until_yes(lambda name: name in tables)
+    assert not has_table("nueva")
+    tables.add("nueva")
+    assert has_table("nueva")
+    tables.clear()
+    assert has_table("nueva")
+    assert not has_table("otra")
 
 
 def test_a_connection_that_was_cut_costs_no_event(
