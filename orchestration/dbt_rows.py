@@ -180,10 +180,12 @@ def _failing_rows(
     """Columns that name what fails, and the rows of it to select them from."""
     kind = test.get("test_metadata") or {}
     # The text that dbt compiled from the project's own test and has just run.
-    selected = sql.SQL("({}) as fallas").format(sql.SQL(compiled))
+    selected = sql.SQL("(\n{}\n) as fallas").format(sql.SQL(compiled))
+    node = relations().get(relation)
     named = test["config"]["meta"].get("claves") or (kind.get("kwargs") or {}).get("columnas")
     if named:
-        return tuple(named), selected
+        personal = node is not None and any(is_personal(node, name) for name in named)
+        return () if personal else tuple(named), selected
     key, column = row_key(relation), str(test.get("column_name"))
     if kind.get("name") == "not_null":
         return key, _where(relation, test, sql.SQL("{} is null").format(sql.Identifier(column)))
@@ -194,7 +196,6 @@ def _failing_rows(
     fails = sql.SQL("{} in (select {} from {})").format(
         sql.Identifier(column), sql.Identifier(value), selected
     )
-    node = relations().get(relation)
     if kind["name"] == "relationships" and node and not is_personal(node, column):
         # The key of another table, which is not there.
         key = tuple(dict.fromkeys((*key, column)))

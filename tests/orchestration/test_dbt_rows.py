@@ -78,7 +78,7 @@ KINDS = {
         "where eje_nombre is not null group by 1 having count(*) > 1",
         [1, 2],
     ),
-    "expresion_nuestra": ("select * from proyectos.dim_eje where eje_id > 2", [3]),
+    "expresion_nuestra": ("select * from proyectos.dim_eje where eje_id > 2 -- las de más", [3]),
 }
 
 
@@ -213,6 +213,10 @@ def test_a_key_that_is_personal_names_no_row(monkeypatch: pytest.MonkeyPatch) ->
     declared = relations()[AXES]["columns"]["eje_id"]
     monkeypatch.setitem(declared["config"]["meta"], "clasificacion", "sensible")
     assert row_key(AXES) == ()
+    [test] = [
+        n for n in manifest()["nodes"].values() if n["name"].startswith("clave_unica_dim_eje")
+    ]
+    assert dbt_rows._failing_rows(AXES, test, "select 1")[0] == ()
 
 
 def test_every_test_of_the_project_can_name_what_fails() -> None:
