@@ -130,6 +130,8 @@ def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(
             with pytest.raises(psycopg.errors.InsufficientPrivilege), connection.transaction():
                 connection.execute(f"select 1 from {closed}".encode())
         no_trick_shows_another_account(connection, before[2][0])
+    with leaking.connect() as connection:
+        the_tables_behind_the_views_show_one_account_too(connection)
 
 
 def no_trick_shows_another_account(connection: psycopg.Connection[Any], alert: str) -> None:
@@ -186,6 +188,22 @@ def no_trick_shows_another_account(connection: psycopg.Connection[Any], alert: s
         connection.execute("select set_config('lujan.cuenta', '', false)")
         connection.execute("select set_config('lujan.cuenta', '2', true)")
         assert seen(connection, TABLES) == {table: [2] for table in TABLES}
+
+
+def the_tables_behind_the_views_show_one_account_too(
+    connection: psycopg.Connection[Any],
+) -> None:
+    """To whoever was let into them by mistake; the data team sees all."""
+    tables = tuple(table.replace("agua.", "entrega.") for table in TABLES)
+    connection.execute("grant usage on schema entrega to datos_luji")
+    connection.execute("grant select on all tables in schema entrega to datos_luji")
+    connection.execute("set role datos_luji")
+    assert seen(connection, tables) == {table: [] for table in tables}
+    connection.execute("select set_config('lujan.cuenta', '2', false)")
+    assert seen(connection, tables) == {table: [2] for table in tables}
+    connection.execute("set role datos_equipo")
+    assert {frozenset(found) for found in seen(connection, tables).values()} == {frozenset({1, 2})}
+    connection.rollback()
 
 
 def supply(city: City, first: dt.date, days: int, billed: int) -> None:
