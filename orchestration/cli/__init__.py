@@ -9,5 +9,5 @@ import gc
 import os
 
 # Objects made before the youngest are looked at, and how often the older ones are.
-gc.set_threshold(50_000, 20, 100)
+gc.set_threshold(200_000, 20, 100)
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
