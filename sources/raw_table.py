@@ -195,12 +195,11 @@ def _index_what_grows(connection: Connection, contract: Contract) -> None:
     has rows: of a single load there is nothing to find, and a COPY into an indexed table takes a
     tenth longer per index.
     """
-    wanted = {LOAD_ID: sql.SQL("pages_per_range = 32, autosummarize = on")}
     if contract.load_mode == "full":
         return
+    wanted = {LOAD_ID: sql.SQL("pages_per_range = 32, autosummarize = on")}
     if contract.load_mode == "append" and contract.cursor:
         wanted[contract.cursor] = sql.SQL("pages_per_range = 32")
-    raw = f"{RAW}.{contract.landing_table}"
     # A table that somebody else made is theirs to index; it is only slower without.
     found = connection.execute(
         sql.SQL(
@@ -212,18 +211,17 @@ def _index_what_grows(connection: Connection, contract: Contract) -> None:
             "where t.oid = to_regclass(%s) and pg_has_role(t.relowner, 'member') "
             "and exists (select from {})"
         ).format(table_name(contract)),
-        [raw],
+        [f"{RAW}.{contract.landing_table}"],
     ).fetchone()
     if found is None:
         return
     for column, options in wanted.items():
         if column not in found[0]:
             connection.execute(
-                sql.SQL("create index {} on {} using brin ({}) with ({})").format(
-                    sql.Identifier(f"{contract.landing_table}_{column.lstrip('_')}_brin"),
-                    table_name(contract), sql.Identifier(column), options,
+                sql.SQL("create index on {} using brin ({}) with ({})").format(
+                    table_name(contract), sql.Identifier(column), options
                 )
-            )  # fmt: skip
+            )
 
 
 def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:

@@ -170,8 +170,8 @@ def test_a_table_that_grows_gets_an_index_of_its_loads_with_the_second_of_them(
 ) -> None:
     def indexed() -> list[str]:
         found = connection.execute(
-            "select indexname from pg_indexes where tablename = 'citymis__prueba' "
-            "and indexdef like '%% USING brin %%' order by 1"
+            "select substring(indexdef from 'brin \\((\\w+)\\)') from pg_indexes "
+            "where tablename = 'citymis__prueba' and indexdef like '%% USING brin %%' order by 1"
         )
         return [name for (name,) in found.fetchall()]
 
@@ -187,9 +187,6 @@ def test_a_table_that_grows_gets_an_index_of_its_loads_with_the_second_of_them(
     land(growing, [(*row, None) for row in rows(2)])
     assert indexed() == [], "of a single load there is nothing to find"
     land(growing, [])
-    both = ["citymis__prueba_cambio_brin", "citymis__prueba_load_id_brin"]
-    assert indexed() == both
-
-    connection.execute("alter index raw.citymis__prueba_cambio_brin rename to otro_nombre")
+    assert indexed() == ["_load_id", "cambio"]
     land(growing, [])
-    assert indexed() == ["citymis__prueba_load_id_brin", "otro_nombre"], "one is enough"
+    assert indexed() == ["_load_id", "cambio"], "one of each is enough"
