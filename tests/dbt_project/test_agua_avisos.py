@@ -202,7 +202,7 @@ def the_tables_behind_the_views_show_one_account_too(
     connection.execute("select set_config('lujan.cuenta', '2', false)")
     assert seen(connection, tables) == {table: [2] for table in tables}
     connection.execute("set role datos_equipo")
-    assert {frozenset(found) for found in seen(connection, tables).values()} == {frozenset({1, 2})}
+    assert all({1, 2} <= set(found) for found in seen(connection, tables).values())
     connection.rollback()
 
 
