@@ -202,26 +202,30 @@ def _index_what_grows(connection: Connection, contract: Contract) -> None:
         wanted[contract.cursor] = sql.SQL("pages_per_range = 32")
     # A table that somebody else made is theirs to index; it is only slower without.
     found = connection.execute(
-        sql.SQL(
-            "select array(select a.attname from pg_index i "
-            "join pg_class c on c.oid = i.indexrelid "
-            "join pg_am m on m.oid = c.relam and m.amname = 'brin' "
-            "join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] "
-            "where i.indrelid = t.oid and i.indnatts = 1) from pg_class t "
-            "where t.oid = to_regclass(%s) and pg_has_role(t.relowner, 'member') "
-            "and exists (select from {})"
-        ).format(table_name(contract)),
+        "select array(select a.attname from pg_index i "
+        "join pg_class c on c.oid = i.indexrelid "
+        "join pg_am m on m.oid = c.relam and m.amname = 'brin' "
+        "join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0] "
+        "where i.indrelid = t.oid and i.indnatts = 1) from pg_class t "
+        "where t.oid = to_regclass(%s) and pg_has_role(t.relowner, 'member')",
         [f"{RAW}.{contract.landing_table}"],
     ).fetchone()
-    if found is None:
+    missing = [] if found is None else [column for column in wanted if column not in found[0]]
+    if not missing or _is_empty(connection, contract):
         return
-    for column, options in wanted.items():
-        if column not in found[0]:
-            connection.execute(
-                sql.SQL("create index on {} using brin ({}) with ({})").format(
-                    table_name(contract), sql.Identifier(column), options
-                )
+    for column in missing:
+        connection.execute(
+            sql.SQL("create index on {} using brin ({}) with ({})").format(
+                table_name(contract), sql.Identifier(column), wanted[column]
             )
+        )
+
+
+def _is_empty(connection: Connection, contract: Contract) -> bool:
+    row = connection.execute(
+        sql.SQL("select exists (select from {})").format(table_name(contract))
+    ).fetchone()
+    return row == (False,)
 
 
 def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:
