@@ -9,6 +9,7 @@ import signal
 import ssl
 import subprocess
 import sys
+import time
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -263,6 +264,15 @@ def test_killed_while_sending_neither_loses_nor_doubles(
     assert process.stdout is not None and process.stdout.readline() == "under way\n"
     process.send_signal(signal.SIGKILL)
     process.wait()
+    # The server needs a moment to notice, and holds what was being sent until then.
+    deadline = time.monotonic() + 10
+    others = (
+        "select count(*) from pg_stat_activity where datname = current_database() "
+        "and backend_type = 'client backend' and pid <> pg_backend_pid()"
+    )
+    while city.execute(others).fetchone() != (0,):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     post = Post()
 
     deliver(city, post)
