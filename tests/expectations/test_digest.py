@@ -9,8 +9,8 @@ import signal
 import ssl
 import subprocess
 import sys
-import time
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
