@@ -14,7 +14,6 @@ import os
 import resource
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ import pytest
 from psycopg import sql
 
 from orchestration.warehouse.embedded import SYSTEM_USER, EmbeddedServer
+from tests.support.folders import open_folder
 
 # A segment of the write-ahead log is a file of 16 MiB and must fit below the limit.
 _SMALLEST_LIMIT = 17 << 20
@@ -53,15 +53,10 @@ def small_disk(mebibytes: int) -> Iterator[Path]:
 
     Skips the test where mounting is not allowed.
     """
-    # pytest's folders are closed to other users, and the server may run as one of them.
-    outer = Path(tempfile.mkdtemp(prefix="small-disk-"))
-    outer.chmod(0o755)
-    place = outer / "disk"
-    place.mkdir()
-    try:
+    with open_folder("disk") as outer:
+        place = outer / "disk"
+        place.mkdir()
         yield from _mounted(place, mebibytes)
-    finally:
-        shutil.rmtree(outer)
 
 
 def _mounted(place: Path, mebibytes: int) -> Iterator[Path]:

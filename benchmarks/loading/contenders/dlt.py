@@ -16,7 +16,6 @@ class Dlt(Peer):
     """`dlt`. Its state lives in the run's folder, and goes on where the load before left it."""
 
     name = "dlt"
-    remembers = True
     paths = frozenset({"mariadb", "postgresql", "csv", "parquet", "xlsx", "merge", "no_change"})
 
     def command(self, scenario: Scenario, target_url: str, folder: Path) -> Command:

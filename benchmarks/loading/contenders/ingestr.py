@@ -18,7 +18,6 @@ class Ingestr(Peer):
     """`ingestr`. It keeps no state: an incremental load is told where to begin."""
 
     name = "ingestr"
-    remembers = True
     paths = frozenset({"mariadb", "postgresql", "csv", "parquet", "xlsx", "merge", "no_change"})
 
     def command(self, scenario: Scenario, target_url: str, folder: Path) -> Command:

@@ -28,11 +28,14 @@ class Peer:
 
     name: ClassVar[str]
     template = "template1"
-    remembers = False
     paths: ClassVar[frozenset[str]]
 
     def __init__(self, folder: Path) -> None:
         self._venv = folder / self.name
+
+    @property
+    def remembers(self) -> bool:
+        return "merge" in self.paths
 
     @property
     def python(self) -> str:

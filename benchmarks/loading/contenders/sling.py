@@ -21,7 +21,6 @@ class Sling(Peer):
     """`sling`. An incremental load begins at the newest change of the target table."""
 
     name = "sling"
-    remembers = True
     paths = frozenset({"mariadb", "postgresql", "csv", "parquet", "xlsx", "merge", "no_change"})
 
     def command(self, scenario: Scenario, target_url: str, folder: Path) -> Command:

@@ -253,7 +253,10 @@ class _Packets:
             short = counted == _STRIDE and 2 * (reached - at) < _STRIDE * _SHORT
             count += counted
             span, at = reached - at, reached
-            while short and (found := self._numbered_on(at, span, last)) is not None:
+            while short and at <= last:
+                found = self._numbered_on(at, span, last)
+                if found is None:
+                    break
                 count += _STRIDE
                 span, at = found - at, found
         # A head that was cut in two is put before the bytes to come.
@@ -280,7 +283,7 @@ class _Packets:
 
         `span` is how many bytes the packets before took. None where it is not found.
         """
-        number = (self._bytes[at + 3] + _STRIDE) & 0xFF if at <= last else 0
+        number = (self._bytes[at + 3] + _STRIDE) & 0xFF
         head = bytes((0, 0, number))
         place, end = at + span * 3 // 4, min(last, at + span * 5 // 4)
         # The length of a short packet is one byte; the two after it are zero.
