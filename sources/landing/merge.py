@@ -97,23 +97,24 @@ class Merge:
         """One pass over both. A row of raw meets one row at most: a surplus is repeated keys."""
         kept = self.quarantine.kept_condition()
         stood = self._count(table_name(self.contract))
-        self._find_changes("full", kept)
+        self._find_changes("full", kept, sql.SQL("true"))
         found = self._changes_by_kind()
         met_here = self._good - found.get("alta", 0)
         met_there = stood - found.get("baja", 0) - found.get("retenida", 0)
         if met_here != met_there or self._has_repeated(CHANGES, sql.SQL("_cambio = 'alta'")):
             self.intake.move_repeated(self.quarantine, self.report)
             self._run("drop table {changes}")
-            self._find_changes("full", kept)
+            self._find_changes("full", kept, sql.SQL("true"))
             found = self._changes_by_kind()
         refuse_mass_deletion(self.contract, found.get("baja", 0), stood)
 
     def _compare_increment(self) -> None:
+        """Keys beyond the highest of raw meet nothing there: they are not looked for."""
         if self._has_repeated(INPUT, sql.SQL("true")):
             self.intake.move_repeated(self.quarantine, self.report)
-        self._find_changes("right", sql.SQL("false"))
+        self._find_changes("right", sql.SQL("false"), self._parts()["within"])
 
-    def _find_changes(self, join: str, kept: sql.Composable) -> None:
+    def _find_changes(self, join: str, kept: sql.Composable, among: sql.Composable) -> None:
         """Fill `CHANGES`: each row that differs, the earlier version and its key beside it."""
         first = self.contract.key[0]
         self._run(
@@ -122,9 +123,11 @@ class Merge:
             "then 'modificacion' when {kept} then 'retenida' else 'baja' end as _cambio, "
             "case when t.{first} is not null then to_jsonb(t) end as _antes, {keys}, e.* "
             "from {raw} t {kind} join {input} e on {match} "
-            "where t.{first} is null or e.{first} is null or ({t}) is distinct from ({e})",
+            "where {among} "
+            "and (t.{first} is null or e.{first} is null or ({t}) is distinct from ({e}))",
             first=sql.Identifier(first),
             kept=kept,
+            among=among,
             kind=sql.SQL(join),
             keys=sql.SQL(", ").join(
                 sql.SQL("t.{} as {}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
@@ -145,14 +148,19 @@ class Merge:
         updated = self._run(
             "update {raw} t set {set} from {changes} e where {old} and e._cambio = 'modificacion'"
         ).rowcount
-        inserted = self._run(
-            "insert into {raw} ({all}) select {all} from {changes} where _cambio = 'alta'"
-        ).rowcount
+        inserted = self._insert_new()
         if self.whole:
             self.report.deleted = self._run(
                 "delete from {raw} t using {changes} e where {old} and e._cambio = 'baja'"
             ).rowcount
         self.report.loaded = inserted + updated
+
+    def _insert_new(self) -> int:
+        """Rows that met nothing: those compared, and of an increment those beyond all of raw."""
+        statement = "insert into {raw} ({all}) select {all} from {changes} where _cambio = 'alta'"
+        if not self.whole:
+            statement += " union all select {all} from {input} e where not {within}"
+        return int(self._run(statement).rowcount)
 
     def _refuse_changes(self) -> None:
         """What `append` brought once does not change: another version is set aside, not written."""
@@ -259,6 +267,10 @@ class Merge:
             ),
             "t": each("t.{}", compared),
             "e": each("e.{}", compared),
+            # Not `max`: booleans have none.
+            "within": sql.SQL(
+                "coalesce(e.{0} <= (select {0} from {1} order by {0} desc limit 1), false)"
+            ).format(names_of(contract.key[:1]), table_name(contract)),
             "columns": names_of(columns),
             "texts": each("{}::text", declared),
             "all": names_of(everything),

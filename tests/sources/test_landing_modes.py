@@ -240,6 +240,57 @@ def test_a_changed_row_stays_on_its_page_and_its_keys_index_is_not_written(city:
     assert after == (before[0], "Otra")
 
 
+@pytest.mark.parametrize(
+    ("kind", "low", "mid", "high", "beyond"),
+    [
+        ("integer", "-5", "0", "7", "8"),
+        ("bigint", "1", "40", "900", "9000000000"),
+        ("numeric(8,2)", "-1.5", "0.25", "7", "7.01"),
+        ("text", "", "M-10", "M-9", "M-9 bis"),
+        ("date", "1900-01-01", "2026-05-31", "2026-06-01", "2026-06-02"),
+        ("timestamp", "2026-06-01 00:00", "2026-06-01 01:00", "2026-06-02", "2026-06-02 00:00:01"),
+        ("boolean", "false", "false", "false", "true"),
+    ],
+)
+def test_an_increment_meets_known_keys_and_adds_those_below_between_and_beyond_them(
+    city: City, kind: str, low: str, mid: str, high: str, beyond: str
+) -> None:
+    city.run(f"create table claves (clave {kind}, parte integer, nombre text, visto_en timestamp)")
+    columns = [column("clave", kind, key=True), column("parte", "integer", key=True)]
+    columns += [column("nombre"), column("visto_en", "timestamp")]
+    contract = make_contract(
+        city.folder, "postgresql", columns, table="claves", loadMode="incremental",
+        cursor="visto_en", deletionsEvery="never",
+    )  # fmt: skip
+
+    def add(key: str, part: int, name: str, day: int) -> None:
+        city.run(
+            f"insert into claves values (%s::text::{kind}, %s, %s, %s)",
+            key, part, name, f"2026-06-{day:02d}",
+        )  # fmt: skip
+
+    add(low, 5, "primera", 1)
+    add(high, 6, "última", 1)
+    assert figures(city.load(contract)) == (2, 2, 0, 0, 0)
+    city.run("update claves set nombre = nombre || ' cambiada', visto_en = '2026-06-02'")
+    add(low, 4, "debajo", 2)
+    add(mid, 7, "entre ambas", 2)
+    add(high, 8, "más allá, por la segunda parte", 2)
+    add(beyond, 1, "más allá", 2)
+    add(beyond, 1, "más allá, repetida", 2)
+
+    report = city.load(contract)
+
+    assert figures(report) == (7, 6, 1, 0, 0)
+    # Read again from the watermark on, all of it is known but the repeated key.
+    again = city.load(contract)
+    assert (again.loaded, again.known + again.quarantined) == (0, 7)
+    names = [name for name in city.names() if not name.startswith("más allá")]
+    assert names == ["debajo", "entre ambas", "primera cambiada", "última cambiada"]
+    assert len(city.names()) == 6
+    assert city.history() == [("modificacion", "primera"), ("modificacion", "última")]
+
+
 def test_rows_that_share_the_highest_cursor_value_are_neither_missed_nor_loaded_twice(
     city: City,
 ) -> None:
