@@ -35,6 +35,7 @@ from sources.readers.engines.base import (
 )
 from sources.readers.engines.copy_binary import NATIVE, TEXT, Batches, CopyStream
 from sources.readers.engines.copy_wire import is_plain, receive
+from sources.readers.engines.patience import PATIENCE
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -256,19 +257,15 @@ def _cursors(silence_s: int) -> type[Any]:
                 silent.set()
                 _hang_up(self.connection)
 
-            timer = threading.Timer(silence_s, give_up)
-            timer.daemon = True
-            timer.start()
             try:
-                super().execute(query, vars)
+                with PATIENCE.at_most(silence_s, give_up):
+                    super().execute(query, vars)
             except psycopg2.Error as error:
                 if silent.is_set():
                     raise psycopg2.OperationalError(
                         f"timeout: no answer for {silence_s} s"
                     ) from error
                 raise
-            finally:
-                timer.cancel()
 
     return PatientCursor
 
