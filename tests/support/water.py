@@ -18,7 +18,7 @@ from psycopg import sql
 
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.raw_table import ensure_month_partitions, ensure_raw_table
 
 FEED = "telemetria.lecturas_csv"
