@@ -29,7 +29,7 @@ from benchmarks.water.place import Place, RunFailed, place
 from orchestration.dbt_project import dbt_executable
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.raw_table import ensure_raw_table
 
 VIEWS = ("luji_consumo", "luji_alertas", "luji_facturas")

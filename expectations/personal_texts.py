@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from expectations.marts import Expectation, Suite
+from expectations.suite_files import Expectation, Suite
 
 RULE = "sin_datos_personales"
 # The list stands where dbt reads it, too, for the finding R-PERSONA-03 on the source.

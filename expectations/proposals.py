@@ -19,7 +19,8 @@ from typing import Any
 
 import psycopg
 
-from sources.contract import Column, Contract, load_contract
+from sources.contract import Column, Contract
+from sources.contract_document import load_contract
 from sources.errors import ContractError
 
 FEWEST_RUNS = 5

@@ -1,14 +1,15 @@
 """The contracts as rows of `meta`, which the inventory models read.
 
 Belongs here: writing what contracts say, and whether their system is connected. Does not belong
-here: reading contracts (`sources.contract`), or the inventory itself (dbt).
+here: reading contracts (`sources.contract_document`), or the inventory itself (dbt).
 """
 
 from __future__ import annotations
 
 from orchestration.connections import Connections
 from orchestration.settings import settings
-from sources.contract import CONTRACTS_DIR, Catalogue, Contract, load_catalogue
+from sources.contract import Catalogue, Contract
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 from sources.errors import ContractError
 from sources.raw_table import Connection, ensure_raw_table
 

@@ -6,7 +6,7 @@ library, so it loads anywhere in a few seconds.
 
 from dagster import Definitions, in_process_executor, multiprocess_executor
 
-from expectations.marts import load_suites
+from expectations.suite_files import load_suites
 from exports.definition import load_definitions
 from orchestration.assets.controls import mart_checks
 from orchestration.assets.dbt import dbt_models

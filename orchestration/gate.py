@@ -14,8 +14,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from expectations.marts import load_suites
 from expectations.personal_texts import RULE as PERSONAL_TEXT
+from expectations.suite_files import load_suites
 from orchestration.build_plan import newest_changes
 from orchestration.dbt_project import data_test_names, with_ancestors
 from sources.raw_table import Connection

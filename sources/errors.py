@@ -6,6 +6,9 @@ that shows them (`orchestration/`) decides where they appear.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 
 class PipelineError(Exception):
     """An error a person has to act upon.
@@ -34,6 +37,20 @@ class PipelineError(Exception):
 
 class ContractError(PipelineError):
     """A contract document that cannot be used: unreadable, incomplete or contradictory."""
+
+    @classmethod
+    def of_document(cls, path: Path, what: str, identifier: str = "") -> ContractError:
+        """The error of the document at `path`; the file's name stands in for a missing `id`."""
+        return cls(
+            f"contrato {path.name}: {what}.",
+            dataset=identifier or path.stem,
+            next_step=f"corrija {path} (guía: docs/agregar-una-fuente.md); "
+            "los demás conjuntos siguen cargándose.",
+        )
+
+
+# A function that makes the error of the document at hand, from what is wrong.
+Problem = Callable[[str], ContractError]
 
 
 class SourceUnavailable(PipelineError):

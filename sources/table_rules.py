@@ -3,24 +3,23 @@
 Belongs here: what `quality` blocks (metrics with a threshold, duplicates, row counts, SQL),
 `unique` and `relationships` mean, as typed values, with an error that names the key. Does not
 belong here: evaluating them (`expectations/table_rules.py`) or rules on single rows
-(`contract.py`). The standard: https://bitol-io.github.io/open-data-contract-standard/
+(`contract_document.py`). The standard: https://bitol-io.github.io/open-data-contract-standard/
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from open_data_contract_standard.model import DataQuality, Relationship
+from sources.errors import Problem
 
-from sources.errors import ContractError
+if TYPE_CHECKING:
+    from open_data_contract_standard.model import DataQuality, Relationship
 
 Kind = Literal["duplicates", "row_count", "missing", "invalid", "reference", "sql"]
 Unit = Literal["rows", "percent"]
-# A function that makes the error of this document, from what is wrong.
-Problem = Callable[[str], ContractError]
 
 METRICS = ("nullValues", "missingValues", "invalidValues", "duplicateValues", "rowCount")
 OPERATORS: Mapping[str, str] = {

@@ -74,7 +74,7 @@ class City:
 
     def prepare(self, scale: float) -> None:
         """Build the clean sample, load it all, build and check it all, and keep that state."""
-        from expectations.marts import load_suites
+        from expectations.suite_files import load_suites
         from orchestration.catalogue_sync import synchronise
         from orchestration.connections import SAMPLE_DATABASE, connections
         from orchestration.warehouse.migrate import migrate
@@ -213,8 +213,9 @@ class City:
 
     def _record(self, run_id: str, results: Mapping[str, Any], newest_load: int) -> None:
         """Store what dbt found and what the suites of the marts it built say."""
-        from expectations.marts import MartValidator, load_suites
+        from expectations.marts import MartValidator
         from expectations.results import record
+        from expectations.suite_files import load_suites
         from orchestration.assets.controls import suite_verdicts
         from orchestration.build_plan import record_builds
         from orchestration.dbt_project import manifest, relation_of

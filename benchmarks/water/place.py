@@ -28,7 +28,7 @@ from orchestration.settings import DBT_PROJECT_DIR, settings
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.raw_table import ensure_raw_table
 
 ROOT = Path(__file__).resolve().parents[2]

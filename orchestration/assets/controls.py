@@ -24,9 +24,10 @@ from dagster import (
     asset_check,
 )
 
-from expectations.marts import Suite, SuiteError, unusable
+from expectations.marts import unusable
 from expectations.personal_texts import guarded
 from expectations.results import CheckResult, record
+from expectations.suite_files import Suite, SuiteError
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause

@@ -106,7 +106,7 @@ def try_contract(
     Termina con 0 si todo entraría, 1 si alguna fila iría a cuarentena o la carga se rechazaría.
     """
     from orchestration.checkers import checkers_for
-    from sources.contract import load_contract
+    from sources.contract_document import load_contract
     from sources.rehearsal import rehearse
 
     contract = load_contract(path)

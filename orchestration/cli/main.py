@@ -431,7 +431,7 @@ def contracts_check(
     ] = None,
 ) -> None:
     """Revisa contratos sin conectarse a nada."""
-    from sources.contract import CONTRACTS_DIR, load_catalogue
+    from sources.contract_document import CONTRACTS_DIR, load_catalogue
 
     catalogue = load_catalogue(paths or [CONTRACTS_DIR])
     for error in catalogue.errors:
@@ -445,7 +445,7 @@ def contracts_check(
 @contracts_app.command("list")
 def contracts_list() -> None:
     """Lista los conjuntos de datos con su responsable y su frecuencia."""
-    from sources.contract import load_catalogue
+    from sources.contract_document import load_catalogue
 
     table = Table(box=None, padding=(0, 2))
     for title in ("Conjunto", "Título", "Secretaría", "Frecuencia", "Clasificación"):
@@ -464,7 +464,7 @@ def contracts_sync(
 ) -> None:
     """Reescribe las fuentes de dbt a partir de los contratos."""
     from orchestration.dbt_sources import out_of_date, write
-    from sources.contract import load_catalogue
+    from sources.contract_document import load_catalogue
 
     catalogue = load_catalogue()
     paths = out_of_date(catalogue) if check else write(catalogue)

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 from sources.casting import DEFAULT_TIMEZONE
-from sources.contract import Contract, parse_contract
+from sources.contract import Contract
+from sources.contract_document import parse_contract
 from sources.errors import PipelineError
 from sources.names import slug
 from sources.urls import variable

@@ -42,7 +42,7 @@ from benchmarks.defects.verdict import (
     totals,
 )
 from orchestration.settings import REFERENCE_DIR
-from sources.contract import load_catalogue as load_contracts
+from sources.contract_document import load_catalogue as load_contracts
 
 CATALOGUE = load_catalogue()
 BY_ID = {defect.id: defect for defect in CATALOGUE}

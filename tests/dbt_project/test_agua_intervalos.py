@@ -13,7 +13,7 @@ from orchestration.catalogue_sync import synchronise
 from orchestration.checkers import checkers_for
 from orchestration.connections import Connections
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import CONTRACTS_DIR, load_catalogue
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 from sources.landing import LoadContext, load
 from sources.urls import SourceUrl
 from tests.dbt_project.test_agua_incremental import rows

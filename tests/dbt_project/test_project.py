@@ -17,7 +17,7 @@ from orchestration.dbt_project import dbt_executable
 from orchestration.dbt_sources import out_of_date
 from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.raw_table import ensure_raw_table
 from tests.support.water import dbt
 

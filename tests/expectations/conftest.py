@@ -11,7 +11,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import load_contract
 
 MakeContract = Callable[..., Contract]
 MakeBatch = Callable[..., tuple[pa.RecordBatch, pa.Int64Array]]

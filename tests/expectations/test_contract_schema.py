@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from expectations.contract_schema import BatchChecker, schema_of
 from expectations.protocol import ProtocolChecker
 from expectations.results import CheckResult
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.errors import ContractError
 
 ID = {"name": "id", "physicalType": "bigint", "primaryKey": True}

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from expectations.data_docs import alone
-from expectations.marts import MartValidator, Suite, load_suites
+from expectations.marts import MartValidator
+from expectations.suite_files import Suite, load_suites
 
 RULES = """
 mart: prueba_gx.{table}

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from expectations.marts import MartValidator, Suite, SuiteError, load_suites, run_suite
+from expectations.marts import MartValidator, run_suite
+from expectations.suite_files import Suite, SuiteError, load_suites
 
 SUITE = """
 mart: prueba_gx.dim_zona

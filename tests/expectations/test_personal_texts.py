@@ -7,8 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from expectations.marts import Expectation, Suite, run_suite
+from expectations.marts import run_suite
 from expectations.personal_texts import RULE, guarded
+from expectations.suite_files import Expectation, Suite
 
 PERSONAL = [
     "A pedido de la vecina, DNI 30.123.456",

@@ -12,7 +12,8 @@ import pytest
 
 from expectations.profiles import changes_since_profile, take
 from expectations.proposals import Proposal, accept, as_yaml, propose
-from sources.contract import CONTRACTS_DIR, Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import CONTRACTS_DIR, load_contract
 from sources.errors import ContractError
 
 OPEN = {"classification": "libre_acceso"}

@@ -23,7 +23,8 @@ from expectations.protocol import (
     load_lists,
 )
 from expectations.results import CheckResult
-from sources.contract import PROTOCOL_FIELDS, load_contract
+from sources.contract import PROTOCOL_FIELDS
+from sources.contract_document import load_contract
 from sources.errors import PipelineError
 
 TODAY = dt.date(2026, 7, 1)

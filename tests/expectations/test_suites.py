@@ -10,7 +10,8 @@ import pytest
 import yaml
 from psycopg import sql
 
-from expectations.marts import MartValidator, Suite, _build, load_suites
+from expectations.marts import MartValidator, _build
+from expectations.suite_files import Suite, load_suites
 
 MARTS_DIR = Path(__file__).parents[2] / "dbt_project" / "models" / "marts"
 MARTS: dict[str, dict[str, Any]] = {

@@ -10,7 +10,8 @@ from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
 from orchestration.gate import obstacles
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import CONTRACTS_DIR, Catalogue, load_catalogue
+from sources.contract import Catalogue
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 from tests.support.marts import judge, make_mart, say_built
 
 ZONES = CONTRACTS_DIR / "aguas" / "zonas.yaml"

@@ -16,13 +16,8 @@ from orchestration.connections import Connections
 from orchestration.gate import obstacles
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import (
-    CONTRACTS_DIR,
-    Catalogue,
-    Contract,
-    load_catalogue,
-    load_contract,
-)
+from sources.contract import Catalogue, Contract
+from sources.contract_document import CONTRACTS_DIR, load_catalogue, load_contract
 from sources.raw_table import ensure_raw_table
 
 OWN = ("expectations", "orchestration", "sources", "exports", "seeds")

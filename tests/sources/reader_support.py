@@ -11,7 +11,8 @@ import pyarrow as pa
 import yaml
 
 from sources.casting import CastBatch, cast_batch
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import load_contract
 from sources.readers import FeedFile, RawBatch, Reader
 
 _LOGICAL = {

@@ -1,4 +1,4 @@
-"""What `sources/contract.py` accepts, what it makes of it, and how it says no.
+"""What a contract document may say, the values it becomes, and how a wrong one is refused.
 
 Documents are small and made here; the city's own are read in `test_contracts_of_the_city.py`.
 """
@@ -6,6 +6,8 @@ Documents are small and made here; the city's own are read in `test_contracts_of
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from sources.contract import Contract, Rule, load_catalogue, load_contract
+from sources.contract import Contract, Rule
+from sources.contract_document import load_catalogue, load_contract
 from sources.errors import ContractError
 
 Document = dict[str, Any]
@@ -742,3 +745,16 @@ def test_the_header_row_of_a_csv_is_a_number(
 
     with pytest.raises(ContractError, match="`headerRow` debe ser un número desde 1"):
         read(tmp_path, document)
+
+
+def test_the_values_come_without_the_libraries_that_read_documents() -> None:
+    program = (
+        "import sys, sources.contract, sources.layouts, sources.references\n"
+        "print(sorted({'pydantic', 'open_data_contract_standard', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        cwd=Path(__file__).parents[2],
+    )  # fmt: skip
+
+    assert done.stdout == "[]\n"

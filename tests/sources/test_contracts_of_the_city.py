@@ -16,7 +16,8 @@ import pytest
 import yaml
 from open_data_contract_standard.model import OpenDataContractStandard
 
-from sources.contract import CLASSIFICATIONS, CONTRACTS_DIR, Catalogue, Contract, load_catalogue
+from sources.contract import CLASSIFICATIONS, Catalogue, Contract
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 
 ROOT = Path(__file__).resolve().parents[2]
 GUIDE = ROOT / "docs" / "contratos.md"

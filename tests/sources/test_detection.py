@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from sources.contract import Contract, load_catalogue
+from sources.contract import Contract
+from sources.contract_document import load_catalogue
 from sources.errors import DriftError
 from sources.readers import notes_of, open_file
 from sources.readers.base import missing_columns

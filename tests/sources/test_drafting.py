@@ -15,7 +15,7 @@ import xlsxwriter
 import yaml
 
 from orchestration.checkers import checkers_for
-from sources.contract import load_contract
+from sources.contract_document import load_contract
 from sources.drafting import Draft, draft_file, draft_table, table_names
 from sources.drafting.document import DraftError
 from sources.errors import SourceUnavailable

@@ -69,7 +69,7 @@ class System:
         )
         text = found.path.read_text(encoding="utf-8").replace("1.0.0", version)
         found.path.write_text(text, encoding="utf-8")
-        from sources.contract import load_contract
+        from sources.contract_document import load_contract
 
         return load_contract(found.path)
 

@@ -18,7 +18,8 @@ import pytest
 import yaml
 
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import load_contract
 from sources.landing import LoadContext, LoadReport, load
 from sources.urls import SourceUrl
 

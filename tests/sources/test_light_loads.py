@@ -25,7 +25,7 @@ import sys
 from pathlib import Path
 from expectations.contract_schema import BatchChecker
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_contract
+from sources.contract_document import load_contract
 from sources.landing import LoadContext, load
 from sources.urls import SourceUrl
 

@@ -17,7 +17,7 @@ import pytest
 
 from orchestration.checkers import checkers_for
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import CONTRACTS_DIR, load_catalogue
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 from sources.landing import LoadContext, LoadReport, load
 from sources.urls import SourceUrl
 

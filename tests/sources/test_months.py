@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import Contract, load_catalogue
+from sources.contract import Contract
+from sources.contract_document import load_catalogue
 from sources.landing import LoadContext, LoadReport, load
 from sources.landing.months import (
     PartitionError,

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sources.contract import CONTRACTS_DIR, Contract, load_catalogue
+from sources.contract import Contract
+from sources.contract_document import CONTRACTS_DIR, load_catalogue
 
 
 def references(contract: Contract) -> dict[str, str]:

@@ -25,7 +25,7 @@ from typing import Any, Literal
 import psycopg
 
 import sources.landing.tables
-from sources.contract import load_contract
+from sources.contract_document import load_contract
 from sources.landing import LoadContext, load
 from sources.readers import Reader, ReaderOptions, open_reader
 from sources.readers.base import DEFAULT_OPTIONS

@@ -14,7 +14,8 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import load_contract
 from sources.landing import Checker, LoadContext
 from sources.landing.messages import forget_messages, land_messages, prepare_table
 from sources.live import LiveEvent, LiveOptions, LiveTotals, Subscriber

@@ -6,8 +6,6 @@ import datetime as dt
 import os
 import random
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,11 +14,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
+from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 from sources.raw_table import ensure_month_partitions, ensure_raw_table
+from tests.support.dbt import Answer, DbtCommands
 
+COMMANDS = DbtCommands()
 FEED = "telemetria.lecturas_csv"
 Reading = tuple[str, dt.datetime, int, bool]  # meter, moment, litres of the register, estimated
 
@@ -157,23 +157,21 @@ def data_test_passes(warehouse: Warehouse, folder: Path, table: str | None, name
     return done.returncode == 0
 
 
-def dbt(
-    warehouse: Warehouse, folder: Path, arguments: list[str]
-) -> subprocess.CompletedProcess[str]:
-    """One dbt command as a run starts it. Parsing the project takes longer than most builds: what
+def dbt(warehouse: Warehouse, folder: Path, arguments: list[str]) -> Answer:
+    """One dbt command, as a run gives it. Parsing the project takes longer than most builds: what
     one test parsed serves the others of the session, as long as their warehouse has its address."""
     target, parsed = folder / "target", folder.parent / "partial_parse.msgpack"
     target.mkdir(exist_ok=True)
     if parsed.exists():
         shutil.copy(parsed, target)
-    done = subprocess.run(
-        [sys.executable, "-P", str(PROJECT_ROOT / "orchestration" / "dbt_command.py"), *arguments],
-        env=os.environ | warehouse.environment() | {
+    done = COMMANDS.run(
+        arguments,
+        os.environ | warehouse.environment() | {
             "DBT_FECHA_REFERENCIA": "2026-07-01", "DBT_USE_COLORS": "false",
             "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR), "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
             "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(folder),
         },
-        cwd=DBT_PROJECT_DIR, capture_output=True, text=True, check=False,
+        folder / "said.log",
     )  # fmt: skip
     if (target / parsed.name).exists():
         shutil.copy(target / parsed.name, parsed)

@@ -19,7 +19,7 @@ import orchestration.cli  # noqa: F401  # what a process of `lujan` sets before 
 from expectations.contract_schema import BatchChecker
 from expectations.results import CheckResult, merge, record
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_contract
+from sources.contract_document import load_contract
 from sources.landing import LoadContext, LoadReport, load
 from sources.urls import SourceUrl
 

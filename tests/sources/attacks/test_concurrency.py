@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import Contract, load_contract
+from sources.contract import Contract
+from sources.contract_document import load_contract
 from tests.sources.attacks.conftest import MakeScenario
 from tests.sources.attacks.support import (
     MODES,
