@@ -36,7 +36,8 @@ body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;paddin
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}th,td{border:1px solid #ccc;padding:
 .25rem .5rem;text-align:left;vertical-align:top}th{background:#f2f2f2}
 td{overflow-wrap:anywhere}td.n{text-align:right;white-space:nowrap}td:first-child{white-space:nowrap}
-td:nth-child(3):not(.n){min-width:8rem}small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
+td:nth-child(3):not(.n){min-width:8rem}
+small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
 .falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}.duda{color:#555}
 @media(max-width:50rem){details{overflow-x:auto}td{overflow-wrap:normal}}
 """

@@ -42,3 +42,8 @@ def frequency(code: str | None) -> str:
     if code is None:
         return "sin dato"
     return FREQUENCIES.get(code) or FREQUENCIES.get(f"R/{code}") or code
+
+
+def counted(value: int, one: str, many: str) -> str:
+    """How many of what: 1 fila, 2.160.000 filas."""
+    return f"{number(value)} {one if value == 1 else many}"

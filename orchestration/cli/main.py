@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import draft, try_contract
@@ -444,18 +443,11 @@ def contracts_check(
 
 @contracts_app.command("list")
 def contracts_list() -> None:
-    """Lista los conjuntos de datos con su responsable y su frecuencia."""
+    """Lista los conjuntos de datos por secretaría, con su frecuencia y su clasificación."""
+    from orchestration.cli.contracts import show_contracts
     from sources.contract import load_catalogue
 
-    table = Table(box=None, padding=(0, 2))
-    for title in ("Conjunto", "Título", "Secretaría", "Frecuencia", "Clasificación"):
-        table.add_column(title)
-    for contract in load_catalogue().contracts.values():
-        table.add_row(
-            contract.id, contract.title, contract.owner or "sin dato",
-            contract.frequency or "sin dato", contract.classification,
-        )  # fmt: skip
-    console.print(table)
+    show_contracts(load_catalogue().contracts.values(), console)
 
 
 @contracts_app.command("sync")
