@@ -26,6 +26,7 @@ from orchestration.cli.partitions import partitions_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
+from orchestration.cli.spanish import INTERRUPTED, invoke
 from sources.errors import PipelineError
 
 app = typer.Typer(
@@ -60,13 +61,13 @@ errors = Console(file=sys.stderr)
 def run() -> None:
     """Entry point: known errors are one message, never a trace."""
     try:
-        app()
+        code = invoke(app, errors)
+        if code == INTERRUPTED:
+            errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
+        sys.exit(code)
     except PipelineError as error:
         errors.print(f"[red]Error:[/red] {error}", highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
-        sys.exit(130)
     except Exception as error:
         if (missing := _missing_table(error)) is None:
             raise
