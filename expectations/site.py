@@ -32,14 +32,14 @@ _ENGINES = {
 }
 _WORDS = {True: "pasa", False: "no pasa", None: "sin evaluar"}
 _STYLE = """
-body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:90rem;padding:0 1rem;color:#222}
+body{font:14px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:80rem;padding:0 1rem;color:#222}
 table{border-collapse:collapse;width:100%;margin:.5rem 0 1rem}th,td{border:1px solid #ccc;padding:
 .25rem .5rem;text-align:left;vertical-align:top}th{background:#f2f2f2}
-td:nth-child(n+4){overflow-wrap:anywhere}td:nth-child(4){min-width:11rem}td:nth-child(5){min-width:
-6rem}td:nth-child(6),td:nth-child(11){min-width:6rem}td:nth-child(9){min-width:7rem}
-td:nth-child(10){min-width:13rem}
-summary{cursor:pointer;padding:.3rem 0}.falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}
-.duda{color:#555}
+td{overflow-wrap:anywhere}td.n{text-align:right;white-space:nowrap}td:first-child{white-space:nowrap}
+td:nth-child(3):not(.n){min-width:8rem}
+small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
+.falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}.duda{color:#555}
+@media(max-width:50rem){details{overflow-x:auto}td{overflow-wrap:normal}}
 """
 _QUERY = """
 select v.objeto, v.motor, v.control, v.columna, v.dimension, v.severidad, v.paso, v.filas_evaluadas,
@@ -69,16 +69,25 @@ def write_index(
 
 def page(rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
     """The whole page; `rows` as the query gives them, by object, `now` where the city is."""
+    objects = [(name, list(found)) for name, found in groupby(rows, lambda row: row[0])]
     parts = [
         f"<!doctype html><html lang='es'><head><meta charset='utf-8'>"
         f"<title>Calidad de los datos</title><style>{_STYLE}</style></head><body>"
         f"<h1>Calidad de los datos</h1><p>El último veredicto de cada control, al "
-        f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor.</p>",
+        f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor. "
+        "Primero, las tablas en las que algo no pasa.</p>",
         _summary(rows),
-        *(_object(name, list(found), folder, now) for name, found in groupby(rows, lambda r: r[0])),
+        *(_object(name, found, folder, now) for name, found in sorted(objects, key=_urgency)),
         "</body></html>\n",
     ]
     return "".join(parts)
+
+
+def _urgency(item: tuple[str, Sequence[Sequence[Any]]]) -> tuple[bool, bool, str]:
+    """Tables with a blocking check that does not pass, then with any, then the others by name."""
+    name, rows = item
+    failed = {row[5] for row in rows if row[6] is False}
+    return "bloqueante" not in failed, not failed, name
 
 
 def _summary(rows: Sequence[Sequence[Any]]) -> str:
@@ -93,19 +102,21 @@ def _summary(rows: Sequence[Sequence[Any]]) -> str:
         ]
 
     head = ("control", "pasan", "con advertencia", "bloqueantes que no pasan", "sin evaluar")
-    return _table(head, [[escape(cell) for cell in counted(engine)] for engine in _ENGINES])
+    return _table(
+        head, [[f"<td>{escape(cell)}</td>" for cell in counted(engine)] for engine in _ENGINES]
+    )
 
 
 def _object(name: str, rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
     failed = sum(row[6] is False for row in rows)
     unknown = sum(row[6] is None for row in rows)
-    words = f"{len(rows)} controles"
+    words = f"{len(rows)} {'control' if len(rows) == 1 else 'controles'}"
     words += f", {failed} no {'pasa' if failed == 1 else 'pasan'}" if failed else ""
     words += f", {unknown} sin evaluar" if unknown else ""
     opened = " open" if failed else ""
     head = (
-        "veredicto", "severidad", "con qué", "control", "columna", "dimensión", "evaluadas",
-        "fallan", "claves de muestra", "explicación", "responsable", "evaluado el",
+        "veredicto", "qué se controla", "columna", "fallan", "de", "claves de muestra",
+        "responsable", "evaluado el",
     )  # fmt: skip
     body = [_line(row, now) for row in rows]
     return (
@@ -119,17 +130,22 @@ def _line(row: Sequence[Any], now: dt.datetime) -> list[str]:
      owner, when) = row  # fmt: skip
     shown = {True: "", None: "duda"}.get(passed, "falla" if severity == "bloqueante" else "aviso")
     keys = "; ".join(", ".join(f"{k} {v}" for k, v in key.items()) for key in sample or ())
+    about = (_ENGINES.get(engine, engine), *filter(None, (dimension, control)))
     return [
-        f'<span class="{shown}">{_WORDS[passed]}</span>',
-        *(
-            escape("" if cell is None else str(cell))
-            for cell in (
-                severity, _ENGINES.get(engine, engine), control, column, dimension, evaluated,
-                failed, keys, words, owner or "sin dato",
-                f"{when.astimezone(now.tzinfo):%d/%m/%Y %H:%M}",
-            )
-        ),
-    ]  # fmt: skip
+        f'<td><span class="{shown}">{_WORDS[passed]}</span><small>{escape(severity)}</small></td>',
+        f"<td>{escape(words or '')}<small>{escape(' · '.join(map(str, about)))}</small></td>",
+        f"<td>{escape(column or '')}</td>",
+        f'<td class="n">{_count(failed)}</td>',
+        f'<td class="n">{_count(evaluated)}</td>',
+        f"<td>{escape(keys)}</td>",
+        f"<td>{escape(owner or 'sin dato')}</td>",
+        f"<td>{when.astimezone(now.tzinfo):%d/%m/%Y %H:%M}</td>",
+    ]
+
+
+def _count(rows: int | None) -> str:
+    """A number of rows as it is written here, 2.160.000; nothing where it is not known."""
+    return "" if rows is None else f"{rows:,}".replace(",", ".")
 
 
 def _suite_link(name: str, folder: Path) -> str:
@@ -142,7 +158,7 @@ def _suite_link(name: str, folder: Path) -> str:
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Cells of `rows` are HTML already."""
+    """Cells of `rows` are HTML already, each with its own tag."""
     titles = "".join(f"<th>{escape(title)}</th>" for title in head)
-    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
     return f"<table><tr>{titles}</tr>{lines}</table>"

@@ -637,7 +637,12 @@ class CkanPublisher:
         name = self._facts.organizacion
         if self._find("organization_show", name) is None:
             self._once(
-                "organization_create", {"name": name, "title": self._facts.editor},
+                "organization_create",
+                {
+                    "name": name,
+                    "title": self._facts.editor,
+                    "description": self._facts.descripcion,
+                },
                 lambda: self._find("organization_show", name) is not None,
             )  # fmt: skip
 
@@ -645,7 +650,12 @@ class CkanPublisher:
         name = theme.lower()
         if self._find("group_show", name) is None:
             self._once(
-                "group_create", {"name": name, "title": SUPER_THEMES[theme]},
+                "group_create",
+                {
+                    "name": name,
+                    "title": SUPER_THEMES[theme],
+                    "description": f"Conjuntos de datos de {SUPER_THEMES[theme].lower()}.",
+                },
                 lambda: self._find("group_show", name) is not None,
             )  # fmt: skip
 

@@ -38,6 +38,7 @@ from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.digest import is_configured
 from orchestration.settings import CITY_TIMEZONE, settings
+from orchestration.wording import frequency
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def publication_schedules(
             cron_schedule=_CRON[definition.frecuencia],
             execution_timezone=CITY_TIMEZONE.key,
             default_status=DefaultScheduleStatus.RUNNING,
-            description=f"{definition.titulo}: según su frecuencia ({definition.frecuencia}).",
+            description=f"{definition.titulo}: {frequency(definition.frecuencia)}, a las 06:00.",
             execution_fn=partial(_publication_request, name),
         )
         for name, definition in definitions.items()
@@ -253,10 +254,10 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
     return RunRequest(run_key=hashlib.sha256("".join(waiting).encode()).hexdigest())
 
 
-def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
+def _findings_sensor(status: DagsterRunStatus, how: str) -> RunStatusSensorDefinition:
     @run_status_sensor(
         run_status=status,
-        name=f"hallazgos_{status.value.lower()}",
+        name=f"hallazgos_de_corrida_{how}",
         minimum_interval_seconds=60,
         default_status=DefaultSensorStatus.RUNNING,
         description="Abre y cierra hallazgos con lo que la corrida encontró, entrega a Luji y a "
@@ -277,8 +278,9 @@ def _findings_sensor(status: DagsterRunStatus) -> RunStatusSensorDefinition:
 
 # A failed run found things, too: a withheld export fails it.
 findings_sensors = [
-    _findings_sensor(status)
-    for status in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+    _findings_sensor(DagsterRunStatus.SUCCESS, "exitosa"),
+    _findings_sensor(DagsterRunStatus.FAILURE, "fallida"),
+    _findings_sensor(DagsterRunStatus.CANCELED, "cancelada"),
 ]
 
 

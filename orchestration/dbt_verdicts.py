@@ -40,7 +40,7 @@ def build_verdict(result: Mapping[str, Any]) -> CheckResult:
         severidad="bloqueante",
         paso={"ok": True, "error": False}.get(state),
         explicacion=words.get(state) or message(result) or "Falló la construcción.",
-        responsable=_owner(relation),
+        responsable=owner_of(relation),
     )
 
 
@@ -80,7 +80,7 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
     status = str(result["status"])
     meta = node["config"].get("meta") or node.get("meta") or {}
     failures = result.get("failures")
-    words = _words(node).rstrip(".")
+    words = test_words(node).rstrip(".")
     return CheckResult(
         control=str(node["name"]),
         motor="dbt",
@@ -92,11 +92,11 @@ def _test_result(node: Mapping[str, Any], relation: str, result: Mapping[str, An
         paso=None if status == "error" else status == "pass",
         filas_fallidas=failures,
         explicacion=f"{words}." if status == "pass" else f"{words}: {_what_failed(result)}.",
-        responsable=_owner(relation),
+        responsable=owner_of(relation),
     )
 
 
-def _words(test: Mapping[str, Any]) -> str:
+def test_words(test: Mapping[str, Any]) -> str:
     """What a test asks, in the words of its description or of its kind."""
     kind = test.get("test_metadata") or {}
     given, column = kind.get("kwargs") or {}, test.get("column_name")
@@ -125,7 +125,7 @@ def _what_failed(result: Mapping[str, Any]) -> str:
     return (message(result) or str(result["status"])).rstrip(".")
 
 
-def _owner(relation: str) -> str | None:
+def owner_of(relation: str) -> str | None:
     """Who answers for a relation: its own owner, or that of everything next above it.
 
     Staging belongs to whoever the contract of its raw table names. None where several areas would
@@ -133,16 +133,17 @@ def _owner(relation: str) -> str | None:
     """
     both = {**manifest()["nodes"], **manifest()["sources"]}
     named = {relation_of(node): name for name, node in both.items() if "schema" in node}
-    return _owner_of(named[relation], both) if relation in named else None
+    return node_owner(named[relation], both) if relation in named else None
 
 
-def _owner_of(unique_id: str, nodes: Mapping[str, Any]) -> str | None:
+def node_owner(unique_id: str, nodes: Mapping[str, Any]) -> str | None:
+    """The same of a node of the manifest; `nodes` are its nodes and sources."""
     node = nodes[unique_id]
     owner = (node.get("config", {}).get("meta") or {}).get("owner")
     if owner:
         return str(owner)
     above = {
-        _owner_of(parent, nodes)
+        node_owner(parent, nodes)
         for parent in node.get("depends_on", {}).get("nodes", [])
         # The warehouse's own books and the reference lists say nothing of whose the data are.
         if parent in nodes

@@ -9,7 +9,7 @@ from dagster import Definitions, in_process_executor, multiprocess_executor
 from expectations.suite_files import load_suites
 from exports.definition import load_definitions
 from orchestration.assets.controls import mart_checks
-from orchestration.assets.dbt import dbt_models
+from orchestration.assets.dbt import book_assets, dbt_models
 from orchestration.assets.exports import export_assets
 from orchestration.assets.projections import projection_asset
 from orchestration.assets.raw import raw_assets
@@ -42,6 +42,7 @@ _models = dbt_models()
 
 defs = Definitions(
     assets=[
+        *book_assets(),
         *raw_assets(_catalogue),
         _models,
         projection_asset(),

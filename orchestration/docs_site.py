@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 from pathlib import Path
 
 from orchestration.dbt_project import run_dbt
-from orchestration.settings import settings
+from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, settings
 from orchestration.warehouse.connection import locate
 
 
@@ -24,8 +25,19 @@ def generate() -> Path:
     )
     site = target / "static_index.html"
     if site.exists():
-        site.replace(target / "index.html")
+        page = with_plain_paths(site.read_text(encoding="utf-8"))
+        (target / "index.html").write_text(page, encoding="utf-8")
+        site.unlink()
     return target
+
+
+def with_plain_paths(page: str) -> str:
+    """The site with its files under the folders of the repository.
+
+    The reference lists lie beside the dbt project; the menu would show them in a folder named "..".
+    """
+    outside = os.path.relpath(PROJECT_ROOT, DBT_PROJECT_DIR)
+    return page.replace(f'"original_file_path": "{outside}/', '"original_file_path": "')
 
 
 def serve_forever(folder: Path, port: int) -> None:

@@ -12,9 +12,7 @@ from expectations.scores import record_scores
 from orchestration.dbt_project import data_test_names, relations
 from orchestration.settings import CITY_TIMEZONE
 from orchestration.warehouse.connection import Warehouse
-
-# Owners of marts that the city has still to confirm carry this mark; the area is the same.
-_UNCONFIRMED = " (a confirmar)"
+from orchestration.wording import area_of
 
 
 def project_facts() -> Project:
@@ -23,7 +21,7 @@ def project_facts() -> Project:
     for name, node in relations().items():
         owner = (node["config"].get("meta") or {}).get("owner")
         if owner:
-            areas[name] = str(owner).removesuffix(_UNCONFIRMED)
+            areas[name] = area_of(str(owner))
     return Project(data_test_names(), areas)
 
 

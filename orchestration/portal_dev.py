@@ -8,8 +8,8 @@ of its own, made once (Debian: libpq-dev, gcc, redis-server):
     .venv-ckan/bin/pip install 'ckan[requirements]==2.12.0'
 
 `LUJAN_CKAN_VENV` names another place. CKAN's search engine, Solr, is stood in for by a small server
-that keeps the documents in memory and filters by type, organisation, theme and name: enough to
-publish and to walk through the pages, not to judge the ranking of a search.
+that keeps the documents in memory, filters by type, organisation, theme, name and words, and counts
+facets: enough to publish and to walk through the pages, not to judge the ranking of a search.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import socket
 import subprocess
 import threading
 import time
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +43,14 @@ from sources.errors import PipelineError
 
 _START_SECONDS = 120.0
 _USER = "publicador"
+# Texts that CKAN has a placeholder for, so that its pages can be judged as a citizen sees them.
+_APPEARANCE = {
+    "ckan.site_title": "Luján Data (desarrollo)",
+    "ckan.site_description": "Datos abiertos de la Municipalidad de Luján de Cuyo",
+    "ckan.site_intro_text": "# Datos abiertos de Luján de Cuyo (portal de desarrollo)",
+    "ckan.site_about": "Portal de desarrollo: vive en esta máquina y no es el de la Municipalidad.",
+    "ckan.site_custom_css": ".module-promotion .media-overlay {display: none}",
+}
 _READER = "ckan_lectura"
 
 
@@ -85,7 +95,7 @@ def ckan_portal(
         )
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        solr_port = stack.enter_context(_solr())
+        solr_port = stack.enter_context(solr_stand_in())
         redis_port = stack.enter_context(_redis(folder))
         port = port or _free_port()
         url = f"http://127.0.0.1:{port}"
@@ -101,7 +111,7 @@ def ckan_portal(
                 "ckan.datastore.write_url": write_url.replace("%", "%%"),
                 "ckan.datastore.read_url": _reader(write_url).replace("%", "%%"),
                 "ckan.site_url": url,
-                "ckan.site_title": "Luján Data (desarrollo)",
+                **_APPEARANCE,
                 "ckan.locale_default": "es_AR",
                 "ckan.redis.url": f"redis://127.0.0.1:{redis_port}/0",
                 "solr_url": f"http://127.0.0.1:{solr_port}/solr/ckan",
@@ -245,8 +255,9 @@ class _Solr(BaseHTTPRequestHandler):
         found = [
             item for item in self.documents.values() if all(holds(item) for holds in conditions)
         ]
-        found.sort(key=lambda item: str(item.get("title_string", "")))
+        _sort(found, asked.get("sort", [""])[0])
         start, rows = (int(asked.get(name, ["0"])[0]) for name in ("start", "rows"))
+        facets = {name: _counted(found, name) for name in asked.get("facet.field", ())}
         return {
             "responseHeader": {"status": 0},
             "response": {
@@ -254,7 +265,7 @@ class _Solr(BaseHTTPRequestHandler):
                 "start": start,
                 "docs": found[start : start + rows],
             },
-            "facet_counts": {"facet_fields": {}},
+            "facet_counts": {"facet_fields": facets},
         }
 
     def _send(self, text: str, kind: str = "application/json") -> None:
@@ -270,7 +281,11 @@ class _Solr(BaseHTTPRequestHandler):
 
 
 def _matcher(query: str) -> Callable[[Mapping[str, Any]], bool]:
-    """Conditions `field:value` that CKAN asks with; those on other fields are taken to hold."""
+    """What CKAN asks with: conditions `field:value`, where those on other fields are taken to hold,
+    or words that a person looks for, all of them."""
+    if query and ":" not in query:
+        words = _plain(query).split()
+        return lambda document: all(word in _text_of(document) for word in words)
     wanted = [
         (field, quoted or plain)
         for field, quoted, plain in re.findall(
@@ -291,8 +306,39 @@ def _matcher(query: str) -> Callable[[Mapping[str, Any]], bool]:
     return holds
 
 
+def _text_of(document: Mapping[str, Any]) -> str:
+    fields = ("name", "title", "notes", "tags", "res_name", "res_description")
+    return _plain(json.dumps([document.get(field) for field in fields], ensure_ascii=False))
+
+
+def _plain(text: str) -> str:
+    """Small letters without accents."""
+    apart = unicodedata.normalize("NFKD", text)
+    return "".join(letter for letter in apart if not unicodedata.combining(letter)).lower()
+
+
+def _sort(documents: list[dict[str, Any]], wanted: str) -> None:
+    """By the field that CKAN asks for; by title where it asks for the rank of a match."""
+    field, _, direction = wanted.partition(",")[0].strip().partition(" ")
+    known = field in ("title_string", "metadata_modified", "metadata_created")
+    documents.sort(
+        key=lambda item: str(item.get(field if known else "title_string", "")),
+        reverse=known and direction == "desc",
+    )
+
+
+def _counted(documents: list[dict[str, Any]], field: str) -> list[str | int]:
+    """A facet as Solr gives it: values and how many documents have each, in turn."""
+    counts: Counter[str] = Counter()
+    for document in documents:
+        value = document.get(field, [])
+        counts.update(set(value) if isinstance(value, list) else [value])
+    return [part for pair in counts.most_common() for part in pair]
+
+
 @contextmanager
-def _solr() -> Iterator[int]:
+def solr_stand_in() -> Iterator[int]:
+    """A search engine in memory while inside; its port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Solr", (_Solr,), {"documents": {}}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:

@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import datetime as dt
 
+from exports.definition import FREQUENCIES
 from orchestration.settings import CITY_TIMEZONE
+
+# Owners of tables that the city has still to confirm carry this mark; the area is the same.
+_UNCONFIRMED = " (a confirmar)"
+
+
+def area_of(owner: str) -> str:
+    """The area of an owner, confirmed or not."""
+    return owner.removesuffix(_UNCONFIRMED)
 
 
 def day(moment: dt.datetime) -> str:
@@ -23,3 +32,18 @@ def minute(moment: dt.datetime) -> str:
 def number(value: int) -> str:
     """A whole number: 2.160.000."""
     return f"{value:,}".replace(",", ".")
+
+
+def frequency(code: str | None) -> str:
+    """How often, of the code of a contract (`P1M`) or of the portal (`R/P1M`): cada mes.
+
+    One that the national profile does not have stays as it is.
+    """
+    if code is None:
+        return "sin dato"
+    return FREQUENCIES.get(code) or FREQUENCIES.get(f"R/{code}") or code
+
+
+def counted(value: int, one: str, many: str) -> str:
+    """How many of what: 1 fila, 2.160.000 filas."""
+    return f"{number(value)} {one if value == 1 else many}"

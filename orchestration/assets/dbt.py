@@ -33,6 +33,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, 
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import marts_not_exported, withhold
 from orchestration.assets.naming import (
+    BOOKS_GROUP,
     INTERMEDIATE_GROUP,
     MARTS_GROUP,
     RAW_GROUP,
@@ -47,11 +48,19 @@ from orchestration.build_plan import BUILD_LOCK, BuildPlan, plan_build, record_b
 from orchestration.connections import SAMPLE_REFERENCE_DATE, connections
 from orchestration.dbt_project import (
     MANIFEST,
+    manifest,
+    relation_of,
     relations,
     with_ancestors,
 )
 from orchestration.dbt_rows import with_rows
-from orchestration.dbt_verdicts import build_verdict, built_relations, dbt_test_results
+from orchestration.dbt_verdicts import (
+    build_verdict,
+    built_relations,
+    dbt_test_results,
+    node_owner,
+    test_words,
+)
 from orchestration.findings import update_findings
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
@@ -65,6 +74,10 @@ from orchestration.warehouse.connection import (
 BUILD_CHECK = "construccion"
 # Where dagster-dbt keeps a node's name in the metadata of its asset.
 DBT_UNIQUE_ID = "dagster_dbt/unique_id"
+# How dagster-dbt names what dbt says of a build that a person may want to see.
+_DBT_SECONDS = "Execution Duration"
+# The data team, which keeps the books of the warehouse.
+_BOOKKEEPER = "Innovación, Gobierno Abierto y Gestión del Territorio"
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
 
 
@@ -82,11 +95,11 @@ class Translator(DagsterDbtTranslator):
         self, manifest: Mapping[str, Any], unique_id: str, project: Any
     ) -> AssetSpec:
         spec = super().get_asset_spec(manifest, unique_id, project)
-        node = manifest["nodes"].get(unique_id) or manifest["sources"][unique_id]
-        meta = (node.get("config") or {}).get("meta") or {}
+        nodes = {**manifest["nodes"], **manifest["sources"]}
+        node = nodes[unique_id]
         return spec.replace_attributes(
             group_name=_group(node),
-            owners=owners(meta.get("owner")),
+            owners=owners(node_owner(unique_id, nodes)),
             description=str(node.get("description") or ""),
         )
 
@@ -98,7 +111,18 @@ class Translator(DagsterDbtTranslator):
         The gate reads the verdicts and withholds what depends on the tested mart, and only that.
         """
         spec = super().get_asset_check_spec(asset_spec, manifest, unique_id, project)
-        return spec._replace(blocking=False) if spec else None
+        if spec is None:
+            return None
+        test = manifest["nodes"][unique_id]
+        return spec._replace(blocking=False, description=_check_words(test))
+
+
+def _check_words(test: Mapping[str, Any]) -> str:
+    """What a test asks and what happens when the answer is no: Dagster shows every one of them as
+    not blocking."""
+    blocking = str(test["config"].get("severity", "error")).lower() == "error"
+    then = "retiene lo que depende de esta tabla" if blocking else "avisa, y no retiene nada"
+    return f"{test_words(test).rstrip('.')}. Si no pasa, {then}."
 
 
 def _group(node: Mapping[str, Any]) -> str:
@@ -109,6 +133,23 @@ def _group(node: Mapping[str, Any]) -> str:
     if node["resource_type"] == "snapshot":
         return INTERMEDIATE_GROUP
     return _GROUPS.get(node["fqn"][1], MARTS_GROUP)
+
+
+def book_assets() -> list[AssetSpec]:
+    """Tables that models read and no load or model fills: the warehouse's own books, and what was
+    delivered to the chatbot. Dagster would show them without a word."""
+    return [
+        AssetSpec(
+            relation_key(source["schema"], source["identifier"]),
+            group_name=BOOKS_GROUP,
+            description=f"{source['description']}\n\n{source['source_description']}",
+            owners=owners(_BOOKKEEPER),
+            kinds={"postgres"},
+            metadata={"dagster/table_name": relation_of(source)},
+        )
+        for source in manifest()["sources"].values()
+        if "contratos" not in (source["config"].get("meta") or {})
+    ]
 
 
 def dbt_models() -> AssetsDefinition:
@@ -345,10 +386,13 @@ def _with_row_count(
     event: Output[Any],
     counted: dict[str, RowCount],
 ) -> Output[Any]:
-    """The event of a table with its rows counted; views are left alone, counting them runs them.
+    """The event with what a person asks of it: how long it took and, of a table, how many rows it
+    holds now; views are left alone, counting them runs them.
 
     How many is put in `counted`, by '<schema>.<table>'.
     """
+    took = event.metadata.get(_DBT_SECONDS)
+    event = event.with_metadata({} if took is None else {"segundos": took})
     schema, table = context.assets_def.keys_by_output_name[event.output_name].path
     node = relations()[f"{schema}.{table}"]
     if node["config"].get("materialized") == "view":

@@ -7,11 +7,19 @@ a file or a portal page is made (`exports/`).
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
+from dagster import (
+    AssetExecutionContext,
+    AssetsDefinition,
+    Failure,
+    MaterializeResult,
+    MetadataValue,
+    asset,
+)
 
 from exports.definition import DatasetDefinition, load_definitions
 from exports.errors import ExportError
 from exports.export import build_catalog, export_dataset, record_withheld
+from exports.files import ExportedFile
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.portal import Publisher
@@ -30,7 +38,7 @@ from orchestration.publishing import (
 from orchestration.releases import covering
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
-from orchestration.wording import day
+from orchestration.wording import day, frequency, number
 from sources.raw_table import Connection
 
 _CATALOG_LOCK = 50_063_003
@@ -141,7 +149,10 @@ def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:
         description=f"**{definition.titulo}**. {definition.descripcion}",
         owners=owners(definition.secretaria),
         kinds={"csv", "json"},
-        metadata={"frecuencia": definition.frecuencia, "marts": list(definition.marts)},
+        metadata={
+            "frecuencia": frequency(definition.frecuencia),
+            "marts": ", ".join(definition.marts),
+        },
         pool=f"export_{definition.nombre.replace('-', '_')}",
     )
     def export(context: AssetExecutionContext) -> MaterializeResult[None]:
@@ -198,16 +209,16 @@ def _export(
     metadata: dict[str, Any] = {
         "estado": result.estado,
         "dagster/row_count": result.rows,
-        "archivos": [str(file.path) for file in result.files],
+        "archivos": MetadataValue.md(_files_table(result.files)),
     }
     if result.reason:
         metadata["motivo"] = result.reason
     if result.address:
-        metadata["dirección"] = result.address
+        metadata["direccion"] = _address(result.address)
     if release:
         metadata["liberado_por"] = release.by
         metadata["motivo_de_liberacion"] = release.reason
-        metadata["controles_en_rojo"] = [str(item) for item in red]
+        metadata["controles_en_rojo"] = MetadataValue.md("\n".join(f"- {item}" for item in red))
     return MaterializeResult(metadata=metadata)
 
 
@@ -219,3 +230,16 @@ def _refresh_catalog(warehouse: Warehouse, facts: CatalogFacts, portal: Publishe
             connection, load_definitions().names, settings().exports_dir, portal, facts=facts
         )
         portal.publish_catalog(result.path)
+
+
+def _files_table(files: Sequence[ExportedFile]) -> str:
+    lines = [
+        f"| {file.path} | {'' if file.rows is None else number(file.rows)} | {number(file.bytes)} |"
+        for file in files
+    ]
+    return "\n".join(["| archivo | filas | bytes |", "|---|---|---|", *lines])
+
+
+def _address(where: str) -> MetadataValue:
+    """A page of the portal as a link, a folder as a path."""
+    return MetadataValue.url(where) if "://" in where else MetadataValue.path(where)

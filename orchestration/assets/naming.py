@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dagster import AssetKey
 
+from orchestration.wording import area_of
 from sources.names import slug
 
 RAW_GROUP = "1_raw"
 STAGING_GROUP = "2_staging"
 INTERMEDIATE_GROUP = "3_intermediate"
 MARTS_GROUP = "4_marts"
+BOOKS_GROUP = "0_contabilidad"
 REFERENCE_GROUP = "0_referencia"
 EXPORTS_GROUP = "5_exports"
 PROJECTIONS_GROUP = "6_proyecciones"
@@ -35,4 +37,4 @@ def export_key(name: str) -> AssetKey:
 
 def owners(area: str | None) -> list[str]:
     """Dagster's owner notation for a secretariat; empty when unknown."""
-    return [f"team:{slug(area)}"] if area else []
+    return [f"team:{slug(area_of(area))}"] if area else []

@@ -38,7 +38,7 @@ from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse, count_rows, locate, rows_held
-from orchestration.wording import day
+from orchestration.wording import day, frequency
 from sources.contract import Catalogue, Contract
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
         metadata={
             "dagster/column_schema": _column_schema(contracts),
             "dagster/table_name": f"raw.{table}",
-            "contratos": [contract.id for contract in contracts],
+            "contratos": ", ".join(contract.id for contract in contracts),
             "referente": first.champion or "sin dato",
-            "frecuencia": first.frequency or "sin dato",
+            "frecuencia": frequency(first.frequency),
             "clasificacion": first.classification,
         },
         tags={"sistema": first.system, "prioridad": first.priority},
@@ -367,10 +367,16 @@ def _metadata(outcome: TableOutcome) -> dict[str, Any]:
         "filas_conocidas": sums["known"],
         "filas_eliminadas": sums["deleted"],
         "filas_reprocesadas": sum(replay.loaded for replay in outcome.replays),
-        "avisos": [note for report in outcome.reports for note in report.notes],
+        "avisos": MetadataValue.md(_bullets(outcome)),
         "deriva": MetadataValue.md(_drift_table(outcome.drift)),
+        "segundos": round(sum(report.seconds for report in outcome.reports), 3),
         "segundos_de_reglas": round(outcome.rules.seconds, 3),
     }
+
+
+def _bullets(outcome: TableOutcome) -> str:
+    notes = [note for report in outcome.reports for note in report.notes]
+    return "\n".join(f"- {note}" for note in notes) or "Ninguno."
 
 
 def _drift_table(drift: "Sequence[Episode]") -> str:

@@ -1,4 +1,4 @@
-"""`lujan contracts draft` and `try`: from a source to a contract that loads.
+"""`lujan contracts`: from a source to a contract that loads, and those there are.
 
 Belongs here: arguments, and what a person reads. Does not belong here: making the draft
 (`sources/drafting/`) or judging rows (`sources/rehearsal.py`).
@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
+
+from orchestration.wording import frequency
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -172,3 +176,20 @@ def _show(contract: Contract, done: Rehearsal) -> None:
             highlight=False,
         )
     console.print("No se cargó nada.")
+
+
+def show_contracts(contracts: Iterable[Contract], console: Console) -> None:
+    """Print contracts by area: what each is, how often it is brought up to date, who may see it."""
+    areas: dict[str, list[Contract]] = {}
+    for contract in contracts:
+        areas.setdefault(contract.owner or "Sin secretaría", []).append(contract)
+    for number, (area, members) in enumerate(sorted(areas.items())):
+        if number:
+            console.print()
+        console.print(Text(area, style="bold"))
+        for contract in members:
+            console.print(
+                f"  {contract.id:<34}{frequency(contract.frequency):<18}{contract.classification}",
+                highlight=False,
+            )
+            console.print(Text(f"    {contract.title}", style="dim"))

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 from rich.padding import Padding
+from rich.table import Table
 from rich.text import Text
 
-from orchestration.wording import number
+from orchestration.wording import counted, number
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -69,11 +70,17 @@ def show_corrections(
     for name, group in groupby(found, attrgetter("dataset")):
         members = list(group)
         total = sum(item.valores for item in members)
-        console.print(Text(f"{name} · {number(total)} valores corregidos", style="bold"))
+        words = counted(total, "valor corregido", "valores corregidos")
+        console.print(Text(f"{name} · {words}", style="bold"))
         for item in members:
-            left = f", {number(item.sin_dato)} quedaron sin dato" if item.sin_dato else ""
+            left = counted(item.sin_dato, "quedó", "quedaron")
+            left = f", {left} sin dato" if item.sin_dato else ""
             text = f"{item.columna}: {item.regla_nombre} ({item.regla_id}){left}"
-            console.print(Text(f"{number(item.valores):>9}  {text}"), overflow="fold")
+            line = Table.grid(padding=(0, 2))
+            line.add_column(width=9, justify="right")
+            line.add_column(overflow="fold")
+            line.add_row(number(item.valores), Text(text))
+            console.print(line)
     console.print(
         f"\nFilas que llegaron en {wanted:%m/%Y}. Valor por valor: calidad.fct_correccion. "
         "Qué hace cada regla: lujan corrections --rules",

@@ -17,7 +17,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import draft, try_contract
@@ -27,6 +26,7 @@ from orchestration.cli.partitions import partitions_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
+from orchestration.cli.spanish import INTERRUPTED, invoke
 from sources.errors import PipelineError
 
 app = typer.Typer(
@@ -61,13 +61,13 @@ errors = Console(file=sys.stderr)
 def run() -> None:
     """Entry point: known errors are one message, never a trace."""
     try:
-        app()
+        code = invoke(app, errors)
+        if code == INTERRUPTED:
+            errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
+        sys.exit(code)
     except PipelineError as error:
         errors.print(f"[red]Error:[/red] {error}", highlight=False)
         sys.exit(1)
-    except KeyboardInterrupt:
-        errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
-        sys.exit(130)
     except Exception as error:
         if (missing := _missing_table(error)) is None:
             raise
@@ -444,18 +444,11 @@ def contracts_check(
 
 @contracts_app.command("list")
 def contracts_list() -> None:
-    """Lista los conjuntos de datos con su responsable y su frecuencia."""
+    """Lista los conjuntos de datos por secretaría, con su frecuencia y su clasificación."""
+    from orchestration.cli.contracts import show_contracts
     from sources.contract_document import load_catalogue
 
-    table = Table(box=None, padding=(0, 2))
-    for title in ("Conjunto", "Título", "Secretaría", "Frecuencia", "Clasificación"):
-        table.add_column(title)
-    for contract in load_catalogue().contracts.values():
-        table.add_row(
-            contract.id, contract.title, contract.owner or "sin dato",
-            contract.frequency or "sin dato", contract.classification,
-        )  # fmt: skip
-    console.print(table)
+    show_contracts(load_catalogue().contracts.values(), console)
 
 
 @contracts_app.command("sync")

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestration.summary import LoadLine, RunSummary
-from orchestration.wording import day
+from orchestration.wording import counted, day, number
 
 _STATES = {
     "cargada": "[green]cargado[/green]",
@@ -79,11 +79,6 @@ def show(summary: RunSummary, console: Console) -> None:
     console.print(_verdict(summary))
 
 
-def number(value: int) -> str:
-    """A whole number as it is written here: 2.160.000."""
-    return f"{value:,}".replace(",", ".")
-
-
 def _loads(summary: RunSummary, console: Console) -> None:
     table = Table(title="Conjuntos de datos", title_justify="left", box=None, padding=(0, 1))
     for title, justify in (
@@ -121,12 +116,16 @@ def _quarantine(summary: RunSummary, console: Console) -> None:
     if not summary.quarantine:
         return
     total = sum(count for _, _, count in summary.quarantine)
-    console.print(f"\n[bold]Cuarentena:[/bold] {number(total)} filas esperan corrección")
+    console.print(
+        "\n[bold]Cuarentena:[/bold] "
+        + counted(total, "fila espera", "filas esperan")
+        + " corrección"
+    )
     for dataset, rule, count in summary.quarantine[:_SHOWN]:
         console.print(f"  {number(count):>7}  {dataset}: {_REASONS.get(rule, rule)}")
     rest = len(summary.quarantine) - _SHOWN
     if rest > 0:
-        console.print(f"           y {rest} motivos más")
+        console.print(f"           y {counted(rest, 'motivo', 'motivos')} más")
     console.print("  Ver filas: [bold]lujan quarantine show CONJUNTO[/bold]")
 
 
@@ -147,7 +146,8 @@ def _checks(summary: RunSummary, console: Console) -> None:
         total = sum(count for _, count in summary.findings)
         kinds = len(summary.findings)
         console.print(
-            f"[bold]Hallazgos:[/bold] {number(total)} de {kinds} clases, con responsable: "
+            f"[bold]Hallazgos:[/bold] {number(total)} de {counted(kinds, 'clase', 'clases')}, con "
+            "responsable: "
             "[bold]lujan findings list[/bold]"
         )
 

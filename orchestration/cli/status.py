@@ -52,9 +52,7 @@ def show_status(console: Console) -> None:
             for item in waiting(connection, dt.datetime.now(dt.UTC))
             if item.overdue
         }
-    table = Table(box=None, padding=(0, 2))
-    for title in ("Conjunto", "Último intento", "Cuándo", "Cuarentena"):
-        table.add_column(title)
+    table = _table("Conjunto", "Último intento", "Cuándo", "Cuarentena")
     for system, contracts in catalogue.systems().items():
         for contract in contracts:
             if not linked.is_connected(system):
@@ -62,16 +60,36 @@ def show_status(console: Console) -> None:
                 continue
             state, when, _ = last.get(contract.id, ("nunca", None, None))
             moment = minute(when) if when else ""
-            table.add_row(contract.id, str(state), moment, str(pending.get(contract.id, "")))
+            table.add_row(
+                contract.id, str(state).replace("_", " "), moment, str(pending.get(contract.id, ""))
+            )
     console.print(table)
-    for name, state, when, since, good in exports:
-        words = f"{state} ({minute(when)})"
+    if exports:
+        table = _table("Portal", "Estado", "Cuándo")
+        for name, state, when, since, _ in exports:
+            words = "[red]retenida[/red]" if since else _EXPORT_STATES.get(state, state)
+            words += " [red](vencida)[/red]" if name in late else ""
+            table.add_row(str(name), words, minute(since or when))
+        console.print()
+        console.print(table)
+    for name, _, _, since, good in exports:
         if since:
-            words = f"retenida desde {minute(since)}; a la vista: "
-            words += f"la versión del {minute(good)}" if good else "ninguna versión"
-            words += " (por qué: lujan gate list)"
-        console.print(f"Portal: {name}: {words}", highlight=False)
+            seen = f"se ve la versión del {minute(good)}" if good else "no se ve ninguna versión"
+            console.print(
+                f"[red]Retenida[/red] {name}: {seen}. Por qué: lujan gate list", highlight=False
+            )
         if name in late:
-            console.print(f"  [red]publicación vencida[/red]: {late[name]}", highlight=False)
+            console.print(f"[red]Publicación vencida[/red] {name}: {late[name]}", highlight=False)
     for error in catalogue.errors:
         console.print(f"[red]Atención:[/red] {error}", highlight=False)
+
+
+_EXPORT_STATES = {"pendiente_aprobacion": "espera aprobación", "sin_cambios": "sin cambios"}
+
+
+def _table(*titles: str) -> Table:
+    """A table whose first column is never cut: it is what a person copies."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for position, title in enumerate(titles):
+        table.add_column(title, no_wrap=position == 0)
+    return table

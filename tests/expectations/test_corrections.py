@@ -132,7 +132,7 @@ def test_the_command_tells_a_month_and_the_rules(
 
     june = " ".join(lujan("mlc.ejes", "--month", "2026-06").output.split())
     assert "mlc.ejes · 2 valores corregidos" in june
-    assert "1 nombre: Código no reconocido (R-CODIGO-02), 1 quedaron sin dato" in june
+    assert "1 nombre: Código no reconocido (R-CODIGO-02), 1 quedó sin dato" in june
     assert "no necesitaron correcciones" in lujan("mlc.ejes", "--month", "2026-05").output
     document = json.loads(lujan("--month", "2026-06", "--json").output)
     assert [item["regla_id"] for item in document] == ["R-CODIGO-02", "R-TEXTO-02"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -53,6 +54,21 @@ def test_only_the_last_verdict_of_a_check_is_shown_and_unknown_is_no_pass(
 
     assert "Estaba mal." not in page
     assert "No se pudo evaluar." in page and "sin evaluar</span>" in page
+
+
+def test_what_does_not_pass_comes_first_and_what_withholds_before_it(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    verdicts = [("agua.a", True, "bloqueante"), ("agua.b", False, "advertencia"),
+                ("agua.c", False, "bloqueante")]  # fmt: skip
+    record(connection, "r", [
+        replace(result("dbt", passed=passed), objeto=name, control=name, severidad=severity)
+        for name, passed, severity in verdicts
+    ])  # fmt: skip
+
+    page = written(connection, tmp_path)
+
+    assert re.findall(r"<summary><b>([^<]+)</b>", page) == ["agua.c", "agua.b", "agua.a"]
 
 
 def test_what_a_check_says_cannot_write_into_the_page(

@@ -114,6 +114,11 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     )
     assert [view["view_type"] for view in views] == ["datatables_view"]
 
+    for page in ("organization/", f"organization/{facts.organizacion}", "group/", "group/gove"):
+        answer = requests.get(f"{portal.url}/{page}", timeout=30)
+        assert answer.ok, page
+        assert "no description" not in answer.text, page
+
     publisher.writes.clear()
     assert export(publisher).estado == "sin_cambios"
     assert publisher.writes == []

@@ -66,3 +66,35 @@ def test_exports_are_downstream_of_every_mart_they_publish() -> None:
     for name, definition in loaded.definitions.items():
         parents = graph.get(export_key(name)).parent_keys
         assert parents == {relation_key(*mart.split(".")) for mart in definition.marts}
+
+
+def test_everything_on_screen_says_what_it_is_and_whose() -> None:
+    from orchestration.definitions import defs
+
+    nodes = defs.resolve_asset_graph().asset_nodes
+    speechless = {
+        node.key.to_user_string()
+        for node in nodes
+        if not (node.description and node.owners and node.kinds) or node.group_name == "default"
+    }
+
+    assert speechless == set()
+
+
+def test_a_check_says_what_it_asks_and_whether_it_withholds() -> None:
+    from orchestration.definitions import defs
+
+    checks = defs.resolve_asset_graph()
+    words = {
+        f"{key.asset_key.to_user_string()}:{key.name}": checks.get_check_spec(key).description
+        for key in checks.asset_check_keys
+    }
+
+    assert [name for name, text in words.items() if not text] == []
+    key = words["agua/dim_cuenta:clave_unica_dim_cuenta_cuenta_id"]
+    assert key == (
+        "La clave (cuenta_id) está completa y no se repite. Si no pasa, retiene lo que depende de "
+        "esta tabla."
+    )
+    reference = words["agua/dim_cuenta:relationships_dim_cuenta_zona_id__zona_id__ref_dim_zona_"]
+    assert reference.endswith("Si no pasa, avisa, y no retiene nada.")

@@ -10,7 +10,6 @@ import psycopg
 import pytest
 from dagster import (
     DagsterInstance,
-    DagsterRunStatus,
     DefaultScheduleStatus,
     RunRequest,
     SkipReason,
@@ -201,8 +200,7 @@ def test_a_run_that_ended_brings_findings_and_the_quality_page_up_to_date(
     assert (found.objeto, found.area) == ("agua.dim_zona", "Obras Públicas")
     assert "agua.dim_zona" in (data_dir / "quality" / "index.html").read_text(encoding="utf-8")
     assert [s.name for s in automation.findings_sensors] == [
-        f"hallazgos_{s.value.lower()}"
-        for s in (DagsterRunStatus.SUCCESS, DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)
+        f"hallazgos_de_corrida_{how}" for how in ("exitosa", "fallida", "cancelada")
     ]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
 
 import pytest
 from rich.console import Console
@@ -48,9 +47,9 @@ def test_a_command_before_the_first_run_says_what_to_do(
 def test_another_error_of_the_program_is_not_taken_for_a_new_warehouse(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken() -> Callable[[], None]:
+    def broken(*_: object) -> int:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(main, "app", broken)
+    monkeypatch.setattr(main, "invoke", broken)
     with pytest.raises(ZeroDivisionError):
         main.run()

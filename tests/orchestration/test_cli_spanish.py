@@ -1,0 +1,88 @@
+"""What an operator reads who asks for help or types something wrong."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+import typer
+from rich.console import Console
+from typer.testing import CliRunner
+
+from orchestration.cli import main
+from orchestration.cli.spanish import localise
+
+ENGLISH = ("Usage", "Options", "Arguments", "Commands", "Show this", "required", "default", "<str>",
+           "<bool>", "<int>", "<path>")  # fmt: skip
+
+
+def every_command() -> list[list[str]]:
+    found: list[list[str]] = []
+
+    def walk(command: object, path: list[str]) -> None:
+        found.append(path)
+        for name, below in getattr(command, "commands", {}).items():
+            walk(below, [*path, name])
+
+    walk(typer.main.get_command(main.app), [])
+    return found
+
+
+def test_no_help_page_has_english_words_of_the_library() -> None:
+    command = typer.main.get_command(main.app)
+    localise(command)
+    pages = {}
+    for path in every_command():
+        with CliRunner().isolation(env={"COLUMNS": "100"}) as streams:
+            command([*path, "--help"], standalone_mode=False)
+            pages[" ".join(path)] = streams[0].getvalue().decode()
+
+    assert len(pages) > 50
+    for path, page in pages.items():
+        assert "Uso: " in page and "Muestra esta ayuda." in page, path
+        assert [word for word in ENGLISH if word in page] == [], path
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("stat", "No existe la orden «stat». ¿Quiso decir 'status'?"),
+        ("status --todo", "No existe la opción --todo"),
+        ("findings show", "Falta el argumento NÚMERO."),
+        ("findings show diez", "El valor de 'NÚMERO' no sirve: tiene que ser un número entero."),
+        ("gate revoke x --by Ana", "Falta la opción '--reason'."),
+        ("gate list de más", "Sobra: de más."),
+        ("gate revoke x --by", "La opción --by necesita un valor."),
+        ("run --from 2026-01-01", "--from y --to van juntos"),
+        ("gate release z --by [Ana] --reason acta --days x", "El valor de '--days' no sirve"),
+    ],
+)
+def test_what_cannot_be_understood_is_said_in_spanish(
+    typed: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    monkeypatch.setattr(main, "errors", Console(file=screen, width=200))
+    monkeypatch.setattr(sys, "argv", ["lujan", *typed.split()])
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    assert ended.value.code == 2
+    assert screen.getvalue().startswith("Error: ") and said in screen.getvalue()
+
+
+def test_a_ctrl_c_is_told_apart_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    screen = io.StringIO()
+    monkeypatch.setattr(main, "errors", Console(file=screen, width=200))
+    monkeypatch.setattr("orchestration.cli.status.show_status", interrupted)
+    monkeypatch.setattr(sys, "argv", ["lujan", "status"])
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    assert ended.value.code == 130
+    assert "Interrumpido" in screen.getvalue()
