@@ -35,6 +35,8 @@ _REASONS = {
     "patron": "valor sin la forma esperada",
     "valor_permitido": "valor fuera de la lista",
     "mes_separado": "fila de un mes que fue separado de su tabla",
+    "mes_imposible": "fecha de un mes que la tabla no puede tener",
+    "clave_demasiado_larga": "clave más larga de lo que admite un índice",
     "protocolo.edad_en_lugar_de_fecha": "una edad en lugar de la fecha de nacimiento",
     "protocolo.fecha_imposible": "fecha de nacimiento imposible",
 }
