@@ -7,11 +7,16 @@ values have (`types.py`).
 
 from __future__ import annotations
 
+import codecs
 import csv
+import io
 import json
+import re
+import zipfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,6 +34,7 @@ from sources.drafting.document import (
     compose,
 )
 from sources.drafting.types import propose, style_of
+from sources.names import told_apart
 from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
@@ -46,7 +52,12 @@ _FEWEST_ROWS_OF_A_KEY = 20
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
             ".json": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx", ".xls": "xlsx",
             ".ods": "xlsx"}  # fmt: skip
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip")
+_ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0")
+_HTML = re.compile(r"\s*(<!doctype html|<html|<table|<head|<meta)", re.IGNORECASE)
+_LOOKED_AT = 4096
+# A column without a name, as `names.told_apart` calls it.
+_UNNAMED = re.compile(r"\(columna \d+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,12 @@ def draft(identifier: str, path: Path) -> Draft:
     texts = [DraftColumn(name, "text") for name in look.names]
     plain = compose(identifier, _source(identifier, path, look), texts).contract
     columns, rows = _sample(plain, path)
+    nothing = {
+        column.name: column.source_name
+        for column in plain.columns
+        if _UNNAMED.fullmatch(column.source_name) and _is_empty(columns[column.name])
+    }
+    columns = {name: array for name, array in columns.items() if name not in nothing}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
     look.options.update(_signs(style))
     proposed = [propose(plain, plain.column(name), array, style) for name, array in columns.items()]
@@ -88,7 +105,18 @@ def draft(identifier: str, path: Path) -> Draft:
         if _may_identify(column, array)
     ]:
         notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
-    return compose(identifier, _source(identifier, path, look), proposed, [f"{n}." for n in notes])
+    if nothing:
+        notes.append(f"sin nombre y sin valores, no se cargan: {', '.join(nothing.values())}")
+    return compose(
+        identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
+        ignored=tuple(nothing.values()),
+    )  # fmt: skip
+
+
+def _is_empty(values: pa.ChunkedArray[Any]) -> bool:
+    if not pa.types.is_string(values.type):
+        return values.null_count == len(values)
+    return not pc.any(pc.match_substring_regex(values, r"\S")).as_py()
 
 
 def _may_identify(column: DraftColumn, values: pa.ChunkedArray[Any]) -> bool:
@@ -151,55 +179,92 @@ def _look(path: Path) -> _Look:
         start = stream.read(8)
     if start.startswith(b"PAR1"):
         return _parquet(path)
-    if start.startswith((b"PK\x03\x04", bytes.fromhex("d0cf11e0"))):
+    if start.startswith(_OLE) or (start.startswith(_ZIP) and suffix != ".zip" and _is_book(path)):
         return _workbook(path)
-    kind = _FORMATS.get(suffix)
-    if kind in ("parquet", "xlsx") or kind is None:
-        raise DraftError(
-            f"{path.name} no es de un formato que se reconozca.",
-            next_step="se reconocen csv, jsonl, json, parquet, xlsx, xls y ods. Los registros de "
-            "largo fijo y las API se escriben a mano: vea docs/contratos.md.",
-        )
     with open_bytes(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
     if not sample.strip():
         raise DraftError(f"{path.name} está vacío.", next_step="pida un archivo con datos.")
     encoding = guess_encoding(sample)
-    text = sample.decode(encoding, "replace").removeprefix("\ufeff")
+    text = _decoded(sample, encoding)
+    kind = _FORMATS.get(suffix)
+    if _HTML.match(text):
+        raise DraftError(
+            f"{path.name} es una página HTML, no un archivo de datos.",
+            next_step="ábralo, guárdelo como .xlsx o .csv y use ese.",
+        )
+    if "\x00" in text[:_LOOKED_AT] and kind not in ("csv", "jsonl"):
+        raise _unknown(path)
     declared = None if encoding == "utf-8" else encoding
-    if kind == "jsonl" or text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[") or kind == "jsonl":
         return _json(path, text, declared)
-    return _delimited(path, text, declared)
+    look = _delimited(path, text, declared)
+    if kind == "csv":
+        return look
+    if len(look.names) < _FEWEST_CELLS:
+        raise _unknown(path)  # with such a name, text is a table only where it has columns
+    return replace(look, notes=("por su contenido es texto separado (csv)", *look.notes))
+
+
+def _is_book(path: Path) -> bool:
+    """Whether a zip is a workbook, or so named that it should be one."""
+    try:
+        with zipfile.ZipFile(path) as package:
+            names = {name.lower() for name in package.namelist()}
+    except zipfile.BadZipFile:
+        return True
+    return bool(names & {"xl/workbook.xml", "xl/workbook.bin", "content.xml"})
+
+
+def _decoded(sample: bytes, encoding: str) -> str:
+    """A sample as text, without the half of a character or of a line that it may end with."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample).removeprefix("\ufeff")
+    whole = len(sample) < _SAMPLE_BYTES
+    return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
+
+
+def _unknown(path: Path) -> DraftError:
+    return DraftError(
+        f"{path.name} no es de un formato que se reconozca.",
+        next_step="se reconocen csv, jsonl, json, parquet, xlsx, xls y ods. Los registros de "
+        "largo fijo y las API se escriben a mano: vea docs/contratos.md.",
+    )
 
 
 def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
-    lines = text.splitlines()
-    delimiter = _delimiter(lines, path.suffix.lower())
-    rows = list(islice(csv.reader(lines, delimiter=delimiter), _HEADER_ROWS))
-    number = _header_row(rows)
+    delimiter = _delimiter(text, path.suffix.lower())
+    # Where each of the first records begins, counting lines as `headerRow` does.
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    begins = [1]
+    try:
+        for row in islice(records, _HEADER_ROWS):
+            rows.append(row)
+            begins.append(records.line_num + 1)
+    except csv.Error:
+        if not rows:  # the reader's own words for it
+            return _Look("csv", ["columna"], {}, encoding)
+    turn = _header_row(rows) - 1
+    number = begins[turn]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
-    header = [name.strip() for name in rows[number - 1]]
-    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
-        raise DraftError(
-            f"{path.name} tiene más de una columna de nombre {', '.join(repeated)}.",
-            next_step="pida el archivo con un nombre distinto en cada columna.",
-        )
-    return _Look("csv", [name for name in header if name], options, encoding, tuple(notes))
+    return _Look("csv", told_apart(rows[turn], unnamed=True), options, encoding, tuple(notes))
 
 
-def _delimiter(lines: Sequence[str], suffix: str) -> str:
+def _delimiter(text: str, suffix: str) -> str:
     """The sign that parts most of the first lines into the same number of cells."""
     if suffix == ".tsv":
         return "\t"
-    first = [line for line in lines[:_HEADER_ROWS] if line.strip()]
 
     def agreement(sign: str) -> tuple[int, int]:
         with suppress(csv.Error):
-            widths = [len(row) for row in csv.reader(first, delimiter=sign)]
+            records = csv.reader(io.StringIO(text, newline=""), delimiter=sign)
+            widths = [len(row) for row in islice(records, _HEADER_ROWS) if row]
+            if not widths:
+                return (0, 0)
             most = max(set(widths), key=lambda width: (widths.count(width), width))
             return (widths.count(most), most) if most >= _FEWEST_CELLS else (0, 0)
         return (0, 0)
@@ -209,14 +274,23 @@ def _delimiter(lines: Sequence[str], suffix: str) -> str:
 
 
 def _header_row(rows: Sequence[Sequence[Any]]) -> int:
-    """The first row as wide as the widest, with texts only; titles above it are narrower."""
-    filled = [sum(str(cell).strip() != "" for cell in row) for row in rows]
-    widest = max(filled, default=0)
-    for number, row in enumerate(rows, start=1):
-        cells = [cell for cell in row if str(cell).strip()]
-        if filled[number - 1] == widest and all(isinstance(cell, str) for cell in cells):
+    """The first row as wide as the most are, and mostly filled: titles above it are narrower.
+
+    A row further down may be wider: a value with the separator in it. Blank ends do not count.
+    """
+    widths = [_width(row) for row in rows]
+    counts = Counter(width for width in widths if width)
+    usual = max(counts, key=lambda width: (counts[width], width), default=0)
+    for number, (row, width) in enumerate(zip(rows, widths, strict=True), start=1):
+        filled = sum(str(cell).strip() != "" for cell in row)
+        if width and width >= usual and filled * 2 > width:
             return number
     return 1
+
+
+def _width(row: Sequence[Any]) -> int:
+    """Cells up to the last one that holds something."""
+    return max((at for at, cell in enumerate(row, start=1) if str(cell).strip()), default=0)
 
 
 def _json(path: Path, text: str, encoding: str | None) -> _Look:
@@ -240,7 +314,7 @@ def _json(path: Path, text: str, encoding: str | None) -> _Look:
 def _records(text: str, is_array: bool) -> Iterator[Any]:
     """Whole records of the beginning of a file; the last may be cut."""
     if not is_array:
-        for line in text.splitlines():
+        for line in text.split("\n"):
             if line.strip():
                 try:
                     yield json.loads(line)
@@ -283,11 +357,11 @@ def _workbook(path: Path) -> _Look:
     except UnusableWorkbook as error:
         raise DraftError(f"{path.name} {error.why}.", next_step=error.next_step) from error
     number = _header_row(rows)
-    names = [" ".join(str(cell).split()) for cell in rows[number - 1]] if rows else []
+    names = told_apart([str(cell) for cell in rows[number - 1]]) if rows else []
     others = f"; hay otras: {', '.join(visible[1:])}" if visible[1:] else ""
     return _Look(
         "xlsx",
-        [name for name in dict.fromkeys(names) if name],
+        [name for name in names if name],
         {"sheet": visible[0], "headerRow": number},
         notes=(f"se miró la hoja {visible[0]!r}, con encabezado en la fila {number}{others}",),
     )

@@ -23,13 +23,17 @@ from sources.readers.arrow import pc
 
 # How dates are written; the first that takes every value. Day first, as in Spanish: a column whose
 # days never pass the 12th is read so.
-_DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy")
-_CLOCKS = ("HH:mm:ss", "HH:mm")
+_DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy",
+          "d/M/yyyy", "d-M-yyyy", "M/d/yyyy", "d/M/yy")  # fmt: skip
+_CLOCKS = ("HH:mm:ss", "HH:mm", "H:mm:ss", "H:mm")
 _ZERO_FIRST = r"^[+-]?0\d"
 _HAS_DIGITS_ONLY = r"^[0-9.]+$"
 _COMMA = re.compile(NumberStyle(",", ".").pattern)
 _ANY_COMMA = r",\d+$"
 _GROUPED = r"\d\.\d{3}(\.|,|$)"
+# 1,234.50: only both signs together tell a comma between thousands from a decimal one.
+_ENGLISH = re.compile(NumberStyle(".", ",").pattern)
+_BOTH_SIGNS = r"\d,\d{3}\.\d"
 _LEAST_DIGITS, _MOST_DIGITS = 18, 38
 _LEAST_SCALE, _MOST_SCALE = 2, 20
 # Binary numbers with more decimals than this were worked out, not written by somebody.
@@ -41,7 +45,7 @@ _MISTAKEN_SHARE = 0.01
 
 
 def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
-    """How a file writes numbers: with a decimal comma when some column holds nothing else."""
+    """How a file writes numbers: as one of its columns that shows it by its signs."""
     for column in columns:
         texts = _texts(column)
         if texts is None or not len(texts):
@@ -49,6 +53,8 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
             grouped = _any(texts, _GROUPED)
             return NumberStyle(",", "." if grouped else "")
+        if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
+            return NumberStyle(".", ",")
     return NumberStyle()
 
 
@@ -143,7 +149,7 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
 
 
 def _numeric(texts: Any, style: NumberStyle) -> str:
-    plain = pc.replace_substring(texts, ".", "") if style.thousands else texts
+    plain = pc.replace_substring(texts, style.thousands, "") if style.thousands else texts
     plain = pc.replace_substring(plain, style.decimal, ".")
     parts = [text.lstrip("+-").partition(".") for text in plain.to_pylist()]
     whole = max(len(part[0]) for part in parts)

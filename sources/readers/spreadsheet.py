@@ -37,7 +37,7 @@ from sources.arrow_values import from_flags, from_memory, from_numbers, from_tex
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import folded
+from sources.names import folded, told_apart
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_IMPRECISE,
@@ -225,7 +225,7 @@ class SpreadsheetReader:
         # A header of several rows ends where the last area that touches it ends.
         top = max([number, *(a.bottom + 1 for a in sheet.merged if a.top < number <= a.bottom)])
         rows = islice(chain(start[number:], sheet.rows), top - number, None)
-        found = tuple(name for name in names if name)
+        found = tuple(name for name in told_apart(names) if name)
         return _Table(sheet, found, len(names), positions, rows, top)
 
     def _find_header(self, rows: Sequence[Sequence[Any]], sheet: Sheet) -> int:

@@ -124,6 +124,79 @@ def test_a_mistake_among_many_values_is_told_and_does_not_make_a_text_of_a_colum
     assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == len(told)
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "rows"),
+    [
+        # A row below is wider, one has quotes in its midst, and one is short.
+        ('a,b,c\n1,2,3\n1,2,3,4\n5,tubo 3" x 2,6\n7,8\n', ["a", "b", "c"], 2),
+        ("a;b;c;\n1;2;3;\n4;5;6;\n", ["a", "b", "c"], 2),
+        ("zona;2024;2025\nNorte;1;2\nSur;3;4\n", ["zona", "2024", "2025"], 2),
+        ("a,,c\n1,2,3\n4,5,6\n", ["a", "(columna 2)", "c"], 2),
+        ("Área de Catastro; Padrón\n\nid;titular;monto\n1;Paz;2\n", ["id", "titular", "monto"], 1),
+        ("Listado,,\n,,\nid,titular,monto\n1,Paz,2\n", ["id", "titular", "monto"], 1),
+        ('"Título en\ndos líneas"\nid,v\n1,2\n', ["id", "v"], 1),
+        ('id,"Nombre\ndel medidor"\n1,x\n2,y\n', ["id", "Nombre del medidor"], 2),
+        ("monto,monto,Monto\n1,2,3\n", ["monto", "monto (2)", "Monto"], 1),
+        ("sep=;\na;b\n1;2\n", ["a", "b"], 1),
+    ],
+)
+def test_the_header_of_a_csv_is_found_and_no_column_is_lost(
+    tmp_path: Path, text: str, names: list[str], rows: int
+) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
+
+    assert [column.source_name for column in draft.contract.columns] == names
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.unknown) == (rows, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_the_encoding_of_a_csv_is_found(tmp_path: Path, encoding: str) -> None:
+    text = "calle;importe\nÑandú;50 €\n" * 3
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text, encoding))
+
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.set_aside) == (5, 0)
+    assert [column.source_name for column in draft.contract.columns] == ["calle", "importe"]
+
+
+def test_a_few_bytes_of_another_encoding_do_not_spoil_the_letters_of_the_others(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "f", "a.csv", "")
+    path.write_bytes("calle\nÑandú\nMaipú\n".encode() + "Güemes\n".encode("latin-1"))
+
+    draft = draft_file("s.t", path)
+
+    assert "encoding" not in draft.text
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 1
+
+
+def test_commas_between_thousands_are_told_from_decimal_ones(tmp_path: Path) -> None:
+    text = 'monto,dia\n"1,234.50",2/5/2026\n"12.00",31/12/2026\n'
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
+
+    assert kinds(draft) == {"monto": "numeric(18,2)", "dia": "date"}
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 0
+
+
+def test_names_that_postgresql_keeps_for_itself_get_another(tmp_path: Path) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", "ctid,xmin,select\n1,2,3\n"))
+
+    assert list(kinds(draft)) == ["c_ctid", "c_xmin", "select"]
+
+
+def test_a_file_is_what_its_content_is_and_not_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    for name in ("datos", "datos.dat", "datos.xlsx", "datos.parquet"):
+        draft = draft_file("s.t", written(folder, name, "a;b\n1;2\n"))
+        assert tried(draft, tmp_path, str(folder)).passed == 1
+        assert "por su contenido es texto" in draft.text
+
+    written(folder, "a.csv", "").write_bytes(gzip.compress(b"a;b\n1;2\n"))
+    assert tried(draft_file("s.t", folder / "a.csv"), tmp_path, str(folder)).passed == 1
+
+
 def test_what_may_be_the_key_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{n},{n % 7},c{n},{n}.5\n" for n in range(30))
     draft = draft_file("s.t", written(tmp_path / "f", "v.csv", "nro,tipo,codigo,precio\n" + rows))
@@ -206,9 +279,9 @@ def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) ->
         ("vacio.csv", b"", "vacío"),
         ("foto.png", b"\x89PNG", "formato"),
         ("roto.xlsx", b"PK\x03\x04 nada", "dañado"),
-        ("doble.csv", b"a,b,a\n1,2,3\n", "más de una columna"),
+        ("pagina.xls", b"<html><table><tr><td>1</td></tr></table>", "HTML"),
         ("lista.json", b"[1, 2]", "registros"),
-        ("mentira.parquet", b"a,b\n1,2\n", "formato"),
+        ("nota.doc", b"Estimados:\nadjunto el padron.\n", "formato"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_words(
