@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from sources.casting import NumberStyle
-from sources.contract import Contract
+from sources.contract import Column, Contract
 from sources.drafting.document import (
     Draft,
     DraftColumn,
@@ -39,6 +39,7 @@ from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
+from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
 from sources.readers.workbooks import UnusableWorkbook, open_workbook
 
@@ -50,12 +51,18 @@ _DELIMITERS = ",;\t|"
 _FEWEST_CELLS = 2
 _FEWEST_ROWS_OF_A_KEY = 20
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-            ".json": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx", ".xls": "xlsx",
-            ".ods": "xlsx"}  # fmt: skip
+            ".json": "jsonl", ".geojson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
+            ".xls": "xlsx", ".ods": "xlsx"}  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip")
 _ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0")
 _HTML = re.compile(r"\s*(<!doctype html|<html|<table|<head|<meta)", re.IGNORECASE)
 _LOOKED_AT = 4096
+# Names that say there is a record per line: a line may hold a list of its own.
+_ONE_PER_LINE = (".jsonl", ".ndjson")
+_DEEPEST_LIST = 3
+_PLAIN_NAME = re.compile(r"[^.\[\]]+")
+_MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
+_OBJECTS = re.compile(r"\[\s*\{")
 # A column without a name, as `names.told_apart` calls it.
 _UNNAMED = re.compile(r"\(columna \d+\)")
 
@@ -69,6 +76,7 @@ class _Look:
     options: dict[str, Any] = field(default_factory=dict)
     encoding: str | None = None
     notes: tuple[str, ...] = ()
+    bytes_columns: frozenset[str] = frozenset()
 
 
 def draft(identifier: str, path: Path) -> Draft:
@@ -85,7 +93,10 @@ def draft(identifier: str, path: Path) -> Draft:
         raise DraftError(
             f"{path} no se puede leer: {error}.", next_step="revise el archivo."
         ) from None
-    texts = [DraftColumn(name, "text") for name in look.names]
+    texts = [
+        DraftColumn(name, "text", format="hex" if name in look.bytes_columns else None)
+        for name in look.names
+    ]
     plain = compose(identifier, _source(identifier, path, look), texts).contract
     columns, rows = _sample(plain, path)
     nothing = {
@@ -96,9 +107,16 @@ def draft(identifier: str, path: Path) -> Draft:
     columns = {name: array for name, array in columns.items() if name not in nothing}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
     look.options.update(_signs(style))
-    proposed = [propose(plain, plain.column(name), array, style) for name, array in columns.items()]
+    proposed = [
+        _as_digits(column)
+        if (column := plain.column(name)).format == "hex"
+        else propose(plain, column, array, style)
+        for name, array in columns.items()
+    ]
     seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
-    notes = [*look.notes, seen if rows else "no había ninguna fila: todo quedó como texto"]
+    if not rows:
+        seen = "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
+    notes = [*look.notes, seen]
     if alike := [
         column.source_name
         for column, array in zip(proposed, columns.values(), strict=True)
@@ -111,6 +129,11 @@ def draft(identifier: str, path: Path) -> Draft:
         identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
         ignored=tuple(nothing.values()),
     )  # fmt: skip
+
+
+def _as_digits(column: Column) -> DraftColumn:
+    note = "son bytes y no texto; se lee como dígitos hexadecimales"
+    return DraftColumn(column.source_name, "text", format="hex", note=note)
 
 
 def _is_empty(values: pa.ChunkedArray[Any]) -> bool:
@@ -140,7 +163,11 @@ def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[A
                 break
     names = [column.name for column in contract.columns]
     if not batches:
-        return {name: pa.chunked_array([], pa.string()) for name in names}, 0
+        declared = _declared_types(path) if contract.kind == "parquet" else {}
+        return {
+            column.name: pa.chunked_array([], declared.get(column.source_name, pa.string()))
+            for column in contract.columns
+        }, 0
     # Batches of a spreadsheet may differ in type: a column of numbers with one text further down.
     kinds = [{batch.column(name).type for batch in batches} for name in names]
     return {
@@ -149,6 +176,12 @@ def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[A
         )
         for name, kind in zip(names, kinds, strict=True)
     }, rows
+
+
+def _declared_types(path: Path) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    return {field_.name: field_.type for field_ in pq.read_schema(path)}
 
 
 def _source(identifier: str, path: Path, look: _Look) -> Source:
@@ -294,54 +327,144 @@ def _width(row: Sequence[Any]) -> int:
 
 
 def _json(path: Path, text: str, encoding: str | None) -> _Look:
-    is_array = text.lstrip().startswith("[")
-    names: dict[str, None] = {}
-    for record in islice(_records(text, is_array), _JSON_RECORDS):
-        if not isinstance(record, dict):
-            raise DraftError(
-                f"{path.name}: sus elementos no son registros con nombres.",
-                next_step="un conjunto son registros, uno por línea o en una lista JSON.",
-            )
-        names.update(dict.fromkeys(leaf_paths(record)))
-    if not names:
+    stem = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    place = None if stem.suffix.lower() in _ONE_PER_LINE else _list_within(text)
+    options: dict[str, Any] = {}
+    notes = []
+    if text.lstrip().startswith("["):
+        place, options = (), {"jsonForm": "array"}
+    elif place:
+        options = {"jsonForm": "array", "dataPath": ".".join(place)}
+        notes.append(f"los registros son los de la lista {'.'.join(place)!r} del documento")
+    records = list(islice(_records(text, place), _JSON_RECORDS))
+    documents = [record for record in records if isinstance(record, dict)]
+    if not documents or len(documents) * 2 < len(records):
         raise DraftError(
-            f"{path.name}: no se encontró ningún registro JSON.",
+            f"{path.name}: no se encontró ningún registro JSON con nombres.",
             next_step="un conjunto son registros, uno por línea o en una lista JSON.",
         )
-    return _Look("jsonl", list(names), {"jsonForm": "array"} if is_array else {}, encoding)
+    names, lists = _names_of(documents)
+    if lists:
+        notes.append(
+            f"traen una lista, que se guarda entera como texto: {', '.join(lists)}. Para una fila "
+            f"por elemento, el nombre en el origen termina en []: `{lists[0]}[]`"
+        )
+    return _Look("jsonl", names, options, encoding, tuple(notes))
 
 
-def _records(text: str, is_array: bool) -> Iterator[Any]:
+def _names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """The paths of the documents' values, and those among them that hold lists of objects.
+
+    A list is one value: its first element alone would lose the others. An object that is null in
+    some documents is no value where others show what is in it.
+    """
+    found: dict[str, None] = {}
+    lists: dict[str, None] = {}
+    for document in documents:
+        for name in leaf_paths(document):
+            whole, is_list, _ = name.partition("[0]")
+            found.setdefault(whole)
+            if is_list:
+                lists.setdefault(whole)
+    below = tuple(found)
+    names = [
+        name
+        for name in found
+        if not any(other.startswith((f"{name}.", f"{name}[")) for other in below)
+    ]
+    return names, [name for name in names if name in lists]
+
+
+def _list_within(text: str) -> tuple[str, ...] | None:
+    """Where a single document has its list of records: the longest, or the one that is cut off."""
+    start = text.lstrip()
+    if not start.startswith("{"):
+        return None
+    try:
+        document, end = json.JSONDecoder().raw_decode(start)
+    except (ValueError, RecursionError):
+        return _cut_list(start)
+    if start[end:].strip():
+        return None  # more documents follow: one per line
+    lists = _lists_of_objects(document)
+    return max(lists, key=lambda place: lists[place], default=None)
+
+
+def _lists_of_objects(document: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    """Lists of objects by place, with their lengths; not those within lists."""
+    if isinstance(document, list):
+        return {place: len(document)} if document and isinstance(document[0], dict) else {}
+    if not isinstance(document, dict) or len(place) >= _DEEPEST_LIST:
+        return {}
+    found: dict[tuple[str, ...], int] = {}
+    for name, value in document.items():
+        if _PLAIN_NAME.fullmatch(name):
+            found |= _lists_of_objects(value, (*place, name))
+    return found
+
+
+def _cut_list(text: str) -> tuple[str, ...] | None:
+    """The list that a document breaks off in, by the names of the objects that lead to it."""
+    decoder = json.JSONDecoder()
+    place: list[str] = []
+    at = 1
+    while True:
+        name = _MEMBER.match(text, at)
+        if name is None:
+            return None
+        at = name.end()
+        try:
+            _, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            place.append(name[1])
+            if _OBJECTS.match(text, at):
+                return tuple(place)
+            if text[at] != "{" or len(place) >= _DEEPEST_LIST:
+                return None
+            at += 1
+            continue
+        at = end
+
+
+def _records(text: str, place: Sequence[str] | None) -> Iterator[Any]:
     """Whole records of the beginning of a file; the last may be cut."""
-    if not is_array:
+    if place is None:
         for line in text.split("\n"):
             if line.strip():
                 try:
                     yield json.loads(line)
-                except json.JSONDecodeError:
-                    return
+                except ValueError:
+                    continue  # a bad line is set aside by a load
         return
-    decoder = json.JSONDecoder()
-    at = text.index("[") + 1
-    while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        try:
-            record, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError:
-            return
-        yield record
+    with suppress(ValueError):  # the sample ends within the list
+        for element in array_elements(io.BytesIO(text.encode()), place):
+            yield json.loads(element)
 
 
 def _parquet(path: Path) -> _Look:
     import pyarrow.parquet as pq
 
+    from sources.readers.parquet import is_bytes
+
     try:
-        return _Look("parquet", pq.read_schema(path).names)
-    except pa.ArrowException as error:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            binary = [field_.name for field_ in schema if is_bytes(field_.type)]
+            batch = next(file.iter_batches(SAMPLED_ROWS, columns=binary), None) if binary else None
+    except (pa.ArrowException, OSError) as error:
         raise DraftError(
             f"{path.name} está dañado: {error}.", next_step="vuelva a copiarlo."
         ) from error
+    no_text = () if batch is None else (n for n in binary if not _is_text(batch.column(n)))
+    return _Look("parquet", schema.names, bytes_columns=frozenset(no_text))
+
+
+def _is_text(values: Any) -> bool:
+    try:
+        pc.cast(pc.cast(values, pa.binary()), pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _workbook(path: Path) -> _Look:

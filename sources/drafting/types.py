@@ -66,11 +66,11 @@ def propose(
     Where none does, one whose misfits are few and look like mistakes, with a note of them: a word
     among numbers, a day that does not exist. A code with a letter among numbers is no mistake.
     """
-    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, pa.string())
+    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
     known = array.drop_null()
     text = DraftColumn(column.source_name, "text")
     if not len(known):
-        return text
+        return _by_type(text, array.type)
     nearest, fewest = text, int(len(known) * _MISTAKEN_SHARE) + 1
     for physical, form, local in _candidates(known, style):
         asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
@@ -83,6 +83,19 @@ def propose(
         if count < fewest and _are_mistakes(known, misfits, found):
             nearest, fewest = replace(found, note=_misfit_note(count, len(known), physical)), count
     return nearest
+
+
+def _by_type(column: DraftColumn, kind: Any) -> DraftColumn:
+    """A column without a value, by the type its file declares; text where it declares none."""
+    if pa.types.is_integer(kind):
+        return replace(column, physical_type="bigint")
+    if pa.types.is_floating(kind):
+        return replace(column, physical_type="double precision")
+    nothing = pa.array([], kind)
+    for physical, form, local in _candidates(nothing, NumberStyle()):
+        if not (pa.types.is_timestamp(kind) and physical == "date"):
+            return replace(column, physical_type=physical, format=form, local_time=local)
+    return column
 
 
 def _misfit_note(count: int, values: int, physical: str) -> str:

@@ -52,7 +52,8 @@ class KeyLength:
         """Divide the batch."""
         total = np.zeros(batch.num_rows, dtype=np.int64)
         for name in self._columns:
-            lengths: Any = pc.fill_null(pc.binary_length(batch.column(name)), 0)
+            values: Any = batch.column(name)
+            lengths: Any = pc.fill_null(pc.binary_length(values), 0)
             total += lengths.to_numpy(zero_copy_only=False)
         reason = (
             f"la clave tiene más de {LONGEST_KEY_BYTES} bytes, lo más que admite un índice: "

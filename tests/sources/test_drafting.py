@@ -239,6 +239,67 @@ def test_json_lines_arrays_and_compressed_files(tmp_path: Path) -> None:
         assert (done.read, done.set_aside) == (2, 0)
 
 
+DOCUMENT = {
+    "help": "…",
+    "result": {
+        "fields": [{"id": "n"}],
+        "records": [{"n": 1, "g": {"x.y": 2}}, {"n": 3, "g": None}],
+    },
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_records_of_a_json_document_are_those_of_its_longest_list(
+    tmp_path: Path, indent: int | None
+) -> None:
+    text = json.dumps(DOCUMENT, indent=indent)
+    draft = draft_file("s.t", written(tmp_path / "f", "a.json", text))
+
+    assert [column.source_name for column in draft.contract.columns] == ["n", "g['x.y']"]
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.unknown) == (2, ())
+
+
+def test_a_long_document_is_drafted_from_its_beginning(tmp_path: Path) -> None:
+    features = [{"type": "Feature", "properties": {"n": n, "t": "x" * 99}} for n in range(12_000)]
+    text = json.dumps({"type": "FeatureCollection", "crs": {"a": 1}, "features": features})
+    assert len(text) > 1 << 20
+
+    draft = draft_file("s.t", written(tmp_path / "f", "a.geojson", text))
+
+    assert kinds(draft) == {"type": "text", "properties_n": "bigint", "properties_t": "text"}
+    assert tried(draft, tmp_path, str(tmp_path / "f")).passed == 12_000
+
+
+def test_a_list_in_a_line_is_kept_whole_and_told(tmp_path: Path) -> None:
+    line = {"id": 1, "lecturas": [{"l": 1}, {"l": 2}], "sub": None}
+    text = "".join(f"{json.dumps(row)}\n" for row in (line, {"id": 2, "sub": {"a": 1}}, [3]))
+    draft = draft_file("s.t", written(tmp_path / "f", "a.jsonl", text))
+
+    assert kinds(draft) == {"id": "bigint", "lecturas": "text", "sub_a": "bigint"}
+    assert "`lecturas[]`" in draft.text
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.set_aside, found.unknown) == (2, 1, ())
+
+
+def test_parquet_of_no_rows_bytes_and_views(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    nothing = {"n": pa.array([], pa.int64()), "t": pa.array([], pa.timestamp("us"))}
+    pq.write_table(pa.table(nothing), folder / "a.parquet")
+    assert kinds(draft_file("s.t", folder / "a.parquet")) == {"n": "bigint", "t": "timestamptz"}
+
+    some = {
+        "geometria": pa.array([b"\x01\xff", None]),
+        "nombre": pa.array([b"x", b"y"]),
+        "vista": pa.array(["x", None], pa.string_view()),
+    }
+    pq.write_table(pa.table(some), folder / "a.parquet")
+    draft = draft_file("s.t", folder / "a.parquet")
+    assert [column.format for column in draft.contract.columns] == ["hex", None, None]
+    assert tried(draft, tmp_path, str(folder)).passed == 2
+
+
 def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
