@@ -69,6 +69,10 @@ _REFUSALS = {
         "tableoid), o dos veces la misma.",
         "dele otro `name` en el contrato; el del origen queda en `physicalName`.",
     ),
+    "42702": (
+        "el nombre de una columna se confunde con uno que la carga usa para sí.",
+        "dele otro `name` en el contrato; el del origen queda en `physicalName`.",
+    ),
     "22": ("el almacén no admite alguno de sus valores.", _REVISE),
     "23": ("una fila no cumple una regla que alguien puso en la tabla del almacén.", _REVISE),
 }

@@ -387,7 +387,7 @@ def _write(connection: Connection, contract: Contract, parts: Mapping[str, sql.C
     connection.execute(
         sql.SQL(
             "insert into raw._historial (dataset, operacion, fila, carga_id) "
-            "select {dataset}, 'modificacion', to_jsonb(t), g.nueva from {raw} t, {input} e, "
+            "select {dataset}, 'modificacion', to_jsonb(t.*), g.nueva from {raw} t, {input} e, "
             "_entra n, _carga g where n.cambia and n.fila_id = e.{order} and {join}"
         ).format(**parts)
     )
