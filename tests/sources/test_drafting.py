@@ -364,21 +364,25 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         'create table obra."Obras" ('
         ' "Id" bigint, "fechaAlta" timestamp not null, actualizado timestamptz,'
         " monto numeric(12,2), libre numeric, dni text, email varchar(50), estado obra.estado,"
-        " etiquetas text[],"
+        " etiquetas text[], lecturas int[], montos numeric(9,2)[], horas timestamptz[],"
         ' foto bytea, datos jsonb, precio money, plazo interval, "1er pago" date, si boolean,'
         ' primary key ("Id", estado));'
         "insert into obra.\"Obras\" values (1, '2026-01-01 10:00', now(), 1.5, 1.23, '30111222',"
-        " 'a@b', 'abierta', '{x,y}', '\\x00ff', '{}', 12.5, '3 days', '2026-01-01', true)"
+        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', '{}', 12.5,"
+        " '3 days', '2026-01-01', true)"
     )
     url = SourceUrl.parse(database)
 
-    assert table_names("s.t", url) == ["obra.Obras"]
+    pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
+
+    assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
     draft = draft_table("s.t", url, "obra.Obras")
 
     assert kinds(draft) == {
         "id": "bigint", "fecha_alta": "timestamptz", "actualizado": "timestamptz",
         "monto": "numeric(12,2)", "libre": "numeric(38,10)", "dni": "text", "email": "text",
-        "estado": "text", "etiquetas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
+        "estado": "text", "etiquetas": "text", "lecturas": "text", "montos": "text",
+        "horas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
         "plazo": "text", "c_1er_pago": "date", "si": "boolean",
     }  # fmt: skip
     assert draft.contract.key == ("id", "estado")
