@@ -92,11 +92,12 @@ class DelimitedReader(TextFileReader):
     def batches(self) -> Iterator[RawBatch]:
         """Raises SourceDataError when the file breaks off or cannot be parsed at all."""
         rejected: deque[RejectedRow] = deque()
-        last: Array = pa.array([], pa.string())
+        last = ""
         next_row = 1
         try:
             for block in _together(self._parse(rejected), self._batch_rows):
-                last = block.column(str(len(self._header) - 1))[-1:] if block.num_rows else last
+                if block.num_rows:
+                    last = str(block.column(str(len(self._header) - 1))[-1])
                 # A block in which no line was good still hands over the lines it set aside.
                 for start in range(0, max(block.num_rows, 1), self._batch_rows):
                     part = block.slice(start, self._batch_rows)
@@ -104,7 +105,7 @@ class DelimitedReader(TextFileReader):
                     next_row += len(rows) + len(held)
                     if len(rows) or held:
                         yield self._batch(part, rows, held)
-            self._check_end(last.to_pylist())
+            self._check_end(last)
             if rejected:
                 yield self._only_rejected(rejected)
         except (OSError, EOFError, pa.ArrowInvalid) as error:
@@ -156,13 +157,13 @@ class DelimitedReader(TextFileReader):
         )  # fmt: skip
         return blocks
 
-    def _check_end(self, last: list[str]) -> None:
+    def _check_end(self, last: str) -> None:
         """Raises SourceDataError when the last row's last value runs to the end of the file.
 
         It holds all the lines that follow the quote, and they would seem to be loaded.
         """
         assert self._recoded is not None, "the reader is not open"
-        if any("\n" in value for value in last) and not self._recoded.ends_with(b'"'):
+        if "\n" in last and not self._recoded.ends_with(b'"'):
             raise self._unreadable(_UNCLOSED)
 
     def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
