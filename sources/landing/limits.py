@@ -8,7 +8,6 @@ Without them one such row stops its whole load: PostgreSQL refuses the transacti
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sources.arrow_values import from_flags, from_numbers, from_texts, to_flags, to_numbers
 from sources.contract import Contract
 from sources.landing.months import detached_months
 from sources.landing.report import Checker
@@ -29,6 +29,7 @@ RULE_MONTH = "mes_imposible"
 LONGEST_KEY_BYTES = 2_400
 # A month is a partition. `9999-12-31` for "no end" or `0001-01-01` for "unknown" is none of them.
 FIRST_YEAR, LAST_YEAR = 1800, 2199
+_NO_BYTES = from_numbers(np.array([0], np.int32))[0]
 
 
 def limits(connection: Connection, contract: Contract) -> list[Checker]:
@@ -53,8 +54,8 @@ class KeyLength:
         total = np.zeros(batch.num_rows, dtype=np.int64)
         for name in self._columns:
             values: Any = batch.column(name)
-            lengths: Any = pc.fill_null(pc.binary_length(values), 0)
-            total += lengths.to_numpy(zero_copy_only=False)
+            lengths: Any = pc.cast(pc.fill_null(pc.binary_length(values), _NO_BYTES), pa.int64())
+            total += to_numbers(lengths)
         reason = (
             f"la clave tiene más de {LONGEST_KEY_BYTES} bytes, lo más que admite un índice: "
             f"{', '.join(self._columns)}"
@@ -74,15 +75,12 @@ class MonthRange:
     def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> _Checked:
         """Divide the batch."""
         values: Any = batch.column(self._column)
-        low, high = (
-            pa.scalar(_bound(year, values.type)).cast(values.type)
-            for year in (FIRST_YEAR, LAST_YEAR + 1)
-        )
+        low, high = (_first_moment(year, values.type) for year in (FIRST_YEAR, LAST_YEAR + 1))
         outside: Any = pc.or_(pc.less(values, low), pc.greater_equal(values, high))
         reason = (
             f"{self._column}: la tabla se divide en meses y admite de {FIRST_YEAR} a {LAST_YEAR}"
         )
-        bad = pc.fill_null(outside, False).to_numpy(zero_copy_only=False)
+        bad = to_flags(outside)
         return _divided(batch, row_numbers, bad, RULE_MONTH, self._column, reason)
 
 
@@ -111,13 +109,15 @@ def _divided(
 ) -> _Checked:
     if not bad.any():
         return _Checked(batch, row_numbers, [])
-    kept = pa.array(~bad)
+    kept = from_flags(~bad)
     failures = [_Beyond(int(index), rule, column, reason) for index in np.flatnonzero(bad)]
     return _Checked(batch.filter(kept), row_numbers.filter(kept), failures)
 
 
-def _bound(year: int, kind: Any) -> dt.date | dt.datetime:
-    """First moment of a year as a value of the column: months are those of UTC."""
-    if pa.types.is_date(kind):
-        return dt.date(year, 1, 1)
-    return dt.datetime(year, 1, 1, tzinfo=dt.UTC if kind.tz else None)
+def _first_moment(year: int, kind: Any) -> Any:
+    """The beginning of a year as a value of the column: months are those of UTC.
+
+    Out of text: making Arrow's values of Python's imports pandas.
+    """
+    clock = "" if pa.types.is_date(kind) else " 00:00:00Z" if kind.tz else " 00:00:00"
+    return from_texts([f"{year}-01-01{clock}"])[0].cast(kind)
