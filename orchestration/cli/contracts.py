@@ -33,7 +33,11 @@ def draft(
     ],
     table: Annotated[
         str | None,
-        typer.Option("--table", "-t", help="Tabla o vista. Sin ella, se listan las que hay."),
+        typer.Option(
+            "--table",
+            "-t",
+            help="Tabla o vista (sin ella, se listan las que hay), u hoja de una planilla.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -58,7 +62,7 @@ def draft(
     if url is None or url.scheme == "file":
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")
-        found = draft_file(identifier, path)
+        found = draft_file(identifier, path, table)
     elif url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
         raise DraftError(
             f"de {url.safe} no se puede hacer un borrador.",

@@ -14,7 +14,7 @@ import json
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -41,6 +41,7 @@ from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
 from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
+from sources.readers.spreadsheet import header_text
 from sources.readers.workbooks import UnusableWorkbook, open_workbook
 
 SAMPLED_ROWS = 20_000
@@ -60,6 +61,9 @@ _LOOKED_AT = 4096
 # Names that say there is a record per line: a line may hold a list of its own.
 _ONE_PER_LINE = (".jsonl", ".ndjson")
 _DEEPEST_LIST = 3
+_SHEETS_LOOKED_AT = 10
+_LAST_ROWS = 5
+_TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
 _OBJECTS = re.compile(r"\[\s*\{")
@@ -79,8 +83,8 @@ class _Look:
     bytes_columns: frozenset[str] = frozenset()
 
 
-def draft(identifier: str, path: Path) -> Draft:
-    """The draft of one file; its folder is the system's address."""
+def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
+    """The draft of one file; its folder is the system's address. `sheet` is one of a workbook."""
     if path.is_dir():
         raise DraftError(
             f"{path} es una carpeta.",
@@ -88,7 +92,7 @@ def draft(identifier: str, path: Path) -> Draft:
             "en `pattern`.",
         )
     try:
-        look = _look(path)
+        look = _look(path, sheet)
     except (OSError, EOFError) as error:
         raise DraftError(
             f"{path} no se puede leer: {error}.", next_step="revise el archivo."
@@ -123,12 +127,25 @@ def draft(identifier: str, path: Path) -> Draft:
         if _may_identify(column, array)
     ]:
         notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
+    if look.format == "xlsx" and (label := _totals_label(columns.values())):
+        look.options["totalsLabel"] = label
+        notes.append(f"las filas que empiezan con {label!r} se toman por totales y no se cargan")
     if nothing:
         notes.append(f"sin nombre y sin valores, no se cargan: {', '.join(nothing.values())}")
     return compose(
         identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
         ignored=tuple(nothing.values()),
     )  # fmt: skip
+
+
+def _totals_label(columns: Iterable[pa.ChunkedArray[Any]]) -> str | None:
+    """The word that the row of totals of a sheet begins with; one of its last rows, if any."""
+    for values in columns:
+        if pa.types.is_string(values.type):
+            for text in values[-_LAST_ROWS:].to_pylist():
+                if text and (found := _TOTAL.match(text)):
+                    return found[1]
+    return None
 
 
 def _as_digits(column: Column) -> DraftColumn:
@@ -204,7 +221,7 @@ def _signs(style: NumberStyle) -> dict[str, str]:
 # --- kinds of files -------------------------------------------------------------------------------
 
 
-def _look(path: Path) -> _Look:
+def _look(path: Path, sheet: str | None) -> _Look:
     suffix = path.suffix.lower()
     if suffix in _COMPRESSED:
         suffix = path.with_suffix("").suffix.lower()
@@ -213,7 +230,12 @@ def _look(path: Path) -> _Look:
     if start.startswith(b"PAR1"):
         return _parquet(path)
     if start.startswith(_OLE) or (start.startswith(_ZIP) and suffix != ".zip" and _is_book(path)):
-        return _workbook(path)
+        return _workbook(path, sheet)
+    if sheet is not None:
+        raise DraftError(
+            f"{path.name} no es una planilla y no tiene la hoja {sheet!r}.",
+            next_step="quite --table.",
+        )
     with open_bytes(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
     if not sample.strip():
@@ -467,24 +489,46 @@ def _is_text(values: Any) -> bool:
     return True
 
 
-def _workbook(path: Path) -> _Look:
+def _workbook(path: Path, wanted: str | None) -> _Look:
     try:
         book = open_workbook(path)
         try:
             visible = [sheet.name for sheet in book.sheets if sheet.visible] or [
                 sheet.name for sheet in book.sheets
             ]
-            rows = list(islice(book.read(visible[0]).rows, _HEADER_ROWS))
+            hidden = [sheet.name for sheet in book.sheets if sheet.name not in visible]
+            looked_at = _sheets_to_look_at(path, wanted, visible, hidden)
+            begins = {name: list(islice(book.read(name).rows, _HEADER_ROWS)) for name in looked_at}
         finally:
             book.close()
     except UnusableWorkbook as error:
         raise DraftError(f"{path.name} {error.why}.", next_step=error.next_step) from error
+    # A cover has no table: the first sheet with a header and something below it.
+    name = next((name for name, rows in begins.items() if _is_table(rows)), looked_at[0])
+    rows = begins[name]
     number = _header_row(rows)
-    names = told_apart([str(cell) for cell in rows[number - 1]]) if rows else []
-    others = f"; hay otras: {', '.join(visible[1:])}" if visible[1:] else ""
-    return _Look(
-        "xlsx",
-        [name for name in names if name],
-        {"sheet": visible[0], "headerRow": number},
-        notes=(f"se miró la hoja {visible[0]!r}, con encabezado en la fila {number}{others}",),
+    names = (
+        told_apart([header_text(cell) for cell in rows[number - 1]], unnamed=True) if rows else []
     )
+    others = [other for other in visible if other != name]
+    told = f"se miró la hoja {name!r}, con encabezado en la fila {number}"
+    if others:
+        told = f"{told}; hay otras (se eligen con --table): {', '.join(others)}"
+    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=(told,))
+
+
+def _sheets_to_look_at(
+    path: Path, wanted: str | None, visible: Sequence[str], hidden: Sequence[str]
+) -> Sequence[str]:
+    if wanted is None:
+        return visible[:_SHEETS_LOOKED_AT]
+    if wanted in (*visible, *hidden):
+        return [wanted]
+    raise DraftError(
+        f"{path.name} no tiene la hoja {wanted!r}.",
+        next_step=f"elija una de: {', '.join((*visible, *hidden))}.",
+    )
+
+
+def _is_table(rows: Sequence[Sequence[Any]]) -> bool:
+    return sum(_width(row) >= _FEWEST_CELLS for row in rows) >= _FEWEST_CELLS

@@ -77,12 +77,21 @@ def propose(
         failures = cast_column(contract, asked, known, style).failures
         found = replace(text, physical_type=physical, format=form, local_time=local)
         if not failures:
-            return found
+            return replace(found, note=_note_of(known, found))
         misfits = np.logical_or.reduce([failure.mask for failure in failures])
         count = int(misfits.sum())
         if count < fewest and _are_mistakes(known, misfits, found):
             nearest, fewest = replace(found, note=_misfit_note(count, len(known), physical)), count
     return nearest
+
+
+def _note_of(values: Any, found: DraftColumn) -> str:
+    """What a person should check of a type that takes every value."""
+    texts = _texts(values)
+    if found.physical_type != "boolean" or texts is None or _any(texts, r"\w\w"):
+        return ""
+    letters = ", ".join(sorted(set(texts.to_pylist())))
+    return f"dice solo {letters}, leídos como sí y no; si son otra cosa, el tipo es text"
 
 
 def _by_type(column: DraftColumn, kind: Any) -> DraftColumn:

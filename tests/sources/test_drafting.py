@@ -426,3 +426,50 @@ def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
     done = tried(draft, tmp_path, mariadb.url)
     assert (done.read, done.set_aside) == (1, 0)
     assert "borrador" in table_names("s.t", url)
+
+
+def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                for place, cell in enumerate(row):
+                    sheet.write(number, place, cell)
+    return path
+
+
+def test_a_cover_is_passed_over_and_a_sheet_may_be_chosen(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "f" / "a.xlsx",
+        Portada=[["Informe"], [], ["Obras"]],
+        Datos=[["zona", "m3"], ["Norte", 1]],
+        Otra=[["x", "y"], [1, 2]],
+    )
+
+    draft = draft_file("s.t", path)
+    assert list(kinds(draft)) == ["zona", "m3"] and "--table): Portada, Otra" in draft.text
+    assert list(kinds(draft_file("s.t", path, "Otra"))) == ["x", "y"]
+    with pytest.raises(DraftError, match="no tiene la hoja 'No'"):
+        draft_file("s.t", path, "No")
+    with pytest.raises(DraftError, match="no es una planilla"):
+        draft_file("s.t", written(tmp_path / "f", "a.csv", "a,b\n1,2\n"), "Otra")
+
+
+def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path) -> None:
+    rows = [["zona", 2024, 2025, "", "monto", "monto", ""], ["Norte", 1, 2, "dudoso", 3, 4, ""],
+            ["Sur", 5, 6, "", 7, 8, ""], ["Total", 6, 8, "", 10, 12, ""]]  # fmt: skip
+    draft = draft_file("s.t", workbook(tmp_path / "f" / "a.xlsx", Datos=rows))
+
+    sources = [column.source_name for column in draft.contract.columns]
+    assert sources == ["zona", "2024", "2025", "(columna 4)", "monto", "monto (2)"]
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.read, found.passed, found.unknown) == (2, 2, ())
+    assert draft.contract.options["totalsLabel"] == "Total"
+
+
+def test_letters_for_yes_and_no_are_told(tmp_path: Path) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", "zona,al_dia\nN,sí\nS,no\n"))
+
+    assert kinds(draft) == {"zona": "boolean", "al_dia": "boolean"}
+    assert "zona: dice solo N, S" in draft.text
