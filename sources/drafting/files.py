@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import glob
 import io
 import json
 import re
@@ -210,7 +211,7 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     if look.encoding:
         server["encoding"] = look.encoding
     mode = "full" if look.format == "xlsx" else "files"
-    return Source(server, path.name, mode, {"pattern": path.name, **look.options})
+    return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
 
 
 def _signs(style: NumberStyle) -> dict[str, str]:

@@ -132,6 +132,8 @@ class _Feed:
         self._listed_at = self._context.clock().timestamp()
         entries = self._folder.entries()
         self._listed = {entry.name for entry in entries}
+        if not entries:
+            total.notes.append(self._folder.nothing_found())
         settled = self._folder.settled(entries)
         if fresh := len(entries) - len(settled):
             total.notes.append(

@@ -84,7 +84,8 @@ class DelimitedReader(TextFileReader):
         try:
             self._header = self._read_header(text)
         except DriftError as error:
-            raise with_findings(error, self._file.path, self._contract) from error
+            file = self._file
+            raise with_findings(error, file.path, self._contract, file.name) from error
 
     def columns(self) -> tuple[str, ...]:
         return self._header

@@ -37,12 +37,13 @@ _MOST_ZEROS = 0.7
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
-def detect(path: Path, contract: Contract) -> list[str]:
+def detect(path: Path, contract: Contract, name: str = "") -> list[str]:
     """Where a delimited or JSON file clearly disagrees with its contract, in words for a person.
 
-    Reads at most 1 MB of it, decompressed. No content is repeated in the findings. Empty for other
-    kinds, and where the contract says `detectEncoding: false`. Never raises for the content; the
-    reader's own error tells about a file that cannot be read.
+    `name` is what the source calls it, where `path` is a copy. Reads at most 1 MB, decompressed. No
+    content is repeated in the findings. Empty for other kinds, and where the contract says
+    `detectEncoding: false`. Never raises for the content; the reader's own error tells about a file
+    that cannot be read.
     """
     if (
         contract.kind not in ("csv", "jsonl", "fixed")
@@ -59,20 +60,22 @@ def detect(path: Path, contract: Contract) -> list[str]:
     found = [_other_encoding(sample, text, encoding) or _double_encoding(text)]
     if contract.kind == "csv":
         found.append(_other_delimiter(text, contract))
-    return [f"{path.name}: {finding}" for finding in found if finding]
+    return [f"{name or path.name}: {finding}" for finding in found if finding]
 
 
-def with_findings(error: DriftError, path: Path, contract: Contract) -> DriftError:
+def with_findings(error: DriftError, path: Path, contract: Contract, name: str) -> DriftError:
     """The same error, with what explains it: read with another delimiter, no column is there."""
-    found = detect(path, contract)
+    found = detect(path, contract, name)
     if not found:
         return error
-    return DriftError(
+    told = DriftError(
         f"{error.what} Además, {'; '.join(found)}.",
         dataset=error.dataset,
         owner=error.owner,
         next_step=error.next_step,
     )
+    told.columns, told.notes = error.columns, error.notes
+    return told
 
 
 def _other_encoding(sample: bytes, text: str, declared: str) -> str | None:

@@ -473,3 +473,10 @@ def test_letters_for_yes_and_no_are_told(tmp_path: Path) -> None:
 
     assert kinds(draft) == {"zona": "boolean", "al_dia": "boolean"}
     assert "zona: dice solo N, S" in draft.text
+
+
+def test_signs_of_a_pattern_in_a_name_are_no_pattern(tmp_path: Path) -> None:
+    written(tmp_path / "f", "datos 1.csv", "a,b\n1,2\n")
+    draft = draft_file("s.t", written(tmp_path / "f", "datos [1].csv", "a,b\n1,2\n3,4\n"))
+
+    assert tried(draft, tmp_path, str(tmp_path / "f")).read == 2
