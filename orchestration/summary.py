@@ -60,6 +60,7 @@ class RunSummary:
     crashed: tuple[str, ...] = ()
     deliveries: int = 0  # relations that the chatbot and the boards read
     held_deliveries: tuple[tuple[str, dt.datetime | None, str], ...] = ()  # name, shown as of, why
+    load_notes: tuple[tuple[str, str], ...] = ()  # dataset, what its load noticed and did not stop
     again: tuple[dt.date, dt.date] | None = None  # days of readings that were worked through again
 
     @property
@@ -108,6 +109,15 @@ def summarise(
                 [run_id, AGAIN],
             )
         }
+        load_notes = tuple(
+            (str(d), str(note))
+            for d, note in connection.execute(
+                "select distinct c.dataset, nota from meta.carga c, jsonb_array_elements_text("
+                "coalesce(c.detalle -> 'deriva', '[]') || coalesce(c.detalle -> 'avisos', '[]')) "
+                "as nota where c.corrida_id = %s order by 1, 2",
+                [run_id],
+            )
+        )
         again = connection.execute(
             "select (detalle -> 'rango' ->> 'desde')::timestamptz, "
             "(detalle -> 'rango' ->> 'hasta')::timestamptz "
@@ -195,6 +205,7 @@ def summarise(
         portal=settings().ckan_url,
         contract_errors=tuple(contract_errors),
         notes=tuple(notes),
+        load_notes=load_notes,
         crashed=tuple(crashed),
         deliveries=len(deliveries),
         held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),

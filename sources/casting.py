@@ -246,9 +246,7 @@ def _without_nul(array: Array) -> _Casted:
     if not _holds(array, "\x00"):
         return _Casted(array)
     held = pc.match_substring(array, "\x00")
-    return _with_failure(
-        _Casted(array), _mask(held), RULE_NUL, "el texto contiene el carácter nulo"
-    )
+    return _with_failure(_Casted(array), _mask(held), RULE_NUL, "contiene el carácter nulo")
 
 
 # --- numbers and booleans -------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Names as sources write them: compared with each other, and turned into plain ones.
 
-Belongs here: pure functions on one text. Does not belong here: which column a name means
+Belongs here: pure functions on names. Does not belong here: which column a name means
 (`readers/base.py`), or what is free to be used.
 """
 
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 
 def folded(name: str) -> str:
@@ -19,3 +21,23 @@ def slug(text: str) -> str:
     """ASCII, lower case, underscores; empty when nothing of the text is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
+
+
+def told_apart(names: Sequence[str], *, unnamed: bool = False) -> list[str]:
+    """Names of columns side by side, each one's own: the second `monto` is `monto (2)`.
+
+    With `unnamed` a column without a name is `(columna 3)`, by its place; else it stays without.
+    """
+    turns: Counter[str] = Counter()
+    given = {" ".join(name.split()) for name in names}
+    found = []
+    for place, raw in enumerate(names, start=1):
+        name = " ".join(raw.split())
+        if not name:
+            found.append(f"(columna {place})" if unnamed else "")
+            continue
+        turns[name] += 1
+        while turns[name] > 1 and f"{name} ({turns[name]})" in given:
+            turns[name] += 1
+        found.append(name if turns[name] == 1 else f"{name} ({turns[name]})")
+    return found

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from sources.contract import Contract
 from sources.landing.doorstep import judge, too_many_bad
 from sources.landing.new_columns import unnamed
@@ -19,6 +21,8 @@ from sources.readers import RejectedRow, notes_of, open_reader
 from sources.urls import SourceUrl
 
 _SHOWN = 3
+# Keys that are remembered, as 64 bits each: some 100 MB.
+MOST_KEYS = 1_000_000
 
 
 @dataclass(slots=True)
@@ -26,7 +30,8 @@ class Rehearsal:
     """What was read, and what would become of it.
 
     `whole` tells that the source was read to its end. `examples` are the first rows set aside
-    for each rule. `unknown` are columns of the source that the contract does not name.
+    for each rule. `unknown` are columns of the source that the contract does not name. `repeated`
+    are good rows whose key came before, among the first `MOST_KEYS`.
     """
 
     read: int = 0
@@ -34,6 +39,7 @@ class Rehearsal:
     whole: bool = True
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], list[RejectedRow]] = field(default_factory=dict)
+    repeated: int = 0
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -45,7 +51,7 @@ class Rehearsal:
 
     def would_be_refused(self, contract: Contract) -> bool:
         """Whether more rows are bad than the contract admits; few rows are never refused."""
-        return too_many_bad(contract, self.read, self.set_aside)
+        return too_many_bad(contract, self.read, self.set_aside + self.repeated)
 
 
 def rehearse(
@@ -58,16 +64,19 @@ def rehearse(
 ) -> Rehearsal:
     """Read the source from its beginning, at most about `most_rows` rows, and judge each batch.
 
-    Rows whose key comes twice are only found by a load. Raises as readers do.
+    Rows of files are no versions of one another, so their keys are not compared. Raises as readers
+    do.
     """
     began = time.monotonic()
     done = Rehearsal()
+    keys = _Keys(() if contract.load_mode == "files" else contract.key)
     with open_reader(contract, url) as reader:
         done.unknown = tuple(unnamed(contract, reader.columns()))
         for batch in reader.batches():
             judged = judge(contract, checkers, batch)
             done.read += judged.read
             done.passed += judged.good.num_rows
+            done.repeated += keys.repeated(judged.good)
             for row in judged.bad:
                 reason = (row.rule, row.column or "")
                 done.reasons[reason] += 1
@@ -80,3 +89,23 @@ def rehearse(
         done.notes = notes_of(reader)
     done.seconds = time.monotonic() - began
     return done
+
+
+class _Keys:
+    """The keys seen so far, by a fingerprint of their values."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._seen: set[int] = set()
+
+    def repeated(self, batch: pa.RecordBatch) -> int:
+        """How many rows of a batch have a key that came before."""
+        if not self._names or len(self._seen) >= MOST_KEYS:
+            return 0
+        columns = [batch.column(name).to_pylist() for name in self._names]
+        found = 0
+        for key in zip(*columns, strict=True):
+            mark = hash(key)
+            found += mark in self._seen
+            self._seen.add(mark)
+        return found

@@ -37,7 +37,11 @@ def draft(
     ],
     table: Annotated[
         str | None,
-        typer.Option("--table", "-t", help="Tabla o vista. Sin ella, se listan las que hay."),
+        typer.Option(
+            "--table",
+            "-t",
+            help="Tabla o vista (sin ella, se listan las que hay), u hoja de una planilla.",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -62,7 +66,7 @@ def draft(
     if url is None or url.scheme == "file":
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")
-        found = draft_file(identifier, path)
+        found = draft_file(identifier, path, table)
     elif url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
         raise DraftError(
             f"de {url.safe} no se puede hacer un borrador.",
@@ -122,7 +126,7 @@ def try_contract(
             progress=lambda read: status.update(f"Leyendo {contract.id}: {read:,} filas…"),
         )  # fmt: skip
     _show(contract, done)
-    raise typer.Exit(1 if done.set_aside else 0)
+    raise typer.Exit(1 if done.set_aside or done.repeated else 0)
 
 
 def _address(contract: Contract, source: str | None) -> SourceUrl:
@@ -154,7 +158,8 @@ def _show(contract: Contract, done: Rehearsal) -> None:
     extent = "todas las filas" if done.whole else "las primeras filas"
     console.print(
         f"{contract.id}: se leyeron {extent}: {done.read:,} en {done.seconds:.1f} s. "
-        f"Entrarían {done.passed:,}; a cuarentena irían {done.set_aside:,}.",
+        f"Entrarían {done.passed - done.repeated:,}; a cuarentena irían "
+        f"{done.set_aside + done.repeated:,}.",
         highlight=False,
     )
     for (rule, column), count in done.reasons.most_common():
@@ -162,6 +167,12 @@ def _show(contract: Contract, done: Rehearsal) -> None:
         console.print(f"  [yellow]{rule}[/yellow]{where}: {count:,} filas", highlight=False)
         for row in done.examples[rule, column]:
             console.print(f"    fila {row.row_number}: {row.reason}", highlight=False, markup=False)
+    if done.repeated:
+        console.print(
+            f"  [yellow]clave_repetida[/yellow]: {done.repeated:,} filas cuya clave "
+            f"({', '.join(contract.key)}) ya había venido",
+            highlight=False,
+        )
     if done.unknown:
         console.print(
             f"Columnas del origen que el contrato no nombra: {', '.join(done.unknown)}.",

@@ -35,6 +35,8 @@ _REASONS = {
     "patron": "valor sin la forma esperada",
     "valor_permitido": "valor fuera de la lista",
     "mes_separado": "fila de un mes que fue separado de su tabla",
+    "mes_imposible": "fecha de un mes que la tabla no puede tener",
+    "clave_demasiado_larga": "clave más larga de lo que admite un índice",
     "protocolo.edad_en_lugar_de_fecha": "una edad en lugar de la fecha de nacimiento",
     "protocolo.fecha_imposible": "fecha de nacimiento imposible",
 }
@@ -61,6 +63,7 @@ def show(summary: RunSummary, console: Console) -> None:
         console.print(
             f"Se volvieron a calcular las lecturas del {first:%d/%m/%Y} al {last:%d/%m/%Y}."
         )
+    _load_notes(summary, console)
     _quarantine(summary, console)
     _checks(summary, console)
     _exports(summary, console)
@@ -110,6 +113,19 @@ def _load_errors(lines: Sequence[LoadLine], console: Console) -> None:
             causes.setdefault(cause, []).append(line.dataset)
     for cause, datasets in causes.items():
         console.print(f"[red]Falló {', '.join(datasets)}:[/red] {escape(cause)}", highlight=False)
+
+
+def _load_notes(summary: RunSummary, console: Console) -> None:
+    """What loads noticed at their sources: nothing was stopped, and somebody should look."""
+    if not summary.load_notes:
+        return
+    console.print("\n[bold]Al leer se notó:[/bold]")
+    for dataset, note in summary.load_notes[:_SHOWN]:
+        console.print(f"  {dataset}: {escape(note)}", highlight=False)
+    rest = len(summary.load_notes) - _SHOWN
+    if rest > 0:
+        console.print(f"  y {rest} más")
+    console.print("  Cambios de columnas: [bold]lujan drift[/bold]")
 
 
 def _quarantine(summary: RunSummary, console: Console) -> None:

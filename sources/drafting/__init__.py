@@ -36,9 +36,9 @@ def table_names(identifier: str, url: SourceUrl) -> list[str]:
     return tables.names(identifier, url)
 
 
-def draft_file(identifier: str, path: Path) -> Draft:
+def draft_file(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     """The draft of a file: format, encoding, separator and header by its content, types by the
-    values of its first rows.
+    values of its first rows. `sheet` is one of a workbook's; without it, the first with a table.
 
     Raises DraftError for an identifier no contract can have or a file that is of no known format,
     and the readers' own errors for one that is damaged.
@@ -46,4 +46,4 @@ def draft_file(identifier: str, path: Path) -> Draft:
     from sources.drafting import files
 
     identify(identifier)
-    return files.draft(identifier, path)
+    return files.draft(identifier, path, sheet)

@@ -31,6 +31,8 @@ _PERSONAL = re.compile(
     r"|telefono|celular|domicilio|nacimiento|fecha_nac|genero|sexo|etnia|discapacidad|cbu)(_|$)"
 )
 _PERSON_COLUMNS = 2
+# What PostgreSQL has in every table already.
+_OWN_OF_THE_SERVER = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 _CHANGED = re.compile(r"(actualiz|modific|updat|modif|ultima?_mod|last_mod)")
 _LOGICAL: Mapping[str, str] = {
     "smallint": "integer",
@@ -105,9 +107,14 @@ def address(identifier: str) -> str:
 
 
 def compose(
-    identifier: str, source: Source, columns: Sequence[DraftColumn], notes: Iterable[str] = ()
+    identifier: str,
+    source: Source,
+    columns: Sequence[DraftColumn],
+    notes: Iterable[str] = (),
+    *,
+    ignored: Sequence[str] = (),
 ) -> Draft:
-    """Write the document and check it, as any contract is.
+    """Write the document and check it, as any contract is. `ignored` are columns not to be loaded.
 
     Raises DraftError when there is no column, ContractError when the document would be refused.
     """
@@ -120,7 +127,7 @@ def compose(
     personal = [column.name for column in named if _PERSONAL.search(column.name)]
     told = [*_to_do(named, personal, source), *notes]
     body = yaml.safe_dump(
-        _document(identifier, source, named, personal),
+        _document(identifier, source, named, personal, ignored),
         sort_keys=False, allow_unicode=True, width=100,
     )  # fmt: skip
     head = "".join(f"#  - {line}\n" for line in told)
@@ -133,7 +140,11 @@ def compose(
 
 
 def _document(
-    identifier: str, source: Source, columns: Sequence[DraftColumn], personal: Sequence[str]
+    identifier: str,
+    source: Source,
+    columns: Sequence[DraftColumn],
+    personal: Sequence[str],
+    ignored: Sequence[str],
 ) -> dict[str, Any]:
     system, dataset = identify(identifier)
     options = [{"property": name, "value": value} for name, value in source.options.items()]
@@ -151,6 +162,7 @@ def _document(
             {"property": "classification", "value": "acceso_restringido"},
             {"property": "containsPersons", "value": False},
             {"property": "loadMode", "value": source.load_mode},
+            *([{"property": "ignoredColumns", "value": list(ignored)}] if ignored else []),
         ],
         "servers": [{**server, "customProperties": options} if options else server],
         "schema": [
@@ -234,7 +246,11 @@ def _named(columns: Sequence[DraftColumn]) -> list[DraftColumn]:
         # `fechaAlta` is `fecha_alta`, and `DNI` stays `dni`.
         spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.source_name)
         base = slug(spaced)[: _LONGEST_NAME - 4] or "columna"
-        base = base if base[0].isalpha() else f"c_{base}"[: _LONGEST_NAME - 4]
+        base = (
+            base
+            if base[0].isalpha() and base not in _OWN_OF_THE_SERVER
+            else f"c_{base}"[: _LONGEST_NAME - 4]
+        )
         name, turn = base, 1
         while name in taken:
             turn += 1

@@ -7,11 +7,17 @@ values have (`types.py`).
 
 from __future__ import annotations
 
+import codecs
 import csv
+import glob
+import io
 import json
-from collections.abc import Iterator, Sequence
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +25,7 @@ from typing import Any
 import pyarrow as pa
 
 from sources.casting import NumberStyle
-from sources.contract import Contract
+from sources.contract import Column, Contract
 from sources.drafting.document import (
     Draft,
     DraftColumn,
@@ -29,11 +35,14 @@ from sources.drafting.document import (
     compose,
 )
 from sources.drafting.types import propose, style_of
+from sources.names import told_apart
 from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
+from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
+from sources.readers.spreadsheet import header_text
 from sources.readers.workbooks import UnusableWorkbook, open_workbook
 
 SAMPLED_ROWS = 20_000
@@ -44,9 +53,23 @@ _DELIMITERS = ",;\t|"
 _FEWEST_CELLS = 2
 _FEWEST_ROWS_OF_A_KEY = 20
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
-            ".json": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx", ".xls": "xlsx",
-            ".ods": "xlsx"}  # fmt: skip
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz")
+            ".json": "jsonl", ".geojson": "jsonl", ".parquet": "parquet", ".xlsx": "xlsx",
+            ".xls": "xlsx", ".ods": "xlsx"}  # fmt: skip
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip")
+_ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0")
+_HTML = re.compile(r"\s*(<!doctype html|<html|<table|<head|<meta)", re.IGNORECASE)
+_LOOKED_AT = 4096
+# Names that say there is a record per line: a line may hold a list of its own.
+_ONE_PER_LINE = (".jsonl", ".ndjson")
+_DEEPEST_LIST = 3
+_SHEETS_LOOKED_AT = 10
+_LAST_ROWS = 5
+_TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[^.\[\]]+")
+_MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
+_OBJECTS = re.compile(r"\[\s*\{")
+# A column without a name, as `names.told_apart` calls it.
+_UNNAMED = re.compile(r"\(columna \d+\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +81,11 @@ class _Look:
     options: dict[str, Any] = field(default_factory=dict)
     encoding: str | None = None
     notes: tuple[str, ...] = ()
+    bytes_columns: frozenset[str] = frozenset()
 
 
-def draft(identifier: str, path: Path) -> Draft:
-    """The draft of one file; its folder is the system's address."""
+def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
+    """The draft of one file; its folder is the system's address. `sheet` is one of a workbook."""
     if path.is_dir():
         raise DraftError(
             f"{path} es una carpeta.",
@@ -69,26 +93,71 @@ def draft(identifier: str, path: Path) -> Draft:
             "en `pattern`.",
         )
     try:
-        look = _look(path)
+        look = _look(path, sheet)
     except (OSError, EOFError) as error:
         raise DraftError(
             f"{path} no se puede leer: {error}.", next_step="revise el archivo."
         ) from None
-    texts = [DraftColumn(name, "text") for name in look.names]
+    texts = [
+        DraftColumn(name, "text", format="hex" if name in look.bytes_columns else None)
+        for name in look.names
+    ]
     plain = compose(identifier, _source(identifier, path, look), texts).contract
     columns, rows = _sample(plain, path)
+    nothing = {
+        column.name: column.source_name
+        for column in plain.columns
+        if _UNNAMED.fullmatch(column.source_name) and _is_empty(columns[column.name])
+    }
+    columns = {name: array for name, array in columns.items() if name not in nothing}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
     look.options.update(_signs(style))
-    proposed = [propose(plain, plain.column(name), array, style) for name, array in columns.items()]
+    proposed = [
+        _as_digits(column)
+        if (column := plain.column(name)).format == "hex"
+        else propose(plain, column, array, style)
+        for name, array in columns.items()
+    ]
     seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
-    notes = [*look.notes, seen if rows else "no había ninguna fila: todo quedó como texto"]
+    if not rows:
+        seen = "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
+    notes = [*look.notes, seen]
     if alike := [
         column.source_name
         for column, array in zip(proposed, columns.values(), strict=True)
         if _may_identify(column, array)
     ]:
         notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
-    return compose(identifier, _source(identifier, path, look), proposed, [f"{n}." for n in notes])
+    if look.format == "xlsx" and (label := _totals_label(columns.values())):
+        look.options["totalsLabel"] = label
+        notes.append(f"las filas que empiezan con {label!r} se toman por totales y no se cargan")
+    if nothing:
+        notes.append(f"sin nombre y sin valores, no se cargan: {', '.join(nothing.values())}")
+    return compose(
+        identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
+        ignored=tuple(nothing.values()),
+    )  # fmt: skip
+
+
+def _totals_label(columns: Iterable[pa.ChunkedArray[Any]]) -> str | None:
+    """The word that the row of totals of a sheet begins with; one of its last rows, if any."""
+    for values in columns:
+        if pa.types.is_string(values.type):
+            for text in values[-_LAST_ROWS:].to_pylist():
+                if text and (found := _TOTAL.match(text)):
+                    return found[1]
+    return None
+
+
+def _as_digits(column: Column) -> DraftColumn:
+    note = "son bytes y no texto; se lee como dígitos hexadecimales"
+    return DraftColumn(column.source_name, "text", format="hex", note=note)
+
+
+def _is_empty(values: pa.ChunkedArray[Any]) -> bool:
+    if not pa.types.is_string(values.type):
+        return values.null_count == len(values)
+    return not pc.any(pc.match_substring_regex(values, r"\S")).as_py()
 
 
 def _may_identify(column: DraftColumn, values: pa.ChunkedArray[Any]) -> bool:
@@ -112,7 +181,11 @@ def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[A
                 break
     names = [column.name for column in contract.columns]
     if not batches:
-        return {name: pa.chunked_array([], pa.string()) for name in names}, 0
+        declared = _declared_types(path) if contract.kind == "parquet" else {}
+        return {
+            column.name: pa.chunked_array([], declared.get(column.source_name, pa.string()))
+            for column in contract.columns
+        }, 0
     # Batches of a spreadsheet may differ in type: a column of numbers with one text further down.
     kinds = [{batch.column(name).type for batch in batches} for name in names]
     return {
@@ -121,6 +194,12 @@ def _sample(contract: Contract, path: Path) -> tuple[dict[str, pa.ChunkedArray[A
         )
         for name, kind in zip(names, kinds, strict=True)
     }, rows
+
+
+def _declared_types(path: Path) -> dict[str, Any]:
+    import pyarrow.parquet as pq
+
+    return {field_.name: field_.type for field_ in pq.read_schema(path)}
 
 
 def _source(identifier: str, path: Path, look: _Look) -> Source:
@@ -132,7 +211,7 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     if look.encoding:
         server["encoding"] = look.encoding
     mode = "full" if look.format == "xlsx" else "files"
-    return Source(server, path.name, mode, {"pattern": path.name, **look.options})
+    return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
 
 
 def _signs(style: NumberStyle) -> dict[str, str]:
@@ -143,7 +222,7 @@ def _signs(style: NumberStyle) -> dict[str, str]:
 # --- kinds of files -------------------------------------------------------------------------------
 
 
-def _look(path: Path) -> _Look:
+def _look(path: Path, sheet: str | None) -> _Look:
     suffix = path.suffix.lower()
     if suffix in _COMPRESSED:
         suffix = path.with_suffix("").suffix.lower()
@@ -151,55 +230,97 @@ def _look(path: Path) -> _Look:
         start = stream.read(8)
     if start.startswith(b"PAR1"):
         return _parquet(path)
-    if start.startswith((b"PK\x03\x04", bytes.fromhex("d0cf11e0"))):
-        return _workbook(path)
-    kind = _FORMATS.get(suffix)
-    if kind in ("parquet", "xlsx") or kind is None:
+    if start.startswith(_OLE) or (start.startswith(_ZIP) and suffix != ".zip" and _is_book(path)):
+        return _workbook(path, sheet)
+    if sheet is not None:
         raise DraftError(
-            f"{path.name} no es de un formato que se reconozca.",
-            next_step="se reconocen csv, jsonl, json, parquet, xlsx, xls y ods. Los registros de "
-            "largo fijo y las API se escriben a mano: vea docs/contratos.md.",
+            f"{path.name} no es una planilla y no tiene la hoja {sheet!r}.",
+            next_step="quite --table.",
         )
     with open_bytes(path) as stream:
         sample = stream.read(_SAMPLE_BYTES)
     if not sample.strip():
         raise DraftError(f"{path.name} está vacío.", next_step="pida un archivo con datos.")
     encoding = guess_encoding(sample)
-    text = sample.decode(encoding, "replace").removeprefix("\ufeff")
+    text = _decoded(sample, encoding)
+    kind = _FORMATS.get(suffix)
+    if _HTML.match(text):
+        raise DraftError(
+            f"{path.name} es una página HTML, no un archivo de datos.",
+            next_step="ábralo, guárdelo como .xlsx o .csv y use ese.",
+        )
+    if "\x00" in text[:_LOOKED_AT] and kind not in ("csv", "jsonl"):
+        raise _unknown(path)
     declared = None if encoding == "utf-8" else encoding
-    if kind == "jsonl" or text.lstrip()[:1] in ("{", "["):
+    if text.lstrip()[:1] in ("{", "[") or kind == "jsonl":
         return _json(path, text, declared)
-    return _delimited(path, text, declared)
+    look = _delimited(path, text, declared)
+    if kind == "csv":
+        return look
+    if len(look.names) < _FEWEST_CELLS:
+        raise _unknown(path)  # with such a name, text is a table only where it has columns
+    return replace(look, notes=("por su contenido es texto separado (csv)", *look.notes))
+
+
+def _is_book(path: Path) -> bool:
+    """Whether a zip is a workbook, or so named that it should be one."""
+    try:
+        with zipfile.ZipFile(path) as package:
+            names = {name.lower() for name in package.namelist()}
+    except zipfile.BadZipFile:
+        return True
+    return bool(names & {"xl/workbook.xml", "xl/workbook.bin", "content.xml"})
+
+
+def _decoded(sample: bytes, encoding: str) -> str:
+    """A sample as text, without the half of a character or of a line that it may end with."""
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(sample).removeprefix("\ufeff")
+    whole = len(sample) < _SAMPLE_BYTES
+    return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
+
+
+def _unknown(path: Path) -> DraftError:
+    return DraftError(
+        f"{path.name} no es de un formato que se reconozca.",
+        next_step="se reconocen csv, jsonl, json, parquet, xlsx, xls y ods. Los registros de "
+        "largo fijo y las API se escriben a mano: vea docs/contratos.md.",
+    )
 
 
 def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
-    lines = text.splitlines()
-    delimiter = _delimiter(lines, path.suffix.lower())
-    rows = list(islice(csv.reader(lines, delimiter=delimiter), _HEADER_ROWS))
-    number = _header_row(rows)
+    delimiter = _delimiter(text, path.suffix.lower())
+    # Where each of the first records begins, counting lines as `headerRow` does.
+    records = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows: list[list[str]] = []
+    begins = [1]
+    try:
+        for row in islice(records, _HEADER_ROWS):
+            rows.append(row)
+            begins.append(records.line_num + 1)
+    except csv.Error:
+        if not rows:  # the reader's own words for it
+            return _Look("csv", ["columna"], {}, encoding)
+    turn = _header_row(rows) - 1
+    number = begins[turn]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
-    header = [name.strip() for name in rows[number - 1]]
-    if repeated := sorted({name for name in header if name and header.count(name) > 1}):
-        raise DraftError(
-            f"{path.name} tiene más de una columna de nombre {', '.join(repeated)}.",
-            next_step="pida el archivo con un nombre distinto en cada columna.",
-        )
-    return _Look("csv", [name for name in header if name], options, encoding, tuple(notes))
+    return _Look("csv", told_apart(rows[turn], unnamed=True), options, encoding, tuple(notes))
 
 
-def _delimiter(lines: Sequence[str], suffix: str) -> str:
+def _delimiter(text: str, suffix: str) -> str:
     """The sign that parts most of the first lines into the same number of cells."""
     if suffix == ".tsv":
         return "\t"
-    first = [line for line in lines[:_HEADER_ROWS] if line.strip()]
 
     def agreement(sign: str) -> tuple[int, int]:
         with suppress(csv.Error):
-            widths = [len(row) for row in csv.reader(first, delimiter=sign)]
+            records = csv.reader(io.StringIO(text, newline=""), delimiter=sign)
+            widths = [len(row) for row in islice(records, _HEADER_ROWS) if row]
+            if not widths:
+                return (0, 0)
             most = max(set(widths), key=lambda width: (widths.count(width), width))
             return (widths.count(most), most) if most >= _FEWEST_CELLS else (0, 0)
         return (0, 0)
@@ -209,85 +330,206 @@ def _delimiter(lines: Sequence[str], suffix: str) -> str:
 
 
 def _header_row(rows: Sequence[Sequence[Any]]) -> int:
-    """The first row as wide as the widest, with texts only; titles above it are narrower."""
-    filled = [sum(str(cell).strip() != "" for cell in row) for row in rows]
-    widest = max(filled, default=0)
-    for number, row in enumerate(rows, start=1):
-        cells = [cell for cell in row if str(cell).strip()]
-        if filled[number - 1] == widest and all(isinstance(cell, str) for cell in cells):
+    """The first row as wide as the most are, and mostly filled: titles above it are narrower.
+
+    A row further down may be wider: a value with the separator in it. Blank ends do not count.
+    """
+    widths = [_width(row) for row in rows]
+    counts = Counter(width for width in widths if width)
+    usual = max(counts, key=lambda width: (counts[width], width), default=0)
+    for number, (row, width) in enumerate(zip(rows, widths, strict=True), start=1):
+        filled = sum(str(cell).strip() != "" for cell in row)
+        if width and width >= usual and filled * 2 > width:
             return number
     return 1
 
 
+def _width(row: Sequence[Any]) -> int:
+    """Cells up to the last one that holds something."""
+    return max((at for at, cell in enumerate(row, start=1) if str(cell).strip()), default=0)
+
+
 def _json(path: Path, text: str, encoding: str | None) -> _Look:
-    is_array = text.lstrip().startswith("[")
-    names: dict[str, None] = {}
-    for record in islice(_records(text, is_array), _JSON_RECORDS):
-        if not isinstance(record, dict):
-            raise DraftError(
-                f"{path.name}: sus elementos no son registros con nombres.",
-                next_step="un conjunto son registros, uno por línea o en una lista JSON.",
-            )
-        names.update(dict.fromkeys(leaf_paths(record)))
-    if not names:
+    stem = path.with_suffix("") if path.suffix.lower() in _COMPRESSED else path
+    place = None if stem.suffix.lower() in _ONE_PER_LINE else _list_within(text)
+    options: dict[str, Any] = {}
+    notes = []
+    if text.lstrip().startswith("["):
+        place, options = (), {"jsonForm": "array"}
+    elif place:
+        options = {"jsonForm": "array", "dataPath": ".".join(place)}
+        notes.append(f"los registros son los de la lista {'.'.join(place)!r} del documento")
+    records = list(islice(_records(text, place), _JSON_RECORDS))
+    documents = [record for record in records if isinstance(record, dict)]
+    if not documents or len(documents) * 2 < len(records):
         raise DraftError(
-            f"{path.name}: no se encontró ningún registro JSON.",
+            f"{path.name}: no se encontró ningún registro JSON con nombres.",
             next_step="un conjunto son registros, uno por línea o en una lista JSON.",
         )
-    return _Look("jsonl", list(names), {"jsonForm": "array"} if is_array else {}, encoding)
+    names, lists = _names_of(documents)
+    if lists:
+        notes.append(
+            f"traen una lista, que se guarda entera como texto: {', '.join(lists)}. Para una fila "
+            f"por elemento, el nombre en el origen termina en []: `{lists[0]}[]`"
+        )
+    return _Look("jsonl", names, options, encoding, tuple(notes))
 
 
-def _records(text: str, is_array: bool) -> Iterator[Any]:
+def _names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """The paths of the documents' values, and those among them that hold lists of objects.
+
+    A list is one value: its first element alone would lose the others. An object that is null in
+    some documents is no value where others show what is in it.
+    """
+    found: dict[str, None] = {}
+    lists: dict[str, None] = {}
+    for document in documents:
+        for name in leaf_paths(document):
+            whole, is_list, _ = name.partition("[0]")
+            found.setdefault(whole)
+            if is_list:
+                lists.setdefault(whole)
+    below = tuple(found)
+    names = [
+        name
+        for name in found
+        if not any(other.startswith((f"{name}.", f"{name}[")) for other in below)
+    ]
+    return names, [name for name in names if name in lists]
+
+
+def _list_within(text: str) -> tuple[str, ...] | None:
+    """Where a single document has its list of records: the longest, or the one that is cut off."""
+    start = text.lstrip()
+    if not start.startswith("{"):
+        return None
+    try:
+        document, end = json.JSONDecoder().raw_decode(start)
+    except (ValueError, RecursionError):
+        return _cut_list(start)
+    if start[end:].strip():
+        return None  # more documents follow: one per line
+    lists = _lists_of_objects(document)
+    return max(lists, key=lambda place: lists[place], default=None)
+
+
+def _lists_of_objects(document: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], int]:
+    """Lists of objects by place, with their lengths; not those within lists."""
+    if isinstance(document, list):
+        return {place: len(document)} if document and isinstance(document[0], dict) else {}
+    if not isinstance(document, dict) or len(place) >= _DEEPEST_LIST:
+        return {}
+    found: dict[tuple[str, ...], int] = {}
+    for name, value in document.items():
+        if _PLAIN_NAME.fullmatch(name):
+            found |= _lists_of_objects(value, (*place, name))
+    return found
+
+
+def _cut_list(text: str) -> tuple[str, ...] | None:
+    """The list that a document breaks off in, by the names of the objects that lead to it."""
+    decoder = json.JSONDecoder()
+    place: list[str] = []
+    at = 1
+    while True:
+        name = _MEMBER.match(text, at)
+        if name is None:
+            return None
+        at = name.end()
+        try:
+            _, end = decoder.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            place.append(name[1])
+            if _OBJECTS.match(text, at):
+                return tuple(place)
+            if text[at] != "{" or len(place) >= _DEEPEST_LIST:
+                return None
+            at += 1
+            continue
+        at = end
+
+
+def _records(text: str, place: Sequence[str] | None) -> Iterator[Any]:
     """Whole records of the beginning of a file; the last may be cut."""
-    if not is_array:
-        for line in text.splitlines():
+    if place is None:
+        for line in text.split("\n"):
             if line.strip():
                 try:
                     yield json.loads(line)
-                except json.JSONDecodeError:
-                    return
+                except ValueError:
+                    continue  # a bad line is set aside by a load
         return
-    decoder = json.JSONDecoder()
-    at = text.index("[") + 1
-    while True:
-        while at < len(text) and text[at] in " \t\r\n,":
-            at += 1
-        try:
-            record, at = decoder.raw_decode(text, at)
-        except json.JSONDecodeError:
-            return
-        yield record
+    with suppress(ValueError):  # the sample ends within the list
+        for element in array_elements(io.BytesIO(text.encode()), place):
+            yield json.loads(element)
 
 
 def _parquet(path: Path) -> _Look:
     import pyarrow.parquet as pq
 
+    from sources.readers.parquet import is_bytes
+
     try:
-        return _Look("parquet", pq.read_schema(path).names)
-    except pa.ArrowException as error:
+        with pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            binary = [field_.name for field_ in schema if is_bytes(field_.type)]
+            batch = next(file.iter_batches(SAMPLED_ROWS, columns=binary), None) if binary else None
+    except (pa.ArrowException, OSError) as error:
         raise DraftError(
             f"{path.name} está dañado: {error}.", next_step="vuelva a copiarlo."
         ) from error
+    no_text = () if batch is None else (n for n in binary if not _is_text(batch.column(n)))
+    return _Look("parquet", schema.names, bytes_columns=frozenset(no_text))
 
 
-def _workbook(path: Path) -> _Look:
+def _is_text(values: Any) -> bool:
+    try:
+        pc.cast(pc.cast(values, pa.binary()), pa.string())
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _workbook(path: Path, wanted: str | None) -> _Look:
     try:
         book = open_workbook(path)
         try:
             visible = [sheet.name for sheet in book.sheets if sheet.visible] or [
                 sheet.name for sheet in book.sheets
             ]
-            rows = list(islice(book.read(visible[0]).rows, _HEADER_ROWS))
+            hidden = [sheet.name for sheet in book.sheets if sheet.name not in visible]
+            looked_at = _sheets_to_look_at(path, wanted, visible, hidden)
+            begins = {name: list(islice(book.read(name).rows, _HEADER_ROWS)) for name in looked_at}
         finally:
             book.close()
     except UnusableWorkbook as error:
         raise DraftError(f"{path.name} {error.why}.", next_step=error.next_step) from error
+    # A cover has no table: the first sheet with a header and something below it.
+    name = next((name for name, rows in begins.items() if _is_table(rows)), looked_at[0])
+    rows = begins[name]
     number = _header_row(rows)
-    names = [" ".join(str(cell).split()) for cell in rows[number - 1]] if rows else []
-    others = f"; hay otras: {', '.join(visible[1:])}" if visible[1:] else ""
-    return _Look(
-        "xlsx",
-        [name for name in dict.fromkeys(names) if name],
-        {"sheet": visible[0], "headerRow": number},
-        notes=(f"se miró la hoja {visible[0]!r}, con encabezado en la fila {number}{others}",),
+    names = (
+        told_apart([header_text(cell) for cell in rows[number - 1]], unnamed=True) if rows else []
     )
+    others = [other for other in visible if other != name]
+    told = f"se miró la hoja {name!r}, con encabezado en la fila {number}"
+    if others:
+        told = f"{told}; hay otras (se eligen con --table): {', '.join(others)}"
+    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=(told,))
+
+
+def _sheets_to_look_at(
+    path: Path, wanted: str | None, visible: Sequence[str], hidden: Sequence[str]
+) -> Sequence[str]:
+    if wanted is None:
+        return visible[:_SHEETS_LOOKED_AT]
+    if wanted in (*visible, *hidden):
+        return [wanted]
+    raise DraftError(
+        f"{path.name} no tiene la hoja {wanted!r}.",
+        next_step=f"elija una de: {', '.join((*visible, *hidden))}.",
+    )
+
+
+def _is_table(rows: Sequence[Sequence[Any]]) -> bool:
+    return sum(_width(row) >= _FEWEST_CELLS for row in rows) >= _FEWEST_CELLS

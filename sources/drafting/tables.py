@@ -99,6 +99,14 @@ def _names(engine: Engine, connection: Any, url: SourceUrl) -> list[str]:
         tuple(v.decode() if isinstance(v, bytes) else str(v) for v in row)
         for row in engine.rows(connection, statement)
     ]
+    if url.scheme == "postgresql":  # the standard's catalogue does not know of these
+        stored = sa.table(
+            "pg_matviews", sa.column("schemaname"), sa.column("matviewname"), schema="pg_catalog"
+        )
+        name = sa.func.format("%I.%I", stored.c.schemaname, stored.c.matviewname)
+        readable = sa.func.has_table_privilege(name, "select")
+        statement = sa.select(stored.c.schemaname, stored.c.matviewname).where(readable)
+        rows += [(str(schema), str(view)) for schema, view in engine.rows(connection, statement)]
     rows = [row for row in rows if row[0] not in _OWN_SCHEMAS]
     # MySQL calls a database a schema; the address names it already.
     return sorted(name if url.scheme == "mysql" else f"{schema}.{name}" for schema, name in rows)
@@ -167,6 +175,8 @@ def _column(
 
 
 def _physical(kind: str) -> str:
+    if kind.endswith("[]"):
+        return "text"
     if kind == "money":
         return "numeric(19,4)"
     if kind == "smallmoney":

@@ -23,13 +23,17 @@ from sources.readers.arrow import pc
 
 # How dates are written; the first that takes every value. Day first, as in Spanish: a column whose
 # days never pass the 12th is read so.
-_DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy")
-_CLOCKS = ("HH:mm:ss", "HH:mm")
+_DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy",
+          "d/M/yyyy", "d-M-yyyy", "M/d/yyyy", "d/M/yy")  # fmt: skip
+_CLOCKS = ("HH:mm:ss", "HH:mm", "H:mm:ss", "H:mm")
 _ZERO_FIRST = r"^[+-]?0\d"
 _HAS_DIGITS_ONLY = r"^[0-9.]+$"
 _COMMA = re.compile(NumberStyle(",", ".").pattern)
 _ANY_COMMA = r",\d+$"
 _GROUPED = r"\d\.\d{3}(\.|,|$)"
+# 1,234.50: only both signs together tell a comma between thousands from a decimal one.
+_ENGLISH = re.compile(NumberStyle(".", ",").pattern)
+_BOTH_SIGNS = r"\d,\d{3}\.\d"
 _LEAST_DIGITS, _MOST_DIGITS = 18, 38
 _LEAST_SCALE, _MOST_SCALE = 2, 20
 # Binary numbers with more decimals than this were worked out, not written by somebody.
@@ -41,7 +45,7 @@ _MISTAKEN_SHARE = 0.01
 
 
 def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
-    """How a file writes numbers: with a decimal comma when some column holds nothing else."""
+    """How a file writes numbers: as one of its columns that shows it by its signs."""
     for column in columns:
         texts = _texts(column)
         if texts is None or not len(texts):
@@ -49,6 +53,8 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
             grouped = _any(texts, _GROUPED)
             return NumberStyle(",", "." if grouped else "")
+        if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
+            return NumberStyle(".", ",")
     return NumberStyle()
 
 
@@ -60,23 +66,45 @@ def propose(
     Where none does, one whose misfits are few and look like mistakes, with a note of them: a word
     among numbers, a day that does not exist. A code with a letter among numbers is no mistake.
     """
-    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, pa.string())
+    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
     known = array.drop_null()
     text = DraftColumn(column.source_name, "text")
     if not len(known):
-        return text
+        return _by_type(text, array.type)
     nearest, fewest = text, int(len(known) * _MISTAKEN_SHARE) + 1
     for physical, form, local in _candidates(known, style):
         asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
         failures = cast_column(contract, asked, known, style).failures
         found = replace(text, physical_type=physical, format=form, local_time=local)
         if not failures:
-            return found
+            return replace(found, note=_note_of(known, found))
         misfits = np.logical_or.reduce([failure.mask for failure in failures])
         count = int(misfits.sum())
         if count < fewest and _are_mistakes(known, misfits, found):
             nearest, fewest = replace(found, note=_misfit_note(count, len(known), physical)), count
     return nearest
+
+
+def _note_of(values: Any, found: DraftColumn) -> str:
+    """What a person should check of a type that takes every value."""
+    texts = _texts(values)
+    if found.physical_type != "boolean" or texts is None or _any(texts, r"\w\w"):
+        return ""
+    letters = ", ".join(sorted(set(texts.to_pylist())))
+    return f"dice solo {letters}, leídos como sí y no; si son otra cosa, el tipo es text"
+
+
+def _by_type(column: DraftColumn, kind: Any) -> DraftColumn:
+    """A column without a value, by the type its file declares; text where it declares none."""
+    if pa.types.is_integer(kind):
+        return replace(column, physical_type="bigint")
+    if pa.types.is_floating(kind):
+        return replace(column, physical_type="double precision")
+    nothing = pa.array([], kind)
+    for physical, form, local in _candidates(nothing, NumberStyle()):
+        if not (pa.types.is_timestamp(kind) and physical == "date"):
+            return replace(column, physical_type=physical, format=form, local_time=local)
+    return column
 
 
 def _misfit_note(count: int, values: int, physical: str) -> str:
@@ -143,7 +171,7 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
 
 
 def _numeric(texts: Any, style: NumberStyle) -> str:
-    plain = pc.replace_substring(texts, ".", "") if style.thousands else texts
+    plain = pc.replace_substring(texts, style.thousands, "") if style.thousands else texts
     plain = pc.replace_substring(plain, style.decimal, ".")
     parts = [text.lstrip("+-").partition(".") for text in plain.to_pylist()]
     whole = max(len(part[0]) for part in parts)

@@ -26,7 +26,7 @@ from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
-from sources.landing.months import detached_months
+from sources.landing.limits import limits
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.partitions import Extent, Partitions
 from sources.landing.quarantine import Quarantine
@@ -132,6 +132,8 @@ class _Feed:
         self._listed_at = self._context.clock().timestamp()
         entries = self._folder.entries()
         self._listed = {entry.name for entry in entries}
+        if not entries:
+            total.notes.append(self._folder.nothing_found())
         settled = self._folder.settled(entries)
         if fresh := len(entries) - len(settled):
             total.notes.append(
@@ -238,7 +240,7 @@ class _Feed:
         """Read, check and copy the rows; gives where in the table's partitions they are."""
         context = self._context
         quarantine = Quarantine(connection, self._contract, load_id, context.clock())
-        checkers = [*self._checkers, *detached_months(connection, self._contract)]
+        checkers = [*self._checkers, *limits(connection, self._contract)]
         partitions, extent = Partitions(connection, self._contract), Extent(self._contract)
         write_as_it_comes(connection)
         with self._opened(connection, file) as (reader, planned):

@@ -1,7 +1,8 @@
 """What becomes of an error: a source's is a failed load record, the warehouse's is raised in words.
 
 Belongs here: that turn, and nothing else. One load must not stop the others; when the warehouse
-itself fails, no other would fare better.
+itself fails, no other would fare better. What the warehouse refuses of one table (a row too wide,
+a column's name that it keeps for itself) is that table's failure.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from contextlib import contextmanager
 import psycopg
 
 from sources.contract import Contract
-from sources.errors import DriftError, PipelineError, SourceDataError, WarehouseUnavailable
+from sources.errors import (
+    DriftError,
+    LoadRefused,
+    PipelineError,
+    SourceDataError,
+    WarehouseUnavailable,
+)
 from sources.landing.drift import note_missing
 from sources.landing.records import record_outcome
 from sources.landing.report import LoadContext, LoadReport
@@ -45,6 +52,30 @@ _TROUBLES = {
     "53": ("el almacén se quedó sin memoria u otro recurso.", _AGAIN),
 }
 _TROUBLES["57P"] = _TROUBLES["08"]  # the server was shut down
+_REVISE = "corrija el origen o el contrato y vuelva a ejecutar."
+# What the server refuses of one table, whatever the state of the warehouse, by code or class.
+_REFUSALS = {
+    "54011": (
+        "tiene más columnas de las que admite una tabla de PostgreSQL (1600).",
+        "quite del contrato las que no hacen falta (`ignoredColumns`) y vuelva a ejecutar.",
+    ),
+    "54": (
+        "una fila o una clave no entra en una tabla de PostgreSQL: son demasiados valores o "
+        "demasiado largos.",
+        "declare menos columnas, o una clave más corta, y vuelva a ejecutar.",
+    ),
+    "42701": (
+        "el contrato nombra una columna que PostgreSQL usa para sí (ctid, xmin, xmax, cmin, cmax, "
+        "tableoid), o dos veces la misma.",
+        "dele otro `name` en el contrato; el del origen queda en `physicalName`.",
+    ),
+    "42702": (
+        "el nombre de una columna se confunde con uno que la carga usa para sí.",
+        "dele otro `name` en el contrato; el del origen queda en `physicalName`.",
+    ),
+    "22": ("el almacén no admite alguno de sus valores.", _REVISE),
+    "23": ("una fila no cumple una regla que alguien puso en la tabla del almacén.", _REVISE),
+}
 
 
 def guarded(
@@ -58,8 +89,12 @@ def guarded(
         error.dataset = error.dataset or contract.id
         error.owner = error.owner or contract.owner
         failure = error
-    except psycopg.Error:
-        raise  # the warehouse itself: no other table would fare better
+    except psycopg.Error as error:
+        refusal = _refusal(contract, error)
+        if refusal is None:
+            raise  # the warehouse itself: no other table would fare better
+        refusal.__cause__ = error
+        failure = refusal
     except Exception as error:  # a reader met what nobody foresaw: the other datasets go on
         failure = SourceDataError(
             f"no se pudo leer {redact(origin)}: {redact(str(error) or type(error).__name__)}.",
@@ -73,6 +108,25 @@ def guarded(
         report.drift = note_missing(contract, context, failure, origin)
     record_outcome(contract, context, report, started, origin)
     return report
+
+
+def _refusal(contract: Contract, error: psycopg.Error) -> LoadRefused | None:
+    """The failure of this table alone; None where the error says nothing of it.
+
+    The server's text is left out, and the code is told: the text may quote values of rows.
+    """
+    code = error.sqlstate or ""
+    known = _REFUSALS.get(code) or _REFUSALS.get(code[:2])
+    if known is None:
+        return None
+    what, next_step = known
+    return LoadRefused(
+        f"{what[:-1]} (código {code}). No se cargó nada y la tabla conserva sus últimos datos "
+        "buenos.",
+        dataset=contract.id,
+        owner=contract.owner,
+        next_step=next_step,
+    )
 
 
 @contextmanager

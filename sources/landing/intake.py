@@ -133,9 +133,9 @@ class Intake:
         """Rows of the temporary table whose key already came earlier in this load."""
         self._move(
             sql.SQL(
-                "delete from {input} t using (select ctid as place, row_number() over "
-                "(partition by {key} order by {order}) as turn from {input}) as ranked "
-                "where t.ctid = ranked.place and ranked.turn > 1 returning t.{order}, {columns}"
+                "delete from {input} t using (select ctid as _place, row_number() over "
+                "(partition by {key} order by {order}) as _turn from {input}) as ranked "
+                "where t.ctid = ranked._place and ranked._turn > 1 returning t.{order}, {columns}"
             ),
             quarantine,
             report,
@@ -146,11 +146,11 @@ class Intake:
         """The same for rows that stand in raw already: their place tells which came first."""
         self._move(
             sql.SQL(
-                "delete from {raw} t using (select place, ordinal, row_number() over (partition by "
-                "{key} order by ordinal) as turn from (select ctid as place, row_number() over "
-                "(order by ctid) as ordinal, {key} from {raw}) as placed) as ranked "
-                "where t.ctid = ranked.place and ranked.turn > 1 "
-                "returning ranked.ordinal, {columns}"
+                "delete from {raw} t using (select _place, _ordinal, row_number() over "
+                "(partition by {key} order by _ordinal) as _turn from (select ctid as _place, "
+                "row_number() over (order by ctid) as _ordinal, {key} from {raw}) as placed) "
+                "as ranked where t.ctid = ranked._place and ranked._turn > 1 "
+                "returning ranked._ordinal, {columns}"
             ),
             quarantine,
             report,

@@ -25,7 +25,7 @@ import psycopg
 from sources.contract import Contract
 from sources.landing.doorstep import checked_batches
 from sources.landing.guard import warehouse_errors_in_words
-from sources.landing.months import detached_months
+from sources.landing.limits import limits
 from sources.landing.partitions import Extent, Partitions
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import extent_details, lock, new_load_id, record
@@ -135,7 +135,7 @@ def _land(
     report.read = report.known = _documents(rows, again).read if again else 0
     quarantine = Quarantine(connection, contract, load_id, started)
     months, extent = _Months(connection, contract), Extent(contract)
-    checkers = [*checkers, *detached_months(connection, contract)]
+    checkers = [*checkers, *limits(connection, contract)]
     with Writer(connection, table_name(contract), contract, load_id) as writer:
         quarantine.pause = writer.pause
         batches = [_documents(rows, new)] if new else []

@@ -382,7 +382,7 @@ def _move_replaced(
             "with gone as (delete from {} t using meta.archivo a where a.carga_id = t.{} "
             "and not a.vigente returning t.*, a.dataset as _conjunto) "
             "insert into raw._historial (dataset, operacion, fila, carga_id) "
-            "select _conjunto, 'baja', to_jsonb(gone) - '_conjunto', %s from gone"
+            "select _conjunto, 'baja', to_jsonb(gone.*) - '_conjunto', %s from gone"
         ).format(place, sql.Identifier(LOAD_ID)),
         [load_id],
     ).rowcount

@@ -15,7 +15,12 @@ import pyarrow.compute as pc
 
 from sources.arrow_values import to_python
 from sources.contract import Contract
+from sources.errors import LoadRefused
 from sources.raw_table import Connection, ensure_month_partitions
+
+# A century and a quarter. Dates read by a wrong format are of any year, and a server's memory for
+# locks ends at some thousands of partitions.
+MOST_MONTHS = 1_500
 
 
 class Partitions:
@@ -27,7 +32,10 @@ class Partitions:
         self._made: set[dt.date] = set()
 
     def prepare(self, batch: pa.RecordBatch, pause: Callable[[], None]) -> None:
-        """Make what `batch` needs; `pause` is called before the connection is used."""
+        """Make what `batch` needs; `pause` is called before the connection is used.
+
+        Raises LoadRefused when one load asks for more than `MOST_MONTHS`.
+        """
         column = self._contract.partition_by
         if not column or batch.num_rows == 0:
             return
@@ -35,6 +43,8 @@ class Partitions:
             pc.cast(pc.floor_temporal(batch.column(column), unit="month"), pa.date32())
         )
         wanted = {month for month in months.to_pylist() if month} - self._made
+        if len(wanted) + len(self._made) > MOST_MONTHS:
+            raise self._too_many(min(wanted), max(wanted))
         if wanted:
             pause()
             self.make(sorted(wanted))
@@ -43,6 +53,18 @@ class Partitions:
     def make(self, months: Sequence[dt.date]) -> None:
         """Make the partitions of these months that are not there yet."""
         ensure_month_partitions(self._connection, self._contract, months)
+
+    def _too_many(self, first: dt.date, last: dt.date) -> LoadRefused:
+        column = self._contract.partition_by
+        return LoadRefused(
+            f"sus filas son de más de {MOST_MONTHS:,} meses, entre ellos {first:%Y-%m} y "
+            f"{last:%Y-%m}, y la tabla se divide por {column} en meses. No se cargó nada y "
+            "conserva sus últimos datos buenos.",
+            dataset=self._contract.id,
+            owner=self._contract.owner,
+            next_step=f"revise el formato de {column}; si las fechas son esas, quite `partitionBy` "
+            "del contrato.",
+        )
 
 
 class Extent:

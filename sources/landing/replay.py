@@ -29,7 +29,7 @@ from psycopg import sql
 from sources.contract import Contract
 from sources.errors import PipelineError
 from sources.landing.doorstep import judge
-from sources.landing.months import detached_months
+from sources.landing.limits import limits
 from sources.landing.partitions import Partitions
 from sources.landing.quarantine import keys_of, restored, style_of
 from sources.landing.records import lock, names_of, new_load_id, record
@@ -225,7 +225,7 @@ def _try_all(
 ) -> bool:
     """Judge every chosen row; those that pass stand in `_reproceso`. Whether there was any."""
     partitions = Partitions(connection, contract)
-    checkers = [*checkers, *detached_months(connection, contract)]
+    checkers = [*checkers, *limits(connection, contract)]
     found = False
     with (
         connection.cursor(name="pendientes") as cursor,
@@ -387,7 +387,7 @@ def _write(connection: Connection, contract: Contract, parts: Mapping[str, sql.C
     connection.execute(
         sql.SQL(
             "insert into raw._historial (dataset, operacion, fila, carga_id) "
-            "select {dataset}, 'modificacion', to_jsonb(t), g.nueva from {raw} t, {input} e, "
+            "select {dataset}, 'modificacion', to_jsonb(t.*), g.nueva from {raw} t, {input} e, "
             "_entra n, _carga g where n.cambia and n.fila_id = e.{order} and {join}"
         ).format(**parts)
     )

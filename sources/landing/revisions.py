@@ -276,6 +276,8 @@ def _replays_of(connection: Connection, loads: list[int]) -> list[int]:
     return [int(row[0]) for row in found]
 
 
+# No name of ours may be one of a column: `t` beside a column t would be that column. Those of
+# contracts begin with a letter.
 # Hashes of rows that the old loads have more often than the new one, and how much more often.
 # A table of its own: only what is not written to another table is worked out in parallel.
 _MISSING = """
@@ -283,25 +285,25 @@ create temporary table _falta on commit drop as
 select h1, h2, sum(signo) as n
 from (
     select hash_record_extended({row}, 0) as h1, hash_record_extended({row}, 1) as h2, 1 as signo
-    from {raw} t where {old}
+    from {raw} _r where {old}
     union all
     select hash_record_extended({row}, 0), hash_record_extended({row}, 1), -1
-    from {raw} t where {new}
+    from {raw} _r where {new}
 ) as x
 group by h1, h2
 having sum(signo) > 0
 """
 _KEEP_MISSING = """
 with candidata as (
-    select t as registro, f.n, row_number() over (
-        partition by f.h1, f.h2 order by t.{load_id}, t.{source_row} desc
+    select _r as _registro, f.n, row_number() over (
+        partition by f.h1, f.h2 order by _r.{load_id}, _r.{source_row} desc
     ) as turno
-    from {raw} t
+    from {raw} _r
     join _falta f on f.h1 = hash_record_extended({row}, 0) and f.h2 = hash_record_extended({row}, 1)
     where {old}
 )
 insert into {history} (dataset, operacion, fila, carga_id)
-select {dataset}, 'baja', to_jsonb(registro), {load} from candidata where turno <= n
+select {dataset}, 'baja', to_jsonb(_registro), {load} from candidata where turno <= n
 """
 
 
@@ -312,7 +314,7 @@ class _Rows:
         self._connection = connection
         self._contract = contract
         self._loads = loads
-        self._where: sql.Composable = sql.SQL("t.{} = any({})").format(
+        self._where: sql.Composable = sql.SQL("_r.{} = any({})").format(
             sql.Identifier(LOAD_ID), sql.Literal(loads)
         )
 
@@ -333,7 +335,7 @@ class _Rows:
         Rows are compared by 128 bits of hash over every column that is not ours, so that two
         versions of millions of rows need no sort and no more than the server's work memory.
         """
-        new = sql.SQL("t.{} = {}").format(sql.Identifier(LOAD_ID), sql.Literal(new_load))
+        new = sql.SQL("_r.{} = {}").format(sql.Identifier(LOAD_ID), sql.Literal(new_load))
         if new_span.column is not None:
             new += sql.SQL(" and ") + _within(self._contract, new_span)
         row = self._row()
@@ -358,25 +360,25 @@ class _Rows:
 
     def delete(self) -> int:
         return self._connection.execute(
-            sql.SQL("delete from {} t where {}").format(table_name(self._contract), self._where)
+            sql.SQL("delete from {} _r where {}").format(table_name(self._contract), self._where)
         ).rowcount
 
     def _row(self) -> sql.Composed:
-        """Every column of a row `t` but ours as one value: also those of other contracts."""
+        """Every column of a row `_r` but ours as one value: also those of other contracts."""
         names = self._connection.execute(
             "select attname from pg_attribute where attrelid = to_regclass(%s) and attnum > 0 "
             "and not attisdropped and attname <> all(%s) order by attnum",
             [self._contract.raw_name, list(audit_columns(self._contract))],
         )
         return sql.SQL("row({})").format(
-            sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(name)) for (name,) in names)
+            sql.SQL(", ").join(sql.SQL("_r.{}").format(sql.Identifier(name)) for (name,) in names)
         )
 
 
 def _within(contract: Contract, span: Span) -> sql.Composed:
     assert contract.partition_by is not None
     kind = sql.SQL(contract.column(contract.partition_by).pg_type)
-    return sql.SQL("t.{column} between {low}::{kind} and {high}::{kind}").format(
+    return sql.SQL("_r.{column} between {low}::{kind} and {high}::{kind}").format(
         column=sql.Identifier(contract.partition_by),
         low=sql.Literal(span.low),
         high=sql.Literal(span.high),

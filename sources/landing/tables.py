@@ -26,8 +26,8 @@ from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_
 from sources.landing.drift import note_drift
 from sources.landing.intake import Intake
 from sources.landing.keys import KeyReader, comparison_is_due, store_source_keys
+from sources.landing.limits import limits
 from sources.landing.merge import Merge, remove_gone
-from sources.landing.months import detached_months
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import (
@@ -87,7 +87,7 @@ def _load(
         with _open(connection, contract, url, context, books, exact=exact) as (reader, planned):
             contract = planned.contract
             intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
-            judges = [*checkers, *detached_months(connection, contract)]
+            judges = [*checkers, *limits(connection, contract)]
             sums = _ask_totals(reader, contract, books, report)
             note_drift(connection, planned, reader, context, report)
             with intake:

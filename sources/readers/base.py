@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import time
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -28,6 +29,7 @@ import pyarrow as pa
 from sources.arrow_values import from_flags, from_numbers, from_texts
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
+from sources.names import told_apart
 from sources.readers.arrow import Array, pc
 from sources.urls import redact, variable
 
@@ -219,14 +221,17 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
     """Contract column name -> position in `found`.
 
     Names are compared without superfluous blanks; upper and lower case only matter where two
-    columns of the source differ in nothing else. Raises DriftError naming the contract's columns
-    that are missing; one that the document does not declare may come or not.
+    columns of the source differ in nothing else. The second column of one name is `name (2)`
+    (`names.told_apart`). Raises DriftError naming the contract's columns that are missing, or that
+    came more than once without the contract saying which is meant; one that the document does not
+    declare may come or not.
     """
     exact: dict[str, int] = {}
     folded: dict[str, list[int]] = {}
-    for position, name in enumerate(map(_trimmed, found)):
+    for position, name in enumerate(told_apart(found, unnamed=True)):
         exact.setdefault(name, position)
         folded.setdefault(name.casefold(), []).append(position)
+    _refuse_repeated(contract, found, where)
     matched: dict[str, int] = {}
     missing: list[str] = []
     for column in source_columns(contract):
@@ -245,6 +250,34 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
 
 def _trimmed(name: str) -> str:
     return " ".join(name.split())
+
+
+def _refuse_repeated(contract: Contract, found: Sequence[str], where: str) -> None:
+    """Raise DriftError for a column of the contract that came twice: either may be the one meant.
+
+    No doubt where the contract names the others, too, to be loaded or not: `monto`, `monto (2)`.
+    """
+    times = Counter(map(_trimmed, found))
+    named = {_trimmed(column.source_name) for column in source_columns(contract)}
+    known = named | {_trimmed(name) for name in contract.ignored_columns}
+    repeated = [
+        name
+        for name in sorted(named)
+        if times[name] > 1 and any(f"{name} ({n})" not in known for n in range(2, times[name] + 1))
+    ]
+    if repeated:
+        error = problem(
+            DriftError,
+            contract,
+            f"hay más de una columna de nombre {', '.join(repeated)} en {where} (sistema "
+            f"{contract.system}), y no se sabe cuál es la del contrato. La tabla conserva sus "
+            "últimos datos buenos.",
+            "pida un nombre distinto para cada una; si siempre viene así, nombre las demás en "
+            f"{contract.path.name}: la segunda es `{repeated[0]} (2)`, en `physicalName` o en "
+            "`ignoredColumns`.",
+        )
+        error.columns = tuple(repeated)
+        raise error
 
 
 def missing_columns(

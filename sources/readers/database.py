@@ -24,6 +24,7 @@ import sqlalchemy as sa
 
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceChanged, SourceUnavailable
+from sources.names import folded
 from sources.readers.arrow import Array
 from sources.readers.base import (
     DEFAULT_OPTIONS,
@@ -255,9 +256,27 @@ class DatabaseReader(ClosingReader):
         self._consistent = self._engine.begin(self._connection)
         self._found = self._engine.describe(self._connection, self._table)
         names = list(self._found)
-        positions = match_columns(self._contract, names, f"la tabla {self._table.fullname}")
+        try:
+            positions = match_columns(self._contract, names, f"la tabla {self._table.fullname}")
+        except DriftError as error:
+            self._check_grants(error)
+            raise
         self._source_names = {name: names[position] for name, position in positions.items()}
         self._refuse_what_cannot_be_carried()
+
+    def _check_grants(self, error: DriftError) -> None:
+        """Raise SourceUnavailable where what is missing is there, and may not be read."""
+        withheld = {folded(n) for n in self._engine.withheld(self._connection, self._table)}
+        hidden = [name for name in error.columns if folded(name) in withheld]
+        if hidden:
+            raise problem(
+                SourceUnavailable,
+                self._contract,
+                f"el usuario {self._url.user!r} no tiene permiso para leer de "
+                f"{self._table.fullname} las columnas {', '.join(hidden)} en el sistema "
+                f"{self._contract.system}.",
+                "pida permiso de lectura (SELECT) sobre ellas, o quítelas del contrato.",
+            ) from error
 
     def _part(self, query: sa.Select[Any]) -> list[Any]:
         """Boundaries of the parts a large table is read in, a connection opened for each of them.

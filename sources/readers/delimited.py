@@ -14,6 +14,7 @@ import csv
 import io
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ import pyarrow as pa
 
 from sources.contract import Contract
 from sources.errors import DriftError, SourceDataError
+from sources.names import told_apart
 from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
     RULE_ENCODING,
@@ -45,11 +47,19 @@ from sources.readers.text_file import TextFileReader
 _LONGEST_ROW_MB = 1
 _MB = 1 << 20
 
+# A header of more lines has a quote that nobody closed.
+_HEADER_LINES = 50
+
 Rows = npt.NDArray[np.int64]
 
 _ONLY_CR = (
     "sus líneas terminan solo con el carácter CR, como las de equipos muy viejos: guárdelo otra "
     "vez como texto de Windows o de Unix"
+)
+
+_UNCLOSED = (
+    "termina dentro de unas comillas que no se cierran: o está cortado, o un valor tiene comillas "
+    "sueltas y las líneas que siguen quedaron dentro de él"
 )
 
 
@@ -74,7 +84,8 @@ class DelimitedReader(TextFileReader):
         try:
             self._header = self._read_header(text)
         except DriftError as error:
-            raise with_findings(error, self._file.path, self._contract) from error
+            file = self._file
+            raise with_findings(error, file.path, self._contract, file.name) from error
 
     def columns(self) -> tuple[str, ...]:
         return self._header
@@ -82,9 +93,12 @@ class DelimitedReader(TextFileReader):
     def batches(self) -> Iterator[RawBatch]:
         """Raises SourceDataError when the file breaks off or cannot be parsed at all."""
         rejected: deque[RejectedRow] = deque()
+        last = ""
         next_row = 1
         try:
             for block in _together(self._parse(rejected), self._batch_rows):
+                if block.num_rows:
+                    last = str(block.column(str(len(self._header) - 1))[-1])
                 # A block in which no line was good still hands over the lines it set aside.
                 for start in range(0, max(block.num_rows, 1), self._batch_rows):
                     part = block.slice(start, self._batch_rows)
@@ -92,24 +106,29 @@ class DelimitedReader(TextFileReader):
                     next_row += len(rows) + len(held)
                     if len(rows) or held:
                         yield self._batch(part, rows, held)
+            self._check_end(last)
             if rejected:
                 yield self._only_rejected(rejected)
         except (OSError, EOFError, pa.ArrowInvalid) as error:
             raise self._unreadable(error) from error
 
     def _read_header(self, text: io.BufferedReader) -> tuple[str, ...]:
-        lines = [text.readline() for _ in range(self._header_row)]
-        if not lines[-1].strip():
+        for _ in range(self._header_row - 1):
+            text.readline()
+        first = text.readline()
+        if not first.strip():
             raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
-        line = unmark(lines[-1].decode("utf-8")).rstrip("\r\n")
+        # A name in quotes may go on in the next line: spreadsheets write them so.
+        more = islice(iter(text.readline, b""), _HEADER_LINES)
+        lines = (unmark(line.decode("utf-8")) for line in chain([first], more))
         try:
-            header = tuple(next(csv.reader([line], delimiter=self._delimiter)))
+            header = next(csv.reader(lines, delimiter=self._delimiter))
         except csv.Error as error:
-            raise self._unreadable(_ONLY_CR if "\r" in line else error) from error
+            raise self._unreadable(_ONLY_CR if b"\r" in first else error) from error
         self._positions = match_columns(
             self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
         )
-        return header
+        return tuple(told_apart(header, unnamed=True))
 
     def _parse(self, rejected: deque[RejectedRow]) -> Iterator[pa.RecordBatch]:
         """Blocks of text columns, named by position; lines that do not parse go to `rejected`."""
@@ -130,11 +149,23 @@ class DelimitedReader(TextFileReader):
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
-                include_columns=[str(at) for at in sorted(set(self._positions.values()))],
+                # The last one shows whether the file ends within quotes.
+                include_columns=[
+                    str(at) for at in sorted({*self._positions.values(), len(names) - 1})
+                ],
                 strings_can_be_null=False,
             ),
         )  # fmt: skip
         return blocks
+
+    def _check_end(self, last: str) -> None:
+        """Raises SourceDataError when the last row's last value runs to the end of the file.
+
+        It holds all the lines that follow the quote, and they would seem to be loaded.
+        """
+        assert self._recoded is not None, "the reader is not open"
+        if "\n" in last and not self._recoded.ends_with(b'"'):
+            raise self._unreadable(_UNCLOSED)
 
     def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
         assert self._recoded is not None, "the reader is not open"
@@ -214,13 +245,15 @@ def number_rows(
 
 
 def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
+    lines = row.text.count("\n") + 1
+    within = f"; ocupa {lines} renglones del archivo: revise sus comillas" if lines > 1 else ""
     rejected.append(
         RejectedRow(
             row_number=row.number,
             rule=RULE_MALFORMED,
             column=None,
             reason=f"la línea tiene {row.actual_columns} campos y se esperaban "
-            f"{row.expected_columns}",
+            f"{row.expected_columns}{within}",
             values={WHOLE_LINE: unmark(row.text)},
         )
     )

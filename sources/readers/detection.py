@@ -32,16 +32,18 @@ _ONE_BYTE = ("iso8859-1", "iso8859-15", "cp1252", "cp850", "mac-roman")
 # in Latin-1 or in Windows-1252. `SÃO` and `Â°` written on purpose are none, or too few to count.
 _DOUBLE = re.compile("[ÃÂ][\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ]|â€[\u0080-\u00bf™œ“”˜¦]")
 _FEWEST_DOUBLE = 3
+_MOST_ZEROS = 0.7
 # How `surrogateescape` shows a byte that is no text in the declared encoding.
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
-def detect(path: Path, contract: Contract) -> list[str]:
+def detect(path: Path, contract: Contract, name: str = "") -> list[str]:
     """Where a delimited or JSON file clearly disagrees with its contract, in words for a person.
 
-    Reads at most 1 MB of it, decompressed. No content is repeated in the findings. Empty for other
-    kinds, and where the contract says `detectEncoding: false`. Never raises for the content; the
-    reader's own error tells about a file that cannot be read.
+    `name` is what the source calls it, where `path` is a copy. Reads at most 1 MB, decompressed. No
+    content is repeated in the findings. Empty for other kinds, and where the contract says
+    `detectEncoding: false`. Never raises for the content; the reader's own error tells about a file
+    that cannot be read.
     """
     if (
         contract.kind not in ("csv", "jsonl", "fixed")
@@ -58,20 +60,22 @@ def detect(path: Path, contract: Contract) -> list[str]:
     found = [_other_encoding(sample, text, encoding) or _double_encoding(text)]
     if contract.kind == "csv":
         found.append(_other_delimiter(text, contract))
-    return [f"{path.name}: {finding}" for finding in found if finding]
+    return [f"{name or path.name}: {finding}" for finding in found if finding]
 
 
-def with_findings(error: DriftError, path: Path, contract: Contract) -> DriftError:
+def with_findings(error: DriftError, path: Path, contract: Contract, name: str) -> DriftError:
     """The same error, with what explains it: read with another delimiter, no column is there."""
-    found = detect(path, contract)
+    found = detect(path, contract, name)
     if not found:
         return error
-    return DriftError(
+    told = DriftError(
         f"{error.what} Además, {'; '.join(found)}.",
         dataset=error.dataset,
         owner=error.owner,
         next_step=error.next_step,
     )
+    told.columns, told.notes = error.columns, error.notes
+    return told
 
 
 def _other_encoding(sample: bytes, text: str, declared: str) -> str | None:
@@ -105,7 +109,15 @@ def guess_encoding(sample: bytes) -> str:
     otherwise. For a person's first draft only: what a contract declares is never overruled."""
     if sample.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    return "utf-8" if _is_utf8(sample) else _guess(sample) or "latin-1"
+    # Of two bytes a character, those of the Latin alphabet are all zeros in one of the halves.
+    for name, zeros in (("utf-16-le", sample[1::2]), ("utf-16-be", sample[0::2])):
+        if len(zeros) > 1 and zeros.count(0) > len(zeros) * _MOST_ZEROS:
+            return name
+    text = codecs.getincrementaldecoder("utf-8")("surrogateescape").decode(sample)
+    bad = len(_UNDECODABLE.findall(text))
+    # Spanish in one byte a letter is no UTF-8 by chance: as many letters of it are no accident.
+    letters = len(text) - len(text.encode("ascii", "ignore")) - bad
+    return "utf-8" if letters >= bad else _guess(sample) or "latin-1"
 
 
 def _is_utf8(sample: bytes) -> bool:

@@ -13,6 +13,9 @@ from __future__ import annotations
 import codecs
 import io
 import lzma
+import re
+import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -21,6 +24,16 @@ import pyarrow as pa
 from sources.contract import Contract
 
 _BLOCK = 1 << 20
+_TAIL = 64
+_ZIP, _XZ = (b"PK\x03\x04", b"PK\x05\x06"), b"\xfd7zXZ\x00"
+# What Arrow reads, by the first bytes of the file.
+_MAGIC = {
+    rb"\x1f\x8b\x08": "gzip",
+    rb"BZh[1-9](1A|\x17r)": "bz2",
+    rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"\x04\x22\x4d\x18": "lz4",
+}
+_LONGEST_MAGIC = 6
 _MARK_BASE = 0x10FF00
 # `surrogateescape` gives undecodable bytes as U+DC80…U+DCFF; those are no valid UTF-8 either.
 _MARK = {0xDC00 + byte: _MARK_BASE + byte for byte in range(0x80, 0x100)}
@@ -39,6 +52,11 @@ class Utf8Stream(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(name)(errors="surrogateescape")
         self._ready = memoryview(b"")
         self._ended = False
+        self._tail = b""
+
+    def ends_with(self, sign: bytes) -> bool:
+        """Whether what was read so far ends with it, line ends apart."""
+        return self._tail.rstrip(b"\r\n").endswith(sign)
 
     def readable(self) -> bool:
         return True
@@ -65,6 +83,8 @@ class Utf8Stream(io.RawIOBase):
         except UnicodeEncodeError:
             self.marked = True
             self._ready = memoryview(text.translate(_MARK).encode("utf-8"))
+        if self._ready:
+            self._tail = bytes(self._ready[-_TAIL:])
 
 
 def declared_encoding(contract: Contract) -> str:
@@ -73,14 +93,20 @@ def declared_encoding(contract: Contract) -> str:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """The file's content, decompressed when its name says so (.gz, .bz2, .zst, .lz4, .xz).
+    """The file's content, decompressed where its first bytes say so, whatever its name says.
 
-    Damage in what is compressed is an OSError or EOFError while reading.
+    gzip, bzip2, zstd, lz4 and xz; a zip with a single file in it. Damage in what is compressed is
+    an OSError or EOFError, here or while reading; so is a zip with a password or several files.
     """
-    if path.suffix == ".xz":
+    with path.open("rb") as stream:
+        start = stream.read(_LONGEST_MAGIC)
+    if start.startswith(_ZIP):
+        return cast("IO[bytes]", _ZippedFile(path))
+    if start.startswith(_XZ):
         return cast("IO[bytes]", _XzFile(path))
-    stream: Any = pa.input_stream(str(path), compression="detect")
-    return cast("IO[bytes]", stream)
+    found: Any = next((name for magic, name in _MAGIC.items() if re.match(magic, start)), None)
+    content: Any = pa.input_stream(str(path), compression=found)
+    return cast("IO[bytes]", content)
 
 
 class _XzFile(lzma.LZMAFile):
@@ -91,6 +117,56 @@ class _XzFile(lzma.LZMAFile):
             return super().read(size)
         except lzma.LZMAError as error:
             raise OSError(f"xz: {error}") from error
+
+
+class _ZippedFile(io.BufferedIOBase):
+    """The only file of a zip; what systems add for themselves does not count."""
+
+    def __init__(self, path: Path) -> None:
+        self._inner: IO[bytes] | None = None
+        try:
+            self._package = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise OSError(f"el zip está dañado o cortado ({error})") from error
+        try:
+            self._inner = self._package.open(self._only_member())
+        except (NotImplementedError, RuntimeError) as error:
+            self._package.close()
+            locked = "password" in str(error)
+            why = "tiene contraseña" if locked else "usa una compresión que no se admite"
+            raise OSError(f"el zip {why}") from error
+        except BaseException:
+            self._package.close()
+            raise
+
+    def _only_member(self) -> zipfile.ZipInfo:
+        names = [info.filename for info in self._package.infolist()]
+        if "[Content_Types].xml" in names:
+            raise OSError("es una planilla (xlsx) y no texto: el contrato lleva `format: xlsx`")
+        found = [
+            info
+            for info in self._package.infolist()
+            if not info.is_dir() and not info.filename.startswith("__MACOSX/")
+        ]
+        if len(found) != 1:
+            raise OSError(f"el zip trae {len(found)} archivos y se lee el que viene solo")
+        return found[0]
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert self._inner is not None
+        try:
+            return self._inner.read(-1 if size is None else size)
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise OSError(f"el zip está dañado ({error})") from error
+
+    def close(self) -> None:
+        if self._inner is not None:
+            self._inner.close()
+        self._package.close()
+        super().close()
 
 
 def open_text(path: Path, encoding: str) -> tuple[io.BufferedReader, Utf8Stream]:

@@ -14,9 +14,10 @@ import re
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -42,6 +43,7 @@ _PATTERNS = {
     "xlsx": "*.[xo][ld]s*",
     "fixed": "*.txt*",
 }
+_OVERLOOKED = 3
 # Names that programs give to what they have not finished, and what spreadsheets leave while open.
 _UNFINISHED = re.compile(r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$", re.IGNORECASE)
 _COPY_BYTES = 8 << 20
@@ -123,6 +125,17 @@ class Folder(ABC):
     @abstractmethod
     def check(self, entry: Entry) -> None:
         """Raises FileChanging when the file is no longer what was listed."""
+
+    def overlooked(self) -> list[str]:
+        """A few files here that the pattern leaves out, by name; none where asking would cost."""
+        return []
+
+    def nothing_found(self) -> str:
+        """That no file is the contract's, and what is there instead, in words."""
+        told = f"no hay ningún archivo {self.pattern} en {self.url.safe}"
+        if others := self.overlooked():
+            told += f"; hay otros: {', '.join(others)} (las mayúsculas cuentan)"
+        return f"{told}."
 
     @property
     def pattern(self) -> str:
@@ -257,6 +270,13 @@ class LocalFolder(Folder):
         except OSError as error:
             raise self._unreadable(folder, error.strerror or str(error)) from error
 
+    def overlooked(self) -> list[str]:
+        folder = self.url.path or Path()
+        with suppress(OSError):
+            files = (path for path in folder.iterdir() if path.is_file())
+            return sorted(islice((p.name for p in files if not is_unfinished(p.name)), _OVERLOOKED))
+        return []
+
     def copy(self, entry: Entry, copy: LocalCopy) -> None:
         try:
             with Path(entry.location).open("rb") as stream:
@@ -374,8 +394,7 @@ class FilesReader:
                 raise problem(
                     SourceUnavailable,
                     self._contract,
-                    f"no hay ningún archivo {self._contract.options.get('pattern', '')!s} en "
-                    f"{self._url.safe}.",
+                    self._folder.nothing_found(),
                     "pida el archivo al área o revise la carpeta; la tabla conserva sus últimos "
                     "datos.",
                 )

@@ -5,10 +5,10 @@ Does not belong here: types. The fast decoder makes a double of a number with de
 64 bits, which is exact up to 15 digits; where the contract declares more, and where a double
 would stand in a text or for a long whole number, the slower exact decoder is used.
 
-Options of the contract: `encoding`; `jsonForm` (`lines`, or `array`: the file is one list, read
-element by element in bounded memory; as such a list cannot be mended, a file with a broken or cut
-one is refused as a whole). A document with a list of measurements becomes one row per element
-(`sources/layouts.py`); rows are then numbered as if each element were a line.
+Options of the contract: `encoding`; `jsonForm` (`lines`, or `array`: the file is one list, or has
+it at `dataPath`, read element by element in bounded memory; as such a list cannot be mended, a file
+with a broken or cut one is refused as a whole). A document with a list of measurements becomes one
+row per element (`sources/layouts.py`); rows are then numbered as if each element were a line.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ class JsonLinesReader(TextFileReader):
     def __init__(self, contract: Contract, file: FeedFile, *, batch_rows: int = 65_536) -> None:
         super().__init__(contract, file, batch_rows=batch_rows)
         self._is_array = json_form(contract) == "array"
+        self._list = [str(s) for s in parse_path(str(contract.options.get("dataPath") or ""))]
         self._rows = JsonRows(contract, file.name)
         self._columns: dict[str, None] = {}
         self._first_lines: list[bytes] = []
@@ -119,7 +120,7 @@ class JsonLinesReader(TextFileReader):
         assert self._text is not None, "the reader is not open"
         if self._is_array:
             try:
-                yield from array_elements(self._text)
+                yield from array_elements(self._text, self._list)
             except ValueError as error:
                 raise self._unreadable(error) from error
             return
@@ -151,6 +152,15 @@ class JsonLinesReader(TextFileReader):
                 self._file.name,
                 "es una lista JSON y el contrato espera un registro por línea",
                 "si el archivo viene así, declare `jsonForm: array` en el contrato.",
+            )
+        if not self._is_array and start == b"{":
+            self._close()
+            raise unreadable(
+                self._contract,
+                self._file.name,
+                "es un documento JSON de varias líneas y el contrato espera un registro por línea",
+                "si los registros están en una lista dentro de él, declare `jsonForm: array` y en "
+                "`dataPath` el camino de la lista.",
             )
 
 
@@ -401,36 +411,84 @@ def _no_number(text: str) -> Any:
     raise ValueError(f"{text} no es JSON")
 
 
-def array_elements(stream: IO[bytes]) -> Iterator[bytes]:
+def array_elements(stream: IO[bytes], path: Sequence[str] = ()) -> Iterator[bytes]:
     """The elements of a JSON list in UTF-8, each as a line; never more in memory than one and 1 MB.
 
-    Raises ValueError, in words for a person, when the list is broken or cut.
+    `path` leads to the list within a document: `("features",)`. Raises ValueError, in words for a
+    person, when the list is not there, broken or cut.
     """
-    decode, text = json.JSONDecoder().raw_decode, codecs.getincrementaldecoder("utf-8")()
-    held, at, count, begun, ended = "", 0, 0, False, False
+    text = _Text(stream)
+    for name in path:
+        text.enter(name)
+    if text.sign() != "[":
+        where = f" en {'.'.join(path)}" if path else ""
+        raise ValueError(f"no es una lista JSON{where}")
+    text.at += 1
+    if text.sign() == "]":
+        return
+    count = 0
     while True:
-        at = _after_blanks(held, at)
-        if not begun and at < len(held):
-            if held[at] != "[":
-                raise ValueError("no es una lista JSON")
-            at, begun = _after_blanks(held, at + 1), True
-        if begun and held.startswith("]", at):
+        count += 1
+        yield f"{text.value(f'en el elemento {count}', ',]')}\n".encode()
+        ends = text.sign() == "]"
+        text.at += 1
+        if ends:
             return
-        start = _after_blanks(held, at + 1) if count and held.startswith(",", at) else at
-        end = _element_end(decode, held, start) if begun and (start > at or not count) else None
-        if end is not None:
-            count += 1
-            yield f"{held[start:end]}\n".encode()
-            at = end
-            continue
-        if ended:
-            where = f"en el elemento {count + 1}" if begun else "antes de la lista"
-            raise ValueError(f"la lista JSON está rota o cortada {where}")
-        if len(held) - at > _LONGEST_LINE:
-            raise ValueError(f"la lista JSON está rota o es enorme en el elemento {count + 1}")
-        block = stream.read(_BLOCK)
-        ended = not block
-        held, at = held[at:] + text.decode(block, final=ended), 0
+
+
+class _Text:
+    """A JSON document in UTF-8, read as far as asked. `held[at:]` is what comes next."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._decode = json.JSONDecoder().raw_decode
+        self._text = codecs.getincrementaldecoder("utf-8")()
+        self._ended = False
+        self.held, self.at = "", 0
+
+    def sign(self) -> str:
+        """The next sign that is no blank; it stays. Empty at the end."""
+        while True:
+            self.at = _after_blanks(self.held, self.at)
+            if self.at < len(self.held) or not self._more():
+                return self.held[self.at : self.at + 1]
+
+    def value(self, where: str, followed_by: str) -> str:
+        """The text of the value that comes, which one of these signs has to follow."""
+        while True:
+            start = _after_blanks(self.held, self.at)
+            end = _value_end(self._decode, self.held, start, followed_by)
+            if end is not None:
+                self.at = end
+                return self.held[start:end]
+            if len(self.held) - self.at > _LONGEST_LINE:
+                raise ValueError(f"la lista JSON está rota o es enorme {where}")
+            if not self._more():
+                raise ValueError(f"la lista JSON está rota o cortada {where}")
+
+    def enter(self, name: str) -> None:
+        """Go to the value of a member of the object that comes."""
+        ended = "{"
+        while self.sign() == ended:
+            self.at += 1
+            if self.sign() == "}":
+                break
+            found = json.loads(self.value("antes de la lista", ":"))
+            self.at += 1
+            if found == name:
+                return
+            self.value("antes de la lista", ",}")
+            ended = ","
+        raise ValueError(f"no se encuentra {name!r}, donde estaría la lista JSON")
+
+    def _more(self) -> bool:
+        if self._ended:
+            return False
+        block = self._stream.read(_BLOCK)
+        self._ended = not block
+        self.held = self.held[self.at :] + self._text.decode(block, final=self._ended)
+        self.at = 0
+        return True
 
 
 def _after_blanks(text: str, at: int) -> int:
@@ -438,12 +496,15 @@ def _after_blanks(text: str, at: int) -> int:
     return found.end() if found else at
 
 
-def _element_end(decode: Callable[[str, int], Any], held: str, start: int) -> int | None:
-    """Where the element at `start` ends; None when more text is needed to know."""
+def _value_end(
+    decode: Callable[[str, int], Any], held: str, start: int, followed_by: str
+) -> int | None:
+    """Where the value at `start` ends; None when more text is needed to know."""
     try:
         _, end = decode(held, start)
     except (ValueError, RecursionError):
         return None
     # A number might go on in the next block: only what follows it ends it.
     after = _after_blanks(held, end)
-    return after if held[after : after + 1] in (",", "]") else None
+    sign = held[after : after + 1]
+    return after if sign and sign in followed_by else None

@@ -8,17 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sources.contract import Contract
+from sources.contract import Column, Contract
+from sources.readers.arrow import Array, pc
 from sources.readers.base import FeedFile, RawBatch, build_batch, match_columns, unreadable
 
 # Read ahead of a column chunk: held whole, those of one group of a million rows are 50 MB.
 _READ_BYTES = 1 << 20
+
+
+def _plain(array: Array, column: Column) -> Array:
+    """The same values in a type that every kernel of Arrow takes: views are for some only.
+
+    Bytes of a column of `format: hex` are its digits: a geometry, a picture are no text.
+    """
+    kind = array.type
+    if kind == pa.string_view():
+        return pc.cast(array, pa.string())
+    if not is_bytes(kind):
+        return array
+    if column.format == "hex":
+        return pa.array([None if v is None else v.hex() for v in array.to_pylist()], pa.string())
+    return pc.cast(array, pa.binary())
+
+
+def is_bytes(kind: Any) -> bool:
+    """Whether a type of a file is one of bytes that need not be text."""
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or kind == pa.binary_view()
+    )
 
 
 class ParquetReader:
@@ -74,7 +100,10 @@ class ParquetReader:
             for batch in self._open.iter_batches(self._batch_rows, columns=wanted):
                 rows = np.arange(first, first + batch.num_rows, dtype=np.int64)
                 first += batch.num_rows
-                columns = {name: batch.column(source) for name, source in self._names.items()}
+                columns = {
+                    name: _plain(batch.column(at), self._contract.column(name))
+                    for name, at in self._names.items()
+                }
                 yield build_batch(self._contract, columns, rows, file=self._file.name)
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._contract, self._file.name, error) from error

@@ -37,7 +37,7 @@ from sources.arrow_values import from_flags, from_memory, from_numbers, from_tex
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import folded
+from sources.names import folded, told_apart
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_IMPRECISE,
@@ -57,6 +57,8 @@ from sources.readers.time_format import jdk_format
 from sources.readers.workbooks import Area, Flaw, Sheet, UnusableWorkbook, Workbook, open_workbook
 
 # Name under which a contract may ask for the sheet's name as a column.
+# How far down columns without a name are looked at for values.
+_ROWS_AHEAD = 200
 SHEET_COLUMN = "_hoja"
 _AUTO = "auto"
 _HEADER_SEARCH_ROWS = 50
@@ -224,8 +226,13 @@ class SpreadsheetReader:
         positions = match_columns(self._contract, [*names, *virtual], where)
         # A header of several rows ends where the last area that touches it ends.
         top = max([number, *(a.bottom + 1 for a in sheet.merged if a.top < number <= a.bottom)])
-        rows = islice(chain(start[number:], sheet.rows), top - number, None)
-        found = tuple(name for name in names if name)
+        below = islice(chain(start[number:], sheet.rows), top - number, None)
+        # What stands below no name would else be left out without a word.
+        ahead = list(islice(below, _ROWS_AHEAD))
+        used = {at for row in ahead for at, cell in enumerate(row) if not _is_blank(cell)}
+        every = told_apart(names, unnamed=True)
+        found = tuple(name for at, name in enumerate(every) if names[at] or at in used)
+        rows = chain(ahead, below)
         return _Table(sheet, found, len(names), positions, rows, top)
 
     def _find_header(self, rows: Sequence[Sequence[Any]], sheet: Sheet) -> int:
@@ -485,7 +492,16 @@ def _header_names(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[A
     for area in merged:
         if area.top < number - 1 <= area.bottom and area.left < len(header):
             header[area.left] = rows[area.top][area.left]
-    return [" ".join(str(cell).split()) for cell in header]
+    return [header_text(cell) for cell in header]
+
+
+def header_text(cell: Any) -> str:
+    """The name a header's cell gives a column: 2024 for the number, 2026-03-01 for the day."""
+    if isinstance(cell, float) and cell.is_integer():
+        cell = int(cell)
+    elif isinstance(cell, datetime) and cell.time() == time():
+        cell = cell.date()
+    return " ".join(str(cell).split())
 
 
 def _columns(rows: Iterator[Sequence[Any]], count: int) -> list[list[Any]]:

@@ -48,7 +48,7 @@ class TextFileReader(ClosingReader):
 
     def notes(self) -> tuple[str, ...]:
         """Where the file looks like something else than its contract declares."""
-        return tuple(detect(self._file.path, self._contract))
+        return tuple(detect(self._file.path, self._contract, self._file.name))
 
     def source_count(self) -> int | None:
         return None

@@ -67,3 +67,21 @@ def test_what_cannot_be_drafted_is_said(tmp_path: Path) -> None:
     ):
         found = lujan("draft", "s.t", "--from", source)
         assert isinstance(found.exception, PipelineError) and words in str(found.exception)
+
+
+def test_a_key_that_comes_twice_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    folder = tmp_path / "datos"
+    folder.mkdir()
+    (folder / "a.csv").write_text("id,v\n1,x\n2,y\n1,z\n", encoding="utf-8")
+    contract = tmp_path / "a.yaml"
+    lujan("draft", "s.t", "--from", str(folder / "a.csv"), "--output", str(contract))
+    text = contract.read_text(encoding="utf-8").replace("value: files", "value: full")
+    contract.write_text(
+        text.replace("- name: id\n", "- name: id\n    primaryKey: true\n"), encoding="utf-8"
+    )
+
+    shown = lujan("try", str(contract), "--source", f"s={folder}")
+
+    assert shown.exit_code == 1
+    assert "Entrarían 2; a cuarentena irían 1" in shown.output
+    assert "clave_repetida: 1 filas cuya clave (id)" in shown.output

@@ -124,6 +124,79 @@ def test_a_mistake_among_many_values_is_told_and_does_not_make_a_text_of_a_colum
     assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == len(told)
 
 
+@pytest.mark.parametrize(
+    ("text", "names", "rows"),
+    [
+        # A row below is wider, one has quotes in its midst, and one is short.
+        ('a,b,c\n1,2,3\n1,2,3,4\n5,tubo 3" x 2,6\n7,8\n', ["a", "b", "c"], 2),
+        ("a;b;c;\n1;2;3;\n4;5;6;\n", ["a", "b", "c"], 2),
+        ("zona;2024;2025\nNorte;1;2\nSur;3;4\n", ["zona", "2024", "2025"], 2),
+        ("a,,c\n1,2,3\n4,5,6\n", ["a", "(columna 2)", "c"], 2),
+        ("Área de Catastro; Padrón\n\nid;titular;monto\n1;Paz;2\n", ["id", "titular", "monto"], 1),
+        ("Listado,,\n,,\nid,titular,monto\n1,Paz,2\n", ["id", "titular", "monto"], 1),
+        ('"Título en\ndos líneas"\nid,v\n1,2\n', ["id", "v"], 1),
+        ('id,"Nombre\ndel medidor"\n1,x\n2,y\n', ["id", "Nombre del medidor"], 2),
+        ("monto,monto,Monto\n1,2,3\n", ["monto", "monto (2)", "Monto"], 1),
+        ("sep=;\na;b\n1;2\n", ["a", "b"], 1),
+    ],
+)
+def test_the_header_of_a_csv_is_found_and_no_column_is_lost(
+    tmp_path: Path, text: str, names: list[str], rows: int
+) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
+
+    assert [column.source_name for column in draft.contract.columns] == names
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.unknown) == (rows, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_the_encoding_of_a_csv_is_found(tmp_path: Path, encoding: str) -> None:
+    text = "calle;importe\nÑandú;50 €\n" * 3
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text, encoding))
+
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.set_aside) == (5, 0)
+    assert [column.source_name for column in draft.contract.columns] == ["calle", "importe"]
+
+
+def test_a_few_bytes_of_another_encoding_do_not_spoil_the_letters_of_the_others(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "f", "a.csv", "")
+    path.write_bytes("calle\nÑandú\nMaipú\n".encode() + "Güemes\n".encode("latin-1"))
+
+    draft = draft_file("s.t", path)
+
+    assert "encoding" not in draft.text
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 1
+
+
+def test_commas_between_thousands_are_told_from_decimal_ones(tmp_path: Path) -> None:
+    text = 'monto,dia\n"1,234.50",2/5/2026\n"12.00",31/12/2026\n'
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
+
+    assert kinds(draft) == {"monto": "numeric(18,2)", "dia": "date"}
+    assert tried(draft, tmp_path, str(tmp_path / "f")).set_aside == 0
+
+
+def test_names_that_postgresql_keeps_for_itself_get_another(tmp_path: Path) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", "ctid,xmin,select\n1,2,3\n"))
+
+    assert list(kinds(draft)) == ["c_ctid", "c_xmin", "select"]
+
+
+def test_a_file_is_what_its_content_is_and_not_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    for name in ("datos", "datos.dat", "datos.xlsx", "datos.parquet"):
+        draft = draft_file("s.t", written(folder, name, "a;b\n1;2\n"))
+        assert tried(draft, tmp_path, str(folder)).passed == 1
+        assert "por su contenido es texto" in draft.text
+
+    written(folder, "a.csv", "").write_bytes(gzip.compress(b"a;b\n1;2\n"))
+    assert tried(draft_file("s.t", folder / "a.csv"), tmp_path, str(folder)).passed == 1
+
+
 def test_what_may_be_the_key_is_told(tmp_path: Path) -> None:
     rows = "".join(f"{n},{n % 7},c{n},{n}.5\n" for n in range(30))
     draft = draft_file("s.t", written(tmp_path / "f", "v.csv", "nro,tipo,codigo,precio\n" + rows))
@@ -166,6 +239,67 @@ def test_json_lines_arrays_and_compressed_files(tmp_path: Path) -> None:
         assert (done.read, done.set_aside) == (2, 0)
 
 
+DOCUMENT = {
+    "help": "…",
+    "result": {
+        "fields": [{"id": "n"}],
+        "records": [{"n": 1, "g": {"x.y": 2}}, {"n": 3, "g": None}],
+    },
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_the_records_of_a_json_document_are_those_of_its_longest_list(
+    tmp_path: Path, indent: int | None
+) -> None:
+    text = json.dumps(DOCUMENT, indent=indent)
+    draft = draft_file("s.t", written(tmp_path / "f", "a.json", text))
+
+    assert [column.source_name for column in draft.contract.columns] == ["n", "g['x.y']"]
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.unknown) == (2, ())
+
+
+def test_a_long_document_is_drafted_from_its_beginning(tmp_path: Path) -> None:
+    features = [{"type": "Feature", "properties": {"n": n, "t": "x" * 99}} for n in range(12_000)]
+    text = json.dumps({"type": "FeatureCollection", "crs": {"a": 1}, "features": features})
+    assert len(text) > 1 << 20
+
+    draft = draft_file("s.t", written(tmp_path / "f", "a.geojson", text))
+
+    assert kinds(draft) == {"type": "text", "properties_n": "bigint", "properties_t": "text"}
+    assert tried(draft, tmp_path, str(tmp_path / "f")).passed == 12_000
+
+
+def test_a_list_in_a_line_is_kept_whole_and_told(tmp_path: Path) -> None:
+    line = {"id": 1, "lecturas": [{"l": 1}, {"l": 2}], "sub": None}
+    text = "".join(f"{json.dumps(row)}\n" for row in (line, {"id": 2, "sub": {"a": 1}}, [3]))
+    draft = draft_file("s.t", written(tmp_path / "f", "a.jsonl", text))
+
+    assert kinds(draft) == {"id": "bigint", "lecturas": "text", "sub_a": "bigint"}
+    assert "`lecturas[]`" in draft.text
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.passed, found.set_aside, found.unknown) == (2, 1, ())
+
+
+def test_parquet_of_no_rows_bytes_and_views(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    nothing = {"n": pa.array([], pa.int64()), "t": pa.array([], pa.timestamp("us"))}
+    pq.write_table(pa.table(nothing), folder / "a.parquet")
+    assert kinds(draft_file("s.t", folder / "a.parquet")) == {"n": "bigint", "t": "timestamptz"}
+
+    some = {
+        "geometria": pa.array([b"\x01\xff", None]),
+        "nombre": pa.array([b"x", b"y"]),
+        "vista": pa.array(["x", None], pa.string_view()),
+    }
+    pq.write_table(pa.table(some), folder / "a.parquet")
+    draft = draft_file("s.t", folder / "a.parquet")
+    assert [column.format for column in draft.contract.columns] == ["hex", None, None]
+    assert tried(draft, tmp_path, str(folder)).passed == 2
+
+
 def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
@@ -206,9 +340,9 @@ def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) ->
         ("vacio.csv", b"", "vacío"),
         ("foto.png", b"\x89PNG", "formato"),
         ("roto.xlsx", b"PK\x03\x04 nada", "dañado"),
-        ("doble.csv", b"a,b,a\n1,2,3\n", "más de una columna"),
+        ("pagina.xls", b"<html><table><tr><td>1</td></tr></table>", "HTML"),
         ("lista.json", b"[1, 2]", "registros"),
-        ("mentira.parquet", b"a,b\n1,2\n", "formato"),
+        ("nota.doc", b"Estimados:\nadjunto el padron.\n", "formato"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_words(
@@ -230,21 +364,25 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         'create table obra."Obras" ('
         ' "Id" bigint, "fechaAlta" timestamp not null, actualizado timestamptz,'
         " monto numeric(12,2), libre numeric, dni text, email varchar(50), estado obra.estado,"
-        " etiquetas text[],"
+        " etiquetas text[], lecturas int[], montos numeric(9,2)[], horas timestamptz[],"
         ' foto bytea, datos jsonb, precio money, plazo interval, "1er pago" date, si boolean,'
         ' primary key ("Id", estado));'
         "insert into obra.\"Obras\" values (1, '2026-01-01 10:00', now(), 1.5, 1.23, '30111222',"
-        " 'a@b', 'abierta', '{x,y}', '\\x00ff', '{}', 12.5, '3 days', '2026-01-01', true)"
+        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', '{}', 12.5,"
+        " '3 days', '2026-01-01', true)"
     )
     url = SourceUrl.parse(database)
 
-    assert table_names("s.t", url) == ["obra.Obras"]
+    pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
+
+    assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
     draft = draft_table("s.t", url, "obra.Obras")
 
     assert kinds(draft) == {
         "id": "bigint", "fecha_alta": "timestamptz", "actualizado": "timestamptz",
         "monto": "numeric(12,2)", "libre": "numeric(38,10)", "dni": "text", "email": "text",
-        "estado": "text", "etiquetas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
+        "estado": "text", "etiquetas": "text", "lecturas": "text", "montos": "text",
+        "horas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
         "plazo": "text", "c_1er_pago": "date", "si": "boolean",
     }  # fmt: skip
     assert draft.contract.key == ("id", "estado")
@@ -288,3 +426,57 @@ def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
     done = tried(draft, tmp_path, mariadb.url)
     assert (done.read, done.set_aside) == (1, 0)
     assert "borrador" in table_names("s.t", url)
+
+
+def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with xlsxwriter.Workbook(path) as book:
+        for name, rows in sheets.items():
+            sheet = book.add_worksheet(name)
+            for number, row in enumerate(rows):
+                for place, cell in enumerate(row):
+                    sheet.write(number, place, cell)
+    return path
+
+
+def test_a_cover_is_passed_over_and_a_sheet_may_be_chosen(tmp_path: Path) -> None:
+    path = workbook(
+        tmp_path / "f" / "a.xlsx",
+        Portada=[["Informe"], [], ["Obras"]],
+        Datos=[["zona", "m3"], ["Norte", 1]],
+        Otra=[["x", "y"], [1, 2]],
+    )
+
+    draft = draft_file("s.t", path)
+    assert list(kinds(draft)) == ["zona", "m3"] and "--table): Portada, Otra" in draft.text
+    assert list(kinds(draft_file("s.t", path, "Otra"))) == ["x", "y"]
+    with pytest.raises(DraftError, match="no tiene la hoja 'No'"):
+        draft_file("s.t", path, "No")
+    with pytest.raises(DraftError, match="no es una planilla"):
+        draft_file("s.t", written(tmp_path / "f", "a.csv", "a,b\n1,2\n"), "Otra")
+
+
+def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path) -> None:
+    rows = [["zona", 2024, 2025, "", "monto", "monto", ""], ["Norte", 1, 2, "dudoso", 3, 4, ""],
+            ["Sur", 5, 6, "", 7, 8, ""], ["Total", 6, 8, "", 10, 12, ""]]  # fmt: skip
+    draft = draft_file("s.t", workbook(tmp_path / "f" / "a.xlsx", Datos=rows))
+
+    sources = [column.source_name for column in draft.contract.columns]
+    assert sources == ["zona", "2024", "2025", "(columna 4)", "monto", "monto (2)"]
+    found = tried(draft, tmp_path, str(tmp_path / "f"))
+    assert (found.read, found.passed, found.unknown) == (2, 2, ())
+    assert draft.contract.options["totalsLabel"] == "Total"
+
+
+def test_letters_for_yes_and_no_are_told(tmp_path: Path) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", "zona,al_dia\nN,sí\nS,no\n"))
+
+    assert kinds(draft) == {"zona": "boolean", "al_dia": "boolean"}
+    assert "zona: dice solo N, S" in draft.text
+
+
+def test_signs_of_a_pattern_in_a_name_are_no_pattern(tmp_path: Path) -> None:
+    written(tmp_path / "f", "datos 1.csv", "a,b\n1,2\n")
+    draft = draft_file("s.t", written(tmp_path / "f", "datos [1].csv", "a,b\n1,2\n3,4\n"))
+
+    assert tried(draft, tmp_path, str(tmp_path / "f")).read == 2

@@ -128,6 +128,28 @@ def test_a_renamed_and_a_sent_again_file_are_known_by_their_content(
     ]
 
 
+def test_a_folder_whose_files_the_pattern_leaves_out_is_no_silence(
+    feed: Feed, run: Callable[..., LoadReport]
+) -> None:
+    feed.write("LECTURAS.CSV", "m1,2026-06-01,5")
+
+    report = run(feed)
+
+    assert (report.state, report.files) == ("sin_cambios", 0)
+    assert "LECTURAS.CSV (las mayúsculas cuentan)" in report.notes[0]
+
+
+def test_what_is_noticed_in_a_copy_is_told_of_the_file(
+    tmp_path: Path, feed: Feed, run: Callable[..., LoadReport]
+) -> None:
+    path = feed.write("ñ.csv", "m1,2026-06-01,5")
+    path.write_bytes(f"{HEADER}\nÑandú,2026-06-01,5\n".encode("latin-1"))
+
+    [note] = run(feed, archive=tmp_path / "archivo").notes
+
+    assert note.startswith("ñ.csv: el contrato declara")
+
+
 def test_two_equal_files_of_one_run_are_loaded_once(
     warehouse: Warehouse, feed: Feed, run: Callable[..., LoadReport]
 ) -> None:

@@ -38,6 +38,7 @@ print("heavy:", sorted({"pandas", "pandera", "great_expectations"} & set(sys.mod
 """
 OF_FILES = {"loadMode": "files", "settleSeconds": 0}
 MODES: dict[str, dict[str, Any]] = {
+    "by month": {**OF_FILES, "partitionBy": "momento"},
     "postgresql": {"loadMode": "full"},
     "incremental": {"loadMode": "incremental", "cursor": "momento"},
 }
@@ -55,7 +56,9 @@ def _columns() -> list[dict[str, Any]]:
     return columns
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "xlsx", "postgresql", "incremental"])
+@pytest.mark.parametrize(
+    "kind", ["csv", "by month", "parquet", "xlsx", "postgresql", "incremental"]
+)
 def test_a_clean_load_goes_without_pandas(
     kind: str,
     tmp_path: Path,
@@ -65,6 +68,8 @@ def test_a_clean_load_goes_without_pandas(
     options, columns = MODES.get(kind, OF_FILES), _columns()
     if kind == "incremental":
         kind, columns[0]["primaryKey"] = "postgresql", True
+    if kind == "by month":
+        kind = "csv"
     contract = make_contract(tmp_path, kind, columns, **options)
     source = _fill(kind, tmp_path / "carpeta", new_database)
 

@@ -228,7 +228,7 @@ def test_a_batch_with_every_row_bad_is_refused_naming_column_system_and_owner(
 
 def test_every_reason_that_a_row_can_be_kept_out_for_is_explained(warehouse: Warehouse) -> None:
     from sources import casting
-    from sources.landing import months
+    from sources.landing import limits, months
     from sources.readers import base
     from sources.readers.workbooks import base as workbooks
 
@@ -236,7 +236,7 @@ def test_every_reason_that_a_row_can_be_kept_out_for_is_explained(warehouse: War
 
     rules = {
         value
-        for module in (casting, base, workbooks, months)
+        for module in (casting, base, workbooks, months, limits)
         for name, value in vars(module).items()
         if name.startswith("RULE_")
     }

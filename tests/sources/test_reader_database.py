@@ -5,6 +5,7 @@ PostgreSQL and SQLite are real here. MySQL and SQL Server have files of their ow
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -456,3 +457,31 @@ def test_aware_times_keep_their_instant_whatever_else_is_imported() -> None:
 
     local = datetime(2026, 6, 1, 9, 30, tzinfo=timezone(timedelta(hours=-3)))
     assert column_from_values([local, None]).to_pylist() == [local, None]
+
+
+def test_columns_that_may_not_be_read_are_no_columns_unless_the_contract_names_them(
+    tmp_path: Path, pg: psycopg.Connection[Any], database: str
+) -> None:
+    reader = f"lector_{os.getpid()}"
+    pg.execute("create table personas (id int primary key, barrio text, dni text)")
+    pg.execute("insert into personas values (1, 'Perdriel', '30111222')")
+    pg.execute(f"create role {reader} login password 'x'".encode())
+    try:
+        pg.execute(f"grant select (id, barrio) on personas to {reader}".encode())
+        url = SourceUrl.parse(re.sub(r"//[^@]*@", f"//{reader}:x@", database))
+        columns = [column("id", "integer", key=True), column("barrio")]
+        contract = make_contract(tmp_path, "postgresql", columns, table="public.personas")
+
+        with open_reader(contract, url) as opened:
+            assert opened.columns() == ("id", "barrio")
+            assert opened.source_count() == 1
+            assert rows_of(list(opened.batches())) == [{"id": 1, "barrio": "Perdriel"}]
+
+        contract = make_contract(
+            tmp_path, "postgresql", [*columns, column("dni")], table="public.personas"
+        )
+        with pytest.raises(SourceUnavailable, match=r"no tiene permiso para leer.* dni en"):
+            open_reader(contract, url).__enter__()
+    finally:
+        pg.execute(f"drop owned by {reader}".encode())
+        pg.execute(f"drop role {reader}".encode())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import io
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -270,3 +272,93 @@ def test_a_row_may_be_as_long_as_the_contract_says(tmp_path: Path) -> None:
 
     batches = read(make_contract(tmp_path, "csv", columns, longestRowMb=4), content)
     assert [row["texto"] for row in rows_of(batches)] == [text, "corto"]
+
+
+def test_a_name_in_quotes_may_go_on_in_the_next_line(contract: Contract) -> None:
+    batches = read(contract, '"medidor";"lectura"\n"M-1";1\n')
+    assert rows_of(batches) == [{"medidor_id": "M-1", "lectura": "1", "unidad": "m3"}]
+
+    batches = read(contract, '"otra\r\ncosa";"medidor\n";lectura\nx;M-1;1\n')
+    assert rows_of(batches) == [{"medidor_id": "M-1", "lectura": "1", "unidad": "m3"}]
+    assert numbers_of(batches) == [1]
+
+
+def test_a_column_that_comes_twice_is_no_guess(tmp_path: Path) -> None:
+    one = [column("monto")]
+    with pytest.raises(DriftError, match="más de una columna de nombre monto") as caught:
+        read(make_contract(tmp_path, "csv", one), "id,monto,monto\n1,10,20\n")
+    assert "`monto (2)`" in caught.value.next_step
+
+    both = make_contract(tmp_path, "csv", [*one, column("pagado", source="monto (2)")])
+    assert rows_of(read(both, "id,monto,monto\n1,10,20\n")) == [{"monto": "10", "pagado": "20"}]
+
+    first = make_contract(tmp_path, "csv", one, ignoredColumns=["monto (2)"])
+    assert rows_of(read(first, "id,monto,monto\n1,10,20\n")) == [{"monto": "10"}]
+
+
+def test_a_column_without_a_name_is_known_by_its_place(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", [column("nota", source="(columna 2)")])
+    path = tmp_path / "f.csv"
+    path.write_text("a,,c\n1,2,3\n")
+
+    with open_file(contract, feed_file(path)) as reader:
+        assert reader.columns() == ("a", "(columna 2)", "c")
+        assert rows_of(list(reader.batches())) == [{"nota": "2"}]
+
+
+@pytest.mark.parametrize("columns", [COLUMNS, COLUMNS[:1]])
+def test_a_file_that_ends_within_quotes_is_refused(
+    tmp_path: Path, columns: list[dict[str, object]]
+) -> None:
+    contract = make_contract(tmp_path, "csv", columns, delimiter=";")
+
+    with pytest.raises(SourceDataError, match="comillas que no se cierran"):
+        read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nM-3;3\nM-4;4\n')
+
+    whole = read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nx"\n\n')
+    assert numbers_of(whole) == [1, 2]
+
+
+def test_lines_swallowed_by_a_quote_are_counted_in_the_reason(contract: Contract) -> None:
+    batches = read(contract, 'medidor;lectura\n"M-2;2\nM-3;3\nM-4";4;5\nM-5;5\n')
+
+    (rejected,) = [row for batch in batches for row in batch.rejected]
+    assert "ocupa 3 renglones" in rejected.reason
+    assert numbers_of(batches) == [2]
+
+
+def test_what_is_compressed_is_known_by_its_content(contract: Contract) -> None:
+    text = b"medidor;lectura\nM-1;1\n"
+
+    assert numbers_of(read(contract, gzip.compress(text), "f.csv")) == [1]
+    assert numbers_of(read(contract, text, "f.csv.gz")) == [1]
+
+
+def zipped(*names: str, content: str = "medidor;lectura\nM-1;1\n") -> bytes:
+    stored = io.BytesIO()
+    with zipfile.ZipFile(stored, "w", zipfile.ZIP_DEFLATED) as package:
+        for name in names:
+            package.writestr(name, content)
+    return stored.getvalue()
+
+
+def test_a_zip_with_a_single_file_is_read(contract: Contract) -> None:
+    package = zipped("datos/", "datos/lecturas.csv", "__MACOSX/datos/._lecturas.csv")
+
+    assert numbers_of(read(contract, package, "f.zip")) == [1]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (zipped("a.csv", "b.csv"), "trae 2 archivos"),
+        (zipped(), "trae 0 archivos"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "format: xlsx"),
+        (zipped("a.csv")[:60], "dañado"),
+    ],
+)
+def test_a_zip_of_another_kind_is_refused_in_words(
+    contract: Contract, content: bytes, why: str
+) -> None:
+    with pytest.raises(SourceDataError, match=why):
+        read(contract, content, "f.zip")

@@ -12,7 +12,7 @@ import pytest
 
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.readers import RawBatch, notes_of, open_file
+from sources.readers import RawBatch, jsonlines, notes_of, open_file
 from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
 from tests.sources.reader_support import (
     cast_all,
@@ -214,6 +214,64 @@ def test_a_list_where_lines_were_declared_says_which_option_to_set(
 ) -> None:
     with pytest.raises(SourceDataError, match="declare `jsonForm: array`"):
         read(contract, content)
+
+
+WRAPPED = """{"meta": {"total": 2, "lista": [{"medidor": "no"}]},
+ "resp": {"nada": null, "filas": [
+   {"medidor": "M-1", "lectura": 1.50}, {"medidor": "M-2"}
+ ]}, "fin": true}"""
+
+
+@pytest.mark.parametrize("block", [1 << 20, 7])
+def test_a_list_within_a_document_is_found_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
+    monkeypatch.setattr(jsonlines, "_BLOCK", block)
+    contract = make_contract(
+        tmp_path, "jsonl", [column("medidor")], jsonForm="array", dataPath="resp.filas"
+    )
+
+    assert [row["medidor"] for row in rows_of(read(contract, WRAPPED))] == ["M-1", "M-2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("resp.otras", "no se encuentra 'otras'"),
+        ("otra.filas", "no se encuentra 'otra'"),
+        ("resp.nada", "no es una lista JSON en resp.nada"),
+        ("fin.filas", "no se encuentra 'filas'"),
+    ],
+)
+def test_a_list_that_is_not_where_the_contract_says_is_refused(
+    tmp_path: Path, path: str, why: str
+) -> None:
+    contract = make_contract(tmp_path, "jsonl", COLUMNS, jsonForm="array", dataPath=path)
+
+    with pytest.raises(SourceDataError, match=why):
+        read(contract, WRAPPED)
+
+
+def test_one_document_where_lines_were_declared_says_which_options_to_set(
+    contract: Contract,
+) -> None:
+    with pytest.raises(SourceDataError, match="`dataPath`"):
+        read(contract, '{\n "filas": [{"a": 1}]\n}')
+
+
+def test_names_with_signs_of_a_path_are_quoted() -> None:
+    record = {"a.b": 1, "c": {"d[0]": 2, "it's": 3}, "": 4}
+    paths = list(leaf_paths(record))
+
+    assert paths == ["['a.b']", "c['d[0]']", "c.it's", "['']"]
+    assert [value_at(record, parse_path(path)) for path in paths] == [1, 2, 3, 4]
+
+
+def test_an_object_that_is_null_for_once_is_no_new_column() -> None:
+    wanted = {"sub.a", "lista[0].b"}
+
+    assert list(leaf_paths({"sub": None, "lista": [], "otra": None}, wanted)) == ["otra"]
+    assert list(leaf_paths({"sub": "x"}, wanted)) == ["sub"]
 
 
 def test_an_unknown_form_is_an_error_of_the_contract(tmp_path: Path) -> None:

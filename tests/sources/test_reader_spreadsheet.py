@@ -760,3 +760,16 @@ def test_tags_with_a_prefix_are_searched_alike(tmp_path: Path) -> None:
     batches = rows_in(tmp_path, path, [column("codigo")], skipHidden=True, mergedCells="repeat")
     assert [row["codigo"] for row in rows_of(batches)] == ["A", "M"]
     assert rejected_in(batches) == [(3, "error_de_formula", "codigo")]
+
+
+def test_values_below_no_name_are_a_column_and_years_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(path) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Zona", 2024, "", "", "Obs"])
+        sheet.write_row(1, 0, ["Norte", 5, "suelto", "", "x"])
+    contract = make_contract(tmp_path, "xlsx", [column("zona"), column("m3", source="2024")])
+
+    with open_file(contract, feed_file(path)) as reader:
+        assert reader.columns() == ("Zona", "2024", "(columna 3)", "Obs")
+        assert rows_of(list(reader.batches())) == [{"zona": "Norte", "m3": 5}]

@@ -94,8 +94,12 @@ class Engine(ABC):
         raise NotImplementedError(f"{self.name} shares no snapshot")
 
     def describe(self, connection: Any, table: sa.TableClause) -> dict[str, SourceColumn]:
-        """Columns of the table by name, in its order."""
-        statement = sa.select(sa.text("*")).select_from(table).where(sa.false())
+        """Columns of the table that the user may read, by name, in its order."""
+        asked: list[Any] = [sa.text("*")]
+        if withheld := self.withheld(connection, table):
+            readable = [n for n in self._declared(connection, table) if n not in withheld]
+            asked = [sa.column(sa.quoted_name(name, quote=True)) for name in readable]
+        statement = sa.select(*asked).select_from(table).where(sa.false())
         cursor = self.execute(connection, statement)
         try:
             zones = {entry[0]: self._zoned(entry) for entry in cursor.description}
@@ -111,6 +115,10 @@ class Engine(ABC):
     def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
         """What the server's catalogue says of the table's columns."""
         return {}
+
+    def withheld(self, connection: Any, table: sa.TableClause) -> frozenset[str]:
+        """Columns that the user may not read, of a table of which others may be read."""
+        return frozenset()
 
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
         """Columns of the table's primary key by the server's catalogue; none for a view."""

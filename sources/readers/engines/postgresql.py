@@ -212,6 +212,28 @@ class Postgresql(Engine):
             name: (kind, not required) for name, kind, required in self.rows(connection, statement)
         }
 
+    def withheld(self, connection: Any, table: sa.TableClause) -> frozenset[str]:
+        """By the grants: whoever grants columns one by one hides the others on purpose."""
+        catalogue = sa.table(
+            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum", "attisdropped")),
+            schema="pg_catalog",
+        )  # fmt: skip
+        found = catalogue.c
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        statement = sa.select(
+            found.attname,
+            sa.func.has_column_privilege(found.attrelid, found.attnum, "select"),
+        ).where(
+            found.attrelid == sa.func.to_regclass(quoted),
+            sa.not_(sa.func.has_table_privilege(found.attrelid, "select")),
+            found.attnum > 0,
+            sa.not_(found.attisdropped),
+        )
+        rows = list(self.rows(connection, statement))
+        if not any(readable for _, readable in rows):
+            return frozenset()  # all may be read, or none: the server says so itself
+        return frozenset(name for name, readable in rows if not readable)
+
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
         index = sa.table(
             "pg_index", *map(sa.column, ("indrelid", "indisprimary", "indkey")), schema="pg_catalog"
