@@ -11,7 +11,7 @@ from orchestration import settings as settings_module
 from orchestration.cli.contracts import show_contracts
 from orchestration.cli.status import show_status
 from orchestration.warehouse.connection import Warehouse
-from sources.contract import load_catalogue
+from sources.contract_document import load_catalogue
 
 
 @pytest.fixture
