@@ -119,18 +119,18 @@ class Merge:
         first = self.contract.key[0]
         self._run(
             "create temporary table {changes} on commit drop as select "
-            "case when t.{first} is null then 'alta' when e.{first} is not null "
+            "case when _r.{first} is null then 'alta' when _e.{first} is not null "
             "then 'modificacion' when {kept} then 'retenida' else 'baja' end as _cambio, "
-            "case when t.{first} is not null then to_jsonb(t) end as _antes, {keys}, e.* "
-            "from {raw} t {kind} join {input} e on {match} "
+            "case when _r.{first} is not null then to_jsonb(_r) end as _antes, {keys}, _e.* "
+            "from {raw} _r {kind} join {input} _e on {match} "
             "where {among} "
-            "and (t.{first} is null or e.{first} is null or ({t}) is distinct from ({e}))",
+            "and (_r.{first} is null or _e.{first} is null or ({t}) is distinct from ({e}))",
             first=sql.Identifier(first),
             kept=kept,
             among=among,
             kind=sql.SQL(join),
             keys=sql.SQL(", ").join(
-                sql.SQL("t.{} as {}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
+                sql.SQL("_r.{} as {}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
                 for at, name in enumerate(self.contract.key)
             ),
         )
@@ -146,12 +146,12 @@ class Merge:
             "where _cambio in ('modificacion', 'baja')"
         )
         updated = self._run(
-            "update {raw} t set {set} from {changes} e where {old} and e._cambio = 'modificacion'"
+            "update {raw} _r set {set} from {changes} _e where {old} and _e._cambio = 'modificacion'"
         ).rowcount
         inserted = self._insert_new()
         if self.whole:
             self.report.deleted = self._run(
-                "delete from {raw} t using {changes} e where {old} and e._cambio = 'baja'"
+                "delete from {raw} _r using {changes} _e where {old} and _e._cambio = 'baja'"
             ).rowcount
         self.report.loaded = inserted + updated
 
@@ -159,7 +159,7 @@ class Merge:
         """Rows that met nothing: those compared, and of an increment those beyond all of raw."""
         statement = "insert into {raw} ({all}) select {all} from {changes} where _cambio = 'alta'"
         if not self.whole:
-            statement += " union all select {all} from {input} e where not {within}"
+            statement += " union all select {all} from {input} _e where not {within}"
         return int(self._run(statement).rowcount)
 
     def _refuse_changes(self) -> None:
@@ -202,13 +202,13 @@ class Merge:
         # The n-th of equal rows here meets the n-th there.
         self._run(
             "create temporary table {changes} on commit drop as select "
-            "t._lugar, t._parte, e._place from "
+            "_r._lugar, _r._parte, _e._place from "
             "(select ctid as _lugar, tableoid as _parte, ({row})::text as _texto, row_number() "
-            "over (partition by ({row})::text order by ctid) as _turno from {raw}) t full join "
+            "over (partition by ({row})::text order by ctid) as _turno from {raw}) _r full join "
             "(select ctid as _place, ({row})::text as _texto, row_number() "
-            "over (partition by ({row})::text order by {order}) as _turno from {input}) e "
-            "on t._texto = e._texto and t._turno = e._turno "
-            "where t._lugar is null or e._place is null",
+            "over (partition by ({row})::text order by {order}) as _turno from {input}) _e "
+            "on _r._texto = _e._texto and _r._turno = _e._turno "
+            "where _r._lugar is null or _e._place is null",
             row=sql.SQL("row({})").format(names_of(c.name for c in self.contract.columns)),
         )
         # A changed row is one gone and one new: what counts is by how much the table would shrink.
@@ -216,10 +216,10 @@ class Merge:
         assert shrinks is not None
         refuse_mass_deletion(self.contract, int(shrinks[0]), stood)
         self.report.deleted = self._run(
-            "with gone as (delete from {raw} t using {changes} e "
-            "where t.ctid = e._lugar and t.tableoid = e._parte returning t.*) "
+            "with _gone as (delete from {raw} _r using {changes} _e "
+            "where _r.ctid = _e._lugar and _r.tableoid = _e._parte returning _r.*) "
             "insert into {history} (dataset, operacion, fila, carga_id) "
-            "select {dataset}, 'baja', to_jsonb(gone), {load} from gone"
+            "select {dataset}, 'baja', to_jsonb(_gone), {load} from _gone"
         ).rowcount
         self.report.loaded = self._run(
             "insert into {raw} ({all}) select {all} from {input} i "
@@ -260,21 +260,23 @@ class Merge:
             "changes": CHANGES,
             "history": _HISTORY,
             "key": names_of(contract.key),
-            "match": each("t.{0} = e.{0}", list(contract.key), " and "),
+            "match": each("_r.{0} = _e.{0}", list(contract.key), " and "),
             "old": sql.SQL(" and ").join(
-                sql.SQL("t.{} = e.{}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
+                sql.SQL("_r.{} = _e.{}").format(
+                    sql.Identifier(name), sql.Identifier(f"_clave_{at}")
+                )
                 for at, name in enumerate(contract.key)
             ),
-            "t": each("t.{}", compared),
-            "e": each("e.{}", compared),
+            "t": each("_r.{}", compared),
+            "e": each("_e.{}", compared),
             # Not `max`: booleans have none.
             "within": sql.SQL(
-                "coalesce(e.{0} <= (select {0} from {1} order by {0} desc limit 1), false)"
+                "coalesce(_e.{0} <= (select {0} from {1} order by {0} desc limit 1), false)"
             ).format(names_of(contract.key[:1]), table_name(contract)),
             "columns": names_of(columns),
             "texts": each("{}::text", declared),
             "all": names_of(everything),
-            "set": each("{0} = e.{0}", everything),
+            "set": each("{0} = _e.{0}", everything),
             "order": sql.Identifier(ORDER),
             "dataset": sql.Literal(contract.id),
             "load": sql.Literal(self.load_id),
@@ -300,19 +302,19 @@ def remove_gone(
     """
     raw = table_name(contract)
     match = sql.SQL(" and ").join(
-        sql.SQL("t.{0} = c.{0}").format(sql.Identifier(name)) for name in contract.key
+        sql.SQL("_r.{0} = c.{0}").format(sql.Identifier(name)) for name in contract.key
     )
     parts = {
         "raw": raw, "keys": SOURCE_KEYS, "match": match, "history": _HISTORY,
         "first": sql.Identifier(contract.key[0]), "dataset": sql.Literal(contract.id),
         "load": sql.Literal(load_id), "changes": sql.Identifier("_ausentes"),
-        "t": sql.SQL(", ").join(sql.SQL("t.{}").format(sql.Identifier(n)) for n in contract.key),
+        "t": sql.SQL(", ").join(sql.SQL("_r.{}").format(sql.Identifier(n)) for n in contract.key),
     }  # fmt: skip
     widen_memory(connection)
     connection.execute(sql.SQL("analyze {keys}").format(**parts))
     connection.execute(
         sql.SQL(
-            "create temporary table {changes} on commit drop as select {t} from {raw} t "
+            "create temporary table {changes} on commit drop as select {t} from {raw} _r "
             "where not exists (select from {keys} c where {match})"
         ).format(**parts)
     )
@@ -328,9 +330,9 @@ def remove_gone(
     if gone:
         report.deleted += connection.execute(
             sql.SQL(
-                "with gone as (delete from {raw} t using {changes} c where {match} returning t.*) "
+                "with _gone as (delete from {raw} _r using {changes} c where {match} returning _r.*) "
                 "insert into {history} (dataset, operacion, fila, carga_id) "
-                "select {dataset}, 'baja', to_jsonb(gone), {load} from gone"
+                "select {dataset}, 'baja', to_jsonb(_gone), {load} from _gone"
             ).format(**parts)
         ).rowcount
     # What the source has beyond raw is a key raw lacks, or one that comes twice there.
@@ -344,15 +346,15 @@ def _count_missing(connection: Connection, contract: Contract) -> int:
     row = connection.execute(
         sql.SQL(
             "select count(*) from (select distinct {key} from {keys}) c "
-            "where not exists (select from {raw} t where {match}) and not exists "
+            "where not exists (select from {raw} _r where {match}) and not exists "
             "(select from (select {held} from quarantine.fila where dataset = {dataset} "
-            "and contrato_sha256 = {sha} and clave is not null offset 0) t where {match})"
+            "and contrato_sha256 = {sha} and clave is not null offset 0) _r where {match})"
         ).format(
             key=names_of(contract.key),
             keys=SOURCE_KEYS,
             raw=table_name(contract),
             match=sql.SQL(" and ").join(
-                sql.SQL("t.{0} = c.{0}").format(sql.Identifier(name)) for name in contract.key
+                sql.SQL("_r.{0} = c.{0}").format(sql.Identifier(name)) for name in contract.key
             ),
             dataset=sql.Literal(contract.id),
             # Keys judged by this very contract are of its types.

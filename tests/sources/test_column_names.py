@@ -43,6 +43,25 @@ def test_the_history_of_a_replaced_file_has_whole_rows(
     assert (row["id"], row[name]) == (2, "y")
 
 
+@pytest.mark.parametrize("name", ["t", "e", "gone", "c"])
+@pytest.mark.parametrize("key", [True, False])
+def test_the_history_of_a_changed_table_has_whole_rows(
+    warehouse: Warehouse, tmp_path: Path, name: str, key: bool
+) -> None:
+    path = tmp_path / "origen.db"
+    columns = [column("id", "integer", key=key), column(name)]
+    contract = make_contract(tmp_path, "postgresql", columns, table="datos", maxDeletionShare=1)
+    for rows in ([(1, "x"), (2, "y"), (3, "z")], [(1, "x"), (2, "cambiada")]):
+        with sqlite3.connect(path) as source:
+            source.execute("drop table if exists datos")
+            source.execute(f'create table datos (id, "{name}")')
+            source.executemany("insert into datos values (?, ?)", rows)
+        run(warehouse, contract, f"sqlite:///{path}")
+
+    history = query(warehouse, "select fila from raw._historial order by fila ->> 'id'")
+    assert [(row["id"], row[name]) for (row,) in history] == [(2, "y"), (3, "z")]
+
+
 @pytest.mark.parametrize("name", ["place", "ordinal", "turn", "ranked"])
 def test_a_key_that_came_twice_is_found_whatever_its_name(
     warehouse: Warehouse, tmp_path: Path, name: str
