@@ -420,7 +420,7 @@ def _copy_csv(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> 
 
 def _copy_json(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
     query = _select(resource, mart, columns, [_json_value(column) for column in columns])
-    return sql.SQL("copy (select row_to_json(r) from ({}) as r) to stdout ({})").format(
+    return sql.SQL("copy (select row_to_json(r.*) from ({}) as r) to stdout ({})").format(
         query, _COPY_JSON
     )
 
@@ -439,7 +439,7 @@ def _copy_geojson(resource: Resource, mart: Mart, columns: Sequence[MartColumn])
         for column in shown
     ]
     query = _ordered(
-        sql.SQL("{} as geometria, (select row_to_json(p) from (select {}) as p) as propiedades")
+        sql.SQL("{} as geometria, (select row_to_json(p.*) from (select {}) as p) as propiedades")
         .format(geometry, sql.SQL(", ").join(values)),
         resource, mart, columns,
     )  # fmt: skip

@@ -146,7 +146,8 @@ class Merge:
             "where _cambio in ('modificacion', 'baja')"
         )
         updated = self._run(
-            "update {raw} _r set {set} from {changes} _e where {old} and _e._cambio = 'modificacion'"
+            "update {raw} _r set {set} from {changes} _e "
+            "where {old} and _e._cambio = 'modificacion'"
         ).rowcount
         inserted = self._insert_new()
         if self.whole:
@@ -330,7 +331,8 @@ def remove_gone(
     if gone:
         report.deleted += connection.execute(
             sql.SQL(
-                "with _gone as (delete from {raw} _r using {changes} c where {match} returning _r.*) "
+                "with _gone as (delete from {raw} _r using {changes} c where {match} "
+                "returning _r.*) "
                 "insert into {history} (dataset, operacion, fila, carga_id) "
                 "select {dataset}, 'baja', to_jsonb(_gone), {load} from _gone"
             ).format(**parts)

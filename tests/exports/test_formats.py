@@ -280,6 +280,35 @@ def test_geojson_has_longitude_first_and_no_more_decimals_than_allowed(
     )  # fmt: skip
 
 
+def test_objects_are_whole_whatever_a_column_is_named(
+    connection: Connection, define: Define, tmp_path: Path
+) -> None:
+    connection.execute(
+        "create table proyectos.dim_letra (p text, r text, latitud numeric, longitud numeric);"
+        "insert into proyectos.dim_letra values ('a', 'b', -33, -68)"
+    )
+    connection.commit()
+    kinds = {"p": "text", "r": "text", "latitud": "numeric", "longitud": "numeric"}
+    columns = {
+        name: {"data_type": kind, "description": "x", "meta": {"clasificacion": "libre_acceso"}}
+        for name, kind in kinds.items()
+    }
+    node = {"resource_type": "model", "schema": "proyectos", "name": "dim_letra",
+            "columns": columns}  # fmt: skip
+    resource = {
+        "nombre": "letras", "titulo": "Letras", "mart": "proyectos.dim_letra",
+        "columnas": list(columns), "formatos": ["json", "geojson"],
+        "coordenadas": {"latitud": "latitud", "longitud": "longitud", "decimales": 3},
+    }  # fmt: skip
+
+    write(connection, define(recursos=[resource]), Manifest({"nodes": {"m": node}}), tmp_path)
+
+    [row] = json.loads((tmp_path / "letras.json").read_bytes())
+    [feature] = json.loads((tmp_path / "letras.geojson").read_bytes())["features"]
+    assert (row["p"], row["r"]) == ("a", "b")
+    assert feature["properties"] == {"p": "a", "r": "b"}
+
+
 @pytest.mark.parametrize("change", ["latitud = -95", "longitud = null where plaza = 'Central'"])
 def test_a_place_that_is_none_is_an_error(
     connection: Connection, define: Define, places: Manifest, places_resource: dict[str, Any],
