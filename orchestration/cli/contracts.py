@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from orchestration.wording import frequency
+from orchestration.wording import counted, frequency
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -28,7 +28,13 @@ _TRIED_ROWS = 200_000
 
 
 def draft(
-    identifier: Annotated[str, typer.Argument(metavar="SISTEMA.CONJUNTO")],
+    identifier: Annotated[
+        str,
+        typer.Argument(
+            metavar="SISTEMA.CONJUNTO",
+            help="El conjunto; o solo el SISTEMA, para todas las tablas de su base.",
+        ),
+    ],
     source: Annotated[
         str,
         typer.Option(
@@ -36,22 +42,102 @@ def draft(
         ),
     ],
     table: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--table",
             "-t",
-            help="Tabla o vista (sin ella, se listan las que hay), u hoja de una planilla.",
+            help="Tabla o vista (sin ella, se listan las que hay), u hoja de una planilla. De un "
+            "sistema entero: solo las que se llaman así; * vale por cualquier texto, y puede "
+            "repetirse.",
         ),
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Archivo nuevo; sin él, se muestra en pantalla."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="Archivo nuevo; sin él, se muestra en pantalla. De un sistema entero: la carpeta.",
+        ),
     ] = None,
 ) -> None:
     """Propone un contrato mirando una tabla o un archivo: columnas, tipos, clave, formato.
 
-    No carga nada. Lo que solo la ciudad sabe (dueño, significado, clasificación) queda marcado.
+    No carga nada. Lo que solo la ciudad sabe (dueño, significado, clasificación) queda marcado. Lo
+    que ya existe no se toca.
     """
+    from sources.drafting.document import DraftError
+
+    tables = table or []
+    if "." not in identifier:
+        _draft_system(identifier, source, tables, output)
+        return
+    if len(tables) > 1:
+        raise DraftError(
+            "un conjunto se hace de una sola tabla.",
+            next_step=f"para varias, escriba solo el sistema: {identifier.partition('.')[0]}.",
+        )
+    _draft_one(identifier, source, tables[0] if tables else None, output)
+
+
+def _draft_system(system: str, source: str, patterns: list[str], folder: Path | None) -> None:
+    """A file per table; those that cannot be drafted are told at the end, and end it with 1."""
+    from sources.drafting.document import DraftError
+    from sources.drafting.systems import chosen, drafts
+    from sources.urls import SourceUrl
+
+    if folder is None or folder.is_file():
+        raise DraftError(
+            "de un sistema entero salen muchos contratos.",
+            next_step="diga en qué carpeta con --output; para uno solo, escriba sistema.conjunto.",
+        )
+    if Path(source).expanduser().exists():
+        raise DraftError(
+            f"{source} no es una base de datos.",
+            next_step="de un archivo sale un solo conjunto: escriba sistema.conjunto.",
+        )
+    url = SourceUrl.parse(source)
+    _refuse_without_tables(url)
+    wanted = chosen(system, url, patterns)
+    new = {
+        identifier: table
+        for identifier, table in wanted.items()
+        if not _document_in(folder, identifier).exists()
+    }
+    failed = 0
+    with Console(file=sys.stderr).status("") as status:
+        for number, outcome in enumerate(drafts(url, new), start=1):
+            status.update(f"{number} de {len(new)}: {outcome.table}")
+            if outcome.draft is None:
+                failed += 1
+                console.print(f"✗ {outcome.table}: {outcome.error}", markup=False, soft_wrap=True)
+                continue
+            _write(_document_in(folder, outcome.identifier), outcome.draft.text)
+            contract = outcome.draft.contract
+            key = f"clave {', '.join(contract.key)}" if contract.key else "sin clave conocida"
+            columns = counted(len(contract.columns), "columna", "columnas")
+            console.print(
+                f"✓ {outcome.table} → {contract.id}: {columns}, {key}",
+                markup=False, highlight=False, soft_wrap=True,
+            )  # fmt: skip
+    known = len(wanted) - len(new)
+    told = [f"{counted(len(new) - failed, 'borrador nuevo', 'borradores nuevos')} en {folder}"]
+    told += [f"{counted(known, 'ya estaba', 'ya estaban')}, sin tocar"] if known else []
+    told += [counted(failed, "no se pudo hacer", "no se pudieron hacer")] if failed else []
+    console.print(
+        f"\n{'; '.join(told)}.",
+        "Lo que falta completar está al comienzo de cada archivo. Para cargarlos como están:",
+        f"  lujan run --contracts {folder} --source {system}=…",
+        sep="\n", markup=False, highlight=False, soft_wrap=True,
+    )  # fmt: skip
+    if failed:
+        raise typer.Exit(1)
+
+
+def _document_in(folder: Path, identifier: str) -> Path:
+    return folder / f"{identifier.partition('.')[2]}.yaml"
+
+
+def _draft_one(identifier: str, source: str, table: str | None, output: Path | None) -> None:
     from sources.drafting import draft_file, draft_table, table_names
     from sources.drafting.document import DraftError, identify
     from sources.urls import SourceUrl
@@ -67,35 +153,52 @@ def draft(
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")
         found = draft_file(identifier, path, table)
-    elif url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
-        raise DraftError(
-            f"de {url.safe} no se puede hacer un borrador.",
-            next_step="traiga un archivo y úselo con --from; una API se escribe a mano "
-            "(docs/contratos.md).",
-        )
-    elif table is None:
-        names = table_names(identifier, url)
-        console.print(*names or ["El usuario no ve ninguna tabla."], sep="\n", highlight=False)
-        console.print(f"\nElija una: lujan contracts draft {identifier} --from … --table TABLA")
-        return
     else:
+        _refuse_without_tables(url)
+        if table is None:
+            names = table_names(identifier, url)
+            console.print(*names or ["El usuario no ve ninguna tabla."], sep="\n", highlight=False)
+            system = identifier.partition(".")[0]
+            console.print(
+                f"\nElija una: lujan contracts draft {identifier} --from … --table TABLA",
+                f"O todas:   lujan contracts draft {system} --from … --output CARPETA",
+                sep="\n", highlight=False, markup=False, soft_wrap=True,
+            )  # fmt: skip
+            return
         found = draft_table(identifier, url, table)
     if output is None:
         sys.stdout.write(found.text)
         return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(found.text, encoding="utf-8")
-    except OSError as error:
-        raise DraftError(
-            f"no se puede escribir {output}: {error.strerror}.", next_step="elija otra carpeta."
-        ) from error
+    _write(output, found.text)
     console.print(
         f"{output}: {len(found.contract.columns)} columnas. Antes de darlo por bueno:",
         *(f"  · {note}" for note in found.notes),
         f"\nPruébelo: lujan contracts try {output} --source {found.contract.system}=…",
         sep="\n", highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
+
+
+def _refuse_without_tables(url: SourceUrl) -> None:
+    from sources.drafting.document import DraftError
+
+    if url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
+        raise DraftError(
+            f"de {url.safe} no se puede hacer un borrador.",
+            next_step="traiga un archivo y úselo con --from; una API se escribe a mano "
+            "(docs/contratos.md).",
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    from sources.drafting.document import DraftError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DraftError(
+            f"no se puede escribir {path}: {error.strerror}.", next_step="elija otra carpeta."
+        ) from error
 
 
 def try_contract(

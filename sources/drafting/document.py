@@ -106,6 +106,11 @@ def address(identifier: str) -> str:
     return f"${{{variable(identify(identifier)[0])}}}"
 
 
+def plain_name(name: str) -> str:
+    """A name of a source in our spelling: `fechaAlta` is `fecha_alta`, and `DNI` is `dni`."""
+    return slug(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name))
+
+
 def compose(
     identifier: str,
     source: Source,
@@ -243,9 +248,7 @@ def _named(columns: Sequence[DraftColumn]) -> list[DraftColumn]:
     taken: set[str] = set()
     found = []
     for column in columns:
-        # `fechaAlta` is `fecha_alta`, and `DNI` stays `dni`.
-        spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column.source_name)
-        base = slug(spaced)[: _LONGEST_NAME - 4] or "columna"
+        base = plain_name(column.source_name)[: _LONGEST_NAME - 4] or "columna"
         base = (
             base
             if base[0].isalpha() and base not in _OWN_OF_THE_SERVER

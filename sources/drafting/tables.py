@@ -60,7 +60,7 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
     """The draft of `table`, written `esquema.tabla` or `tabla`."""
     schema, _, name = table.rpartition(".")
     with _asked(identifier, url, table) as (engine, connection):
-        schema = schema or _DEFAULT_SCHEMAS.get(_KINDS[url.scheme], "")
+        schema = schema or usual_schema(url)
         asked = sa.table(
             sa.quoted_name(name, quote=True),
             schema=sa.quoted_name(schema, quote=True) if schema and engine.has_schemas else None,
@@ -82,6 +82,11 @@ def names(identifier: str, url: SourceUrl) -> list[str]:
     """`esquema.tabla` of every table and view the user may see."""
     with _asked(identifier, url, "information_schema.tables") as (engine, connection):
         return _names(engine, connection, url)
+
+
+def usual_schema(url: SourceUrl) -> str:
+    """The schema that a table without one is in; empty where there are none."""
+    return _DEFAULT_SCHEMAS.get(_KINDS[url.scheme], "")
 
 
 def _names(engine: Engine, connection: Any, url: SourceUrl) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 from click.testing import Result
 from rich.console import Console
@@ -11,7 +13,11 @@ from typer.testing import CliRunner
 
 from orchestration.cli import contracts
 from orchestration.cli.main import app
+from orchestration.warehouse.connection import Warehouse
+from sources.contract_document import load_catalogue
 from sources.errors import PipelineError
+from sources.landing import LoadContext, load
+from sources.urls import SourceUrl
 
 
 @pytest.fixture(autouse=True)
@@ -85,3 +91,83 @@ def test_a_key_that_comes_twice_is_told_before_anything_is_loaded(tmp_path: Path
     assert shown.exit_code == 1
     assert "Entrarían 2; a cuarentena irían 1" in shown.output
     assert "clave_repetida: 1 filas cuya clave (id)" in shown.output
+
+
+def test_a_whole_system_is_drafted_at_once_and_loads_as_it_is(
+    new_database: Callable[[], str], warehouse: Warehouse, tmp_path: Path
+) -> None:
+    address = new_database()
+    with psycopg.connect(address) as connection:
+        connection.execute(
+            'create table "OrdenesDeTrabajo" (id integer primary key, "fechaAlta" timestamp);'
+            'insert into "OrdenesDeTrabajo" values (1, now()), (2, now());'
+            "create view abiertas as select 7 as id; create schema catastro;"
+            "create table catastro.parcelas (nomenclatura text primary key, superficie numeric);"
+            "insert into catastro.parcelas values ('06-01', 300.5);"
+            'create table "2026" (a integer); create table catastro.abiertas (id integer)'
+        )
+    folder = tmp_path / "obras"
+
+    made = lujan("draft", "obras", "--from", address, "--output", str(folder))
+
+    assert made.exit_code == 0, made.output
+    assert "5 borradores nuevos" in made.output
+    assert "public.OrdenesDeTrabajo → obras.ordenes_de_trabajo: 2 columnas, clave id" in made.output
+    assert sorted(path.stem for path in folder.iterdir()) == [
+        "abiertas", "catastro_abiertas", "catastro_parcelas", "ordenes_de_trabajo", "t_2026",
+    ]  # fmt: skip
+    context = LoadContext(connect=warehouse.connect, run_id="prueba")
+    loaded = {
+        contract.dataset: load(contract, SourceUrl.parse(address), context, []).loaded
+        for contract in load_catalogue([folder]).contracts.values()
+    }
+    assert loaded == {
+        "abiertas": 1, "catastro_abiertas": 0, "catastro_parcelas": 1, "ordenes_de_trabajo": 2,
+        "t_2026": 0,
+    }  # fmt: skip
+
+
+def test_drafts_of_a_system_keep_what_is_there_and_one_that_fails_does_not_stop_the_others(
+    new_database: Callable[[], str], tmp_path: Path
+) -> None:
+    address = new_database()
+    with psycopg.connect(address) as connection:
+        connection.execute(
+            "create table arboles (id integer); create table arbustos (id integer);"
+            "create table arenas (); create table bancos (id integer)"
+        )
+    (tmp_path / "arboles.yaml").write_text("completado por una persona")
+
+    made = lujan(
+        "draft", "plazas", "--from", address, "--output", str(tmp_path), "--table", "ar*"
+    )  # fmt: skip
+
+    assert made.exit_code == 1
+    assert "✗ public.arenas: public.arenas: no tiene ninguna columna" in made.output
+    for words in ("1 borrador nuevo", "1 ya estaba, sin tocar", "1 no se pudo hacer"):
+        assert words in made.output
+    assert (tmp_path / "arboles.yaml").read_text() == "completado por una persona"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["arboles.yaml", "arbustos.yaml"]
+
+
+def test_what_a_whole_system_needs_is_said(new_database: Callable[[], str], tmp_path: Path) -> None:
+    address = new_database()
+    where = ("--output", str(tmp_path / "c"))
+    file = tmp_path / "a.csv"
+    file.write_text("a\n1\n")
+    for arguments, words in (
+        (("obras", "--from", address), "--output"),
+        (("obras", "--from", address, *where), "no ve ninguna tabla"),
+        (("Obras", "--from", address, *where), "no puede ser el nombre"),
+        (("obras", "--from", str(file), *where), "no es una base de datos"),
+        (("obras", "--from", "https://x/y", *where), "no se puede hacer un borrador"),
+        (("obras.uno", "--from", address, "-t", "a", "-t", "b"), "de una sola tabla"),
+    ):
+        found = lujan("draft", *arguments)
+        assert isinstance(found.exception, PipelineError), arguments
+        assert words in str(found.exception)
+    with psycopg.connect(address) as connection:
+        connection.execute("create table calles (id integer)")
+    found = lujan("draft", "obras", "--from", address, *where, "--table", "ruta*")
+    assert isinstance(found.exception, PipelineError)
+    assert "ninguna" in str(found.exception) and "public.calles" in str(found.exception)
