@@ -16,6 +16,8 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from orchestration.wording import counted
+
 _STAGES = {
     "warehouse": "Almacén",
     "sample": "Municipio de muestra (sintético)",
@@ -28,6 +30,8 @@ _STAGES = {
     "exports": "Exportaciones",
     "deliveries": "Luji y tableros",
 }
+# Of these there is one: done or not, it is not counted.
+_SINGLE = {"warehouse", "sample", "models", "projections"}
 _BAD = {"falla", "fallida", "retenida"}
 
 
@@ -35,6 +39,7 @@ _BAD = {"falla", "fallida", "retenida"}
 class _Stage:
     title: str
     began: float
+    single: bool = False
     total: int | None = None
     current: str = ""
     done: int = 0
@@ -96,7 +101,9 @@ class LiveView:
         if name not in self._stages:
             for earlier in self._stages.values():
                 self._end(earlier)
-            self._stages[name] = _Stage(_STAGES[name], time.monotonic(), self._totals.get(name))
+            self._stages[name] = _Stage(
+                _STAGES[name], time.monotonic(), name in _SINGLE, self._totals.get(name)
+            )
         entry = self._stages[name]
         entry.ended = None
         return entry
@@ -104,8 +111,9 @@ class LiveView:
     def _end(self, stage: _Stage) -> None:
         if stage.ended is None:
             stage.ended = time.monotonic()
-            if not self._console.is_terminal:
-                self._console.print(f"{stage.title}: {self._counts(stage)}")
+            # A stage that only began, and waits for another, has nothing to tell yet.
+            if not self._console.is_terminal and (stage.done or stage.bad):
+                self._console.print(f"{stage.title}: {self._counts(stage) or 'listo'}")
 
     def _draw(self) -> Group:
         table = Table.grid(padding=(0, 2))
@@ -132,9 +140,9 @@ class LiveView:
             return "sin cambios"
         rows = max(stage.rows, sum(stage.reading.values()))
         of = f" de {stage.total}" if stage.total and stage.done <= stage.total else ""
-        parts = [f"{stage.done}{of}"]
+        parts = [] if stage.single else [f"{stage.done}{of}"]
         if rows:
-            parts.append(f"{rows:,} filas".replace(",", "."))
+            parts.append(counted(rows, "fila", "filas"))
         if stage.bad:
             parts.append(f"{stage.bad} con problemas")
         return " · ".join(parts)

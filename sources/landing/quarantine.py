@@ -109,7 +109,7 @@ class Quarantine:
             self._store(rows[start : start + CHUNK], file)
 
     def kept_condition(self) -> sql.Composable:
-        """SQL that is true for raw rows `t` whose newest version is in quarantine.
+        """SQL that is true for raw rows `_r` whose newest version is in quarantine.
 
         The last good version of such a row stays: a bad update is no deletion.
         """
@@ -129,7 +129,7 @@ class Quarantine:
         )
         self._connection.execute(sql.SQL("analyze {}").format(_KEPT))
         return sql.SQL("exists (select from {kept} k where {join})").format(
-            kept=_KEPT, join=_same_key(self._contract, "k", "t")
+            kept=_KEPT, join=_same_key(self._contract, "k", "_r")
         )
 
     def close_absent(self) -> None:
