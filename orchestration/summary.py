@@ -96,121 +96,158 @@ def summarise(
     seconds: float,
 ) -> RunSummary:
     """Read back from `meta` what the run wrote."""
-    from sources.landing.again import AGAIN
-
     with warehouse.connect() as connection:
-        loads = {
-            str(row[0]): row
-            for row in connection.execute(
-                "select dataset, bool_or(estado = 'fallida'), bool_or(estado = 'cargada'), "
-                "sum(filas_leidas), sum(filas_cargadas), sum(filas_cuarentena), "
-                "string_agg(error, ' | ') from meta.carga where corrida_id = %s and modo <> %s "
-                "group by dataset",
-                [run_id, AGAIN],
-            )
-        }
-        load_notes = tuple(
-            (str(d), str(note))
-            for d, note in connection.execute(
-                "select distinct c.dataset, nota from meta.carga c, jsonb_array_elements_text("
-                "coalesce(c.detalle -> 'deriva', '[]') || coalesce(c.detalle -> 'avisos', '[]')) "
-                "as nota where c.corrida_id = %s order by 1, 2",
-                [run_id],
-            )
-        )
-        again = connection.execute(
-            "select (detalle -> 'rango' ->> 'desde')::timestamptz, "
-            "(detalle -> 'rango' ->> 'hasta')::timestamptz "
-            "from meta.carga where corrida_id = %s and modo = %s order by carga_id desc limit 1",
-            [run_id, AGAIN],
-        ).fetchone()
-        quarantine = tuple(
-            (str(d), str(r), int(n))
-            for d, r, n in connection.execute(
-                "select dataset, regla, count(*) from quarantine.fila where estado = 'pendiente' "
-                "and dataset = any(%s) group by dataset, regla order by count(*) desc",
-                [list(catalogue.contracts)],
-            )
-        )
         builds = connection.execute(
             "select objeto, estado, mensaje from meta.construccion where corrida_id = %s", [run_id]
         ).fetchall()
-        checks = connection.execute(
-            "select count(*) filter (where paso), "
-            "count(*) filter (where not paso and severidad = 'advertencia'), "
-            "count(*) filter (where paso is null and severidad = 'advertencia') "
-            "from meta.resultado_control where corrida_id = %s and motor <> 'construccion'",
-            [run_id],
-        ).fetchone() or (0, 0, 0)  # fmt: skip
-        blocking = tuple(
-            f"{o}: {e}" + (f" Responsable: {w}." if w else "")
-            for o, e, w in connection.execute(
-                "select distinct objeto, explicacion, responsable from meta.control_vigente "
-                "where severidad = 'bloqueante' and paso is not true "
-                "and motor <> 'construccion' and corrida_id = %s order by 1",
-                [run_id],
-            )
-        )
-        exports = tuple(
-            (str(n), str(s), r, m)
-            for n, s, r, m in connection.execute(
-                "select distinct on (conjunto) conjunto, estado, filas, motivo "
-                "from meta.publicacion where corrida_id = %s "
-                "order by conjunto, publicacion_id desc", [run_id],
-            )
-        )  # fmt: skip
+        passed, warned, unknown = _checks(connection, run_id)
         total = connection.execute(
             "select count(distinct conjunto) from meta.publicacion"
         ).fetchone()
-        findings = _findings(connection)
         deliveries = connection.execute(
             "select nombre, datos_al, motivo from meta.entrega order by nombre"
         ).fetchall()
+        return RunSummary(
+            run_id=run_id,
+            sample=linked.sample,
+            seconds=seconds,
+            loads=_loads(connection, run_id, catalogue, linked),
+            unconfigured=tuple(
+                system for system in sorted(catalogue.systems()) if not linked.is_connected(system)
+            ),
+            quarantine=_quarantine(connection, catalogue),
+            built=sum(1 for row in builds if row[1] == "ok"),
+            build_failures=tuple(
+                f"{name}: {message or 'error'}"
+                for name, state, message in builds
+                if state == "error"
+            ),
+            checks_passed=passed,
+            checks_warned=warned,
+            checks_unknown=unknown,
+            blocking=_blocking(connection, run_id),
+            findings=_findings(connection),
+            exports=_exports(connection, run_id),
+            exports_total=int(total[0]) if total else 0,
+            exports_dir=settings().portal_dir,
+            pending_dir=settings().exports_dir / "pendientes",
+            portal=settings().ckan_url,
+            contract_errors=tuple(contract_errors),
+            notes=tuple(notes),
+            load_notes=_load_notes(connection, run_id),
+            crashed=tuple(crashed),
+            deliveries=len(deliveries),
+            held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),
+            again=_days_again(connection, run_id),
+        )
+
+
+def _loads(
+    connection: Connection, run_id: str, catalogue: Catalogue, linked: Connections
+) -> tuple[LoadLine, ...]:
+    """A line per dataset whose system is connected; the days worked through again are no load."""
+    from sources.landing.again import AGAIN
+
+    found = {
+        str(row[0]): row[1:]
+        for row in connection.execute(
+            "select dataset, bool_or(estado = 'fallida'), bool_or(estado = 'cargada'), "
+            "sum(filas_leidas), sum(filas_cargadas), sum(filas_cuarentena), "
+            "string_agg(error, ' | ') from meta.carga where corrida_id = %s and modo <> %s "
+            "group by dataset",
+            [run_id, AGAIN],
+        )
+    }
     lines = []
-    unconfigured = []
     for identifier, contract in catalogue.contracts.items():
         if not linked.is_connected(contract.system):
-            unconfigured.append(contract.system)
             continue
-        row = loads.get(identifier)
-        if row is None:
-            lines.append(LoadLine(identifier, contract.title, "sin_cambios", 0, 0, 0, None))
-            continue
-        state = "fallida" if row[1] else "cargada" if row[2] else "sin_cambios"
+        failed, did_load, read, loaded, quarantined, error = found.get(
+            identifier, (False, False, 0, 0, 0, None)
+        )
+        state = "fallida" if failed else "cargada" if did_load else "sin_cambios"
         lines.append(
             LoadLine(
-                identifier, contract.title, state, int(row[3]), int(row[4]), int(row[5]), row[6]
+                identifier, contract.title, state, int(read), int(loaded), int(quarantined), error
             )
         )
-    return RunSummary(
-        run_id=run_id,
-        sample=linked.sample,
-        seconds=seconds,
-        loads=tuple(lines),
-        unconfigured=tuple(sorted(set(unconfigured))),
-        quarantine=quarantine,
-        built=sum(1 for row in builds if row[1] == "ok"),
-        build_failures=tuple(
-            f"{name}: {message or 'error'}" for name, state, message in builds if state == "error"
-        ),
-        checks_passed=int(checks[0]),
-        checks_warned=int(checks[1]),
-        checks_unknown=int(checks[2]),
-        blocking=blocking,
-        findings=findings,
-        exports=exports,
-        exports_total=int(total[0]) if total else 0,
-        exports_dir=settings().portal_dir,
-        pending_dir=settings().exports_dir / "pendientes",
-        portal=settings().ckan_url,
-        contract_errors=tuple(contract_errors),
-        notes=tuple(notes),
-        load_notes=load_notes,
-        crashed=tuple(crashed),
-        deliveries=len(deliveries),
-        held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),
-        again=_days(*again) if again else None,
+    return tuple(lines)
+
+
+def _load_notes(connection: Connection, run_id: str) -> tuple[tuple[str, str], ...]:
+    """What loads noticed, by dataset: columns that changed, and what a person should know."""
+    return tuple(
+        (str(dataset), str(note))
+        for dataset, note in connection.execute(
+            "select distinct c.dataset, nota from meta.carga c, jsonb_array_elements_text("
+            "coalesce(c.detalle -> 'deriva', '[]') || coalesce(c.detalle -> 'avisos', '[]')) "
+            "as nota where c.corrida_id = %s order by 1, 2",
+            [run_id],
+        )
     )
+
+
+def _quarantine(connection: Connection, catalogue: Catalogue) -> tuple[tuple[str, str, int], ...]:
+    return tuple(
+        (str(dataset), str(rule), int(rows))
+        for dataset, rule, rows in connection.execute(
+            "select dataset, regla, count(*) from quarantine.fila where estado = 'pendiente' "
+            "and dataset = any(%s) group by dataset, regla order by count(*) desc",
+            [list(catalogue.contracts)],
+        )
+    )
+
+
+def _checks(connection: Connection, run_id: str) -> tuple[int, int, int]:
+    """Checks of the run that passed, that warn, and that nobody could judge (warnings alone)."""
+    row = connection.execute(
+        "select count(*) filter (where paso), "
+        "count(*) filter (where not paso and severidad = 'advertencia'), "
+        "count(*) filter (where paso is null and severidad = 'advertencia') "
+        "from meta.resultado_control where corrida_id = %s and motor <> 'construccion'",
+        [run_id],
+    ).fetchone() or (0, 0, 0)
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def _blocking(connection: Connection, run_id: str) -> tuple[str, ...]:
+    return tuple(
+        f"{relation}: {why}" + (f" Responsable: {owner}." if owner else "")
+        for relation, why, owner in connection.execute(
+            "select distinct objeto, explicacion, responsable from meta.control_vigente "
+            "where severidad = 'bloqueante' and paso is not true "
+            "and motor <> 'construccion' and corrida_id = %s order by 1",
+            [run_id],
+        )
+    )
+
+
+def _exports(
+    connection: Connection, run_id: str
+) -> tuple[tuple[str, str, int | None, str | None], ...]:
+    """What became of each dataset in the run, as it ended: name, state, rows, reason."""
+    return tuple(
+        (str(name), str(state), rows, reason)
+        for name, state, rows, reason in connection.execute(
+            "select distinct on (conjunto) conjunto, estado, filas, motivo "
+            "from meta.publicacion where corrida_id = %s "
+            "order by conjunto, publicacion_id desc",
+            [run_id],
+        )
+    )
+
+
+def _days_again(connection: Connection, run_id: str) -> tuple[dt.date, dt.date] | None:
+    """Days of readings that the run worked through again, if it was asked for any."""
+    from sources.landing.again import AGAIN
+
+    row = connection.execute(
+        "select (detalle -> 'rango' ->> 'desde')::timestamptz, "
+        "(detalle -> 'rango' ->> 'hasta')::timestamptz "
+        "from meta.carga where corrida_id = %s and modo = %s order by carga_id desc limit 1",
+        [run_id, AGAIN],
+    ).fetchone()
+    return _days(*row) if row else None
 
 
 def _days(low: dt.datetime, high: dt.datetime) -> tuple[dt.date, dt.date]:

@@ -21,14 +21,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
-from sources.errors import ContractError
 from sources.table_rules import TableRule
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import OpenDataContractStandard, Server
 
+    from sources.errors import ContractError
+
 LoadMode = Literal["full", "incremental", "append", "files"]
 Severity = Literal["bloqueante", "advertencia"]
+RetentionUnit = Literal["y", "m", "w", "d"]
 CLASSIFICATIONS = ("sensible", "acceso_restringido", "libre_acceso")
 PRIORITIES = ("critica", "normal")
 SEVERITIES: tuple[Severity, ...] = ("bloqueante", "advertencia")
@@ -36,6 +38,7 @@ SEVERITIES: tuple[Severity, ...] = ("bloqueante", "advertencia")
 SEVERITY_WORDS: Mapping[str | None, Severity] = MappingProxyType(
     {"error": "bloqueante", "warning": "advertencia", None: "advertencia"}
 )
+RETENTION_UNITS: tuple[RetentionUnit, ...] = ("y", "m", "w", "d")
 PROTOCOL_FIELDS = (
     "fecha_nacimiento",
     "genero",
@@ -177,6 +180,7 @@ class Contract:
     sha256: str
     document: OpenDataContractStandard = field(repr=False, compare=False)
     table_rules: tuple[TableRule, ...] = ()
+    retention: tuple[int, RetentionUnit] | None = None
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -184,14 +188,8 @@ class Contract:
         return tuple(column.name for column in self.columns if column.primary_key)
 
     def retention_from(self, today: dt.date) -> dt.date | None:
-        """First day to be kept by `retention` of `slaProperties`; None when it names none.
-
-        Raises ContractError for a unit that is neither years, months, weeks nor days.
-        """
-        for item in self.document.slaProperties or []:
-            if item.property == "retention":
-                return _before(self, today, int(str(item.value)), str(item.unit or "d"))
-        return None
+        """First day to be kept by `retention` of `slaProperties`; None when it names none."""
+        return _before(today, *self.retention) if self.retention else None
 
     @property
     def declared(self) -> tuple[Column, ...]:
@@ -295,15 +293,10 @@ class Catalogue:
         return found
 
 
-def _before(contract: Contract, day: dt.date, count: int, unit: str) -> dt.date:
+def _before(day: dt.date, count: int, unit: str) -> dt.date:
     """The day `count` years, months, weeks or days before; the last of a shorter month."""
-    match unit:
-        case "y" | "m":
-            months = day.year * 12 + day.month - 1 - count * (12 if unit == "y" else 1)
-            year, month = divmod(months, 12)
-            return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
-        case "w" | "d":
-            return day - dt.timedelta(days=count * (7 if unit == "w" else 1))
-    raise ContractError.of_document(
-        contract.path, f"`retention`: unidad {unit!r} no admitida", contract.id
-    )
+    if unit in ("y", "m"):
+        months = day.year * 12 + day.month - 1 - count * (12 if unit == "y" else 1)
+        year, month = divmod(months, 12)
+        return dt.date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
+    return day - dt.timedelta(days=count * (7 if unit == "w" else 1))

@@ -41,10 +41,12 @@ from sources.contract import (
     PG_TYPES,
     PRIORITIES,
     PROTOCOL_FIELDS,
+    RETENTION_UNITS,
     SEVERITIES,
     Catalogue,
     Column,
     Contract,
+    RetentionUnit,
     Rule,
 )
 from sources.contract_checks import (
@@ -203,6 +205,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
         sha256=sha256,
         document=document,
         table_rules=_table_rules(table, columns, system, problem),
+        retention=_retention(document, problem),
     )
     check_layout(contract)
     return contract
@@ -467,6 +470,20 @@ def _frequency(document: OpenDataContractStandard, problem: Problem) -> str | No
             if unit is None and item.unit != "h":
                 raise problem(f"`frequency`: unidad {item.unit!r} no admitida")
             return iso_period("frequency", text, problem)
+    return None
+
+
+def _retention(
+    document: OpenDataContractStandard, problem: Problem
+) -> tuple[int, RetentionUnit] | None:
+    """How long rows are kept: so many years, months, weeks or days; None when it is not said."""
+    for item in document.slaProperties or []:
+        if item.property == "retention":
+            unit = known("`retention`: unidad", item.unit or "d", RETENTION_UNITS, problem)
+            count = str(item.value)
+            if unit is None or not count.isdecimal() or int(count) < 1:
+                raise problem(f"`retention` debe ser un número entero desde 1, no {item.value!r}")
+            return int(count), unit
     return None
 
 

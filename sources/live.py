@@ -143,6 +143,7 @@ class Subscriber:
     _since: float = field(init=False, default=0.0)
     _connected: bool = field(init=False, default=False)
     _connection: int = field(init=False, default=0)
+    _resumed: bool = field(init=False, default=False)
     _refusal: PipelineError | None = field(init=False, default=None)
     _broker: _Backoff = field(init=False)
     _warehouse: _Backoff = field(init=False)
@@ -287,10 +288,7 @@ class Subscriber:
         self._broker.reset()
         self.totals.reconnections = self._connection - 1
         client.subscribe([(topic, SubscribeOptions(qos=1)) for topic in self._layout.topics])
-        kept = "con" if flags.session_present else "sin"
-        self._tell(
-            "conectado", f"conectado a {self.url.safe}, {kept} mensajes de una sesión previa"
-        )
+        self._resumed = bool(flags.session_present)
 
     def _on_subscribe(
         self, client: mqtt.Client, data: Any, mid: int, reasons: Any, properties: Any
@@ -307,6 +305,12 @@ class Subscriber:
                 f"el servidor de mensajes no deja leer {', '.join(refused)}.",
                 "pida permiso de lectura sobre el tema para ese usuario.",
             )
+            return
+        # Not before: of a new session, what is published until the broker says so is lost to us.
+        kept = "con" if self._resumed else "sin"
+        self._tell(
+            "conectado", f"conectado a {self.url.safe}, {kept} mensajes de una sesión previa"
+        )
 
     def _on_disconnect(
         self, client: mqtt.Client, data: Any, flags: Any, reason: Any, properties: Any

@@ -262,7 +262,8 @@ def _bound(quality: DataQuality, where: str, problem: Problem, *, required: bool
         return Bound("mustBe", (0.0,), "percent" if unit == "percent" else "rows")
     value = getattr(quality, given[0])
     values = value if isinstance(value, list) else [value]
-    if any(isinstance(item, bool) or not isinstance(item, int | float) for item in values):
+    wrong = any(isinstance(item, bool) or not isinstance(item, int | float) for item in values)
+    if wrong or not values:
         raise problem(f"{where}: `{given[0]}` debe ser un número, no {value!r}")
     return Bound(
         given[0], tuple(float(item) for item in values), "percent" if unit == "percent" else "rows"

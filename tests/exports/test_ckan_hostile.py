@@ -475,7 +475,7 @@ def test_processes_killed_at_chance_moments_leave_nothing_broken(
 ) -> None:
     """Three in a row, later each time, also while files are written and nothing was sent yet."""
     rows = city.change()
-    for seconds in (0.4, 0.9, 1.4):
+    for seconds in (0.1, 0.5, 1.0):
         with publishing(city.job(None)) as process:
             process.join(seconds)
             process.kill()

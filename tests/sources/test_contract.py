@@ -404,6 +404,12 @@ def _as_files(document: Document, **values: Any) -> None:
     set_custom(document, **values)
 
 
+def _keep(value: object, unit: str) -> Change:
+    return lambda d: d["slaProperties"].append(
+        {"property": "retention", "value": value, "unit": unit}
+    )
+
+
 REFUSED: dict[str, tuple[Change, str]] = {
     "not a contract": (lambda d: d.update(kind="Receta"), "kind: DataContract"),
     "no version of the standard": (lambda d: d.pop("apiVersion"), "apiVersion"),
@@ -531,6 +537,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
         "`files` o `full`",
     ),
     "cursor that has no order": (_boolean_cursor, "`cursor`: actualizado_en es boolean"),
+    "retention in words": (_keep("cinco", "y"), "`retention` debe ser un número entero desde 1"),
+    "retention of nothing": (_keep(0, "y"), "`retention` debe ser un número entero desde 1"),
+    "retention in decades": (_keep(1, "decada"), "`retention`: unidad 'decada'"),
+    "threshold of no number": (quality(metric="nullValues", mustBe=[]), "`mustBe` debe ser"),
     "lookback without a number": (custom(lookback="PT"), "`lookback`"),
     "deletions in words": (custom(deletionsEvery="semanal"), "`deletionsEvery`"),
     "deletions as a number": (custom(deletionsEvery=7), "`deletionsEvery`"),

@@ -3,13 +3,11 @@
 Belongs here: starting such a process, the moments at which it ends itself, what it tells of its
 load. Does not belong here: contracts, data, and what must hold afterwards.
 
-Processes come from a fork server that has imported the landing room and nothing else: a start
-costs milliseconds, and memory and threads of the test run are not inherited.
+Processes come from the fork server of `forks.py`.
 """
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import re
 import resource
@@ -30,9 +28,8 @@ from sources.landing import LoadContext, load
 from sources.readers import Reader, ReaderOptions, open_reader
 from sources.readers.base import DEFAULT_OPTIONS
 from sources.urls import SourceUrl
+from tests.support.forks import CONTEXT
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.support.processes"])
 # How long a load of these tests may take at the very most.
 _PATIENCE_S = 60.0
 APPLICATION = "lujan"
@@ -119,8 +116,8 @@ class LoadProcess:
 @contextmanager
 def loading(job: Job, *, gate: Any = None) -> Iterator[LoadProcess]:
     """Start the load; on leaving, the process is gone. At a `gate` (barrier) it waits."""
-    ours, theirs = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_run, args=(job, theirs, gate))
+    ours, theirs = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=_run, args=(job, theirs, gate))
     process.start()
     theirs.close()
     try:
@@ -141,7 +138,7 @@ def run_load(job: Job, *, patience_s: float = _PATIENCE_S) -> Outcome:
 
 def run_at_once(*jobs: Job) -> list[Outcome]:
     """Several loads that begin at the same moment, each in a process of its own."""
-    gate = _CONTEXT.Barrier(len(jobs))
+    gate = CONTEXT.Barrier(len(jobs))
     with ExitStack() as stack:
         running = [stack.enter_context(loading(job, gate=gate)) for job in jobs]
         return [one.outcome() for one in running]

@@ -8,7 +8,6 @@ answer, and a proxy in the same process could then never bring it.
 
 from __future__ import annotations
 
-import multiprocessing
 import socket
 import struct
 import threading
@@ -20,7 +19,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-_CONTEXT = multiprocessing.get_context("forkserver")
+from tests.support.forks import CONTEXT
+
 Direction = Literal["to_client", "to_server"]
 Action = Literal["reset", "close", "stall"]
 _CHUNK_BYTES = 16 << 10
@@ -44,8 +44,8 @@ class Proxy:
     """
 
     def __init__(self, host: str, port: int) -> None:
-        self._channel, theirs = _CONTEXT.Pipe()
-        self._process = _CONTEXT.Process(target=_serve, args=(host, port, theirs), daemon=True)
+        self._channel, theirs = CONTEXT.Pipe()
+        self._process = CONTEXT.Process(target=_serve, args=(host, port, theirs), daemon=True)
         self._process.start()
         theirs.close()
         self.port = int(self._channel.recv())

@@ -7,19 +7,19 @@ proxy's (`http_proxy.py`, kinds `killed_before` and `killed_after`).
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Literal
 
 import psycopg
 
-_CONTEXT = multiprocessing.get_context("spawn")
+from tests.support.forks import CONTEXT
+
 _PATIENCE_S = 60.0
 
 
@@ -46,9 +46,9 @@ class Publication:
 
 
 @contextmanager
-def publishing(job: Publication) -> Iterator[SpawnProcess]:
+def publishing(job: Publication) -> Iterator[ForkServerProcess]:
     """The publication under way; on leaving, the process is gone."""
-    process = _CONTEXT.Process(target=_publish, args=(job,))
+    process = CONTEXT.Process(target=_publish, args=(job,))
     process.start()
     try:
         yield process
@@ -57,7 +57,7 @@ def publishing(job: Publication) -> Iterator[SpawnProcess]:
         process.join()
 
 
-def ended(process: SpawnProcess) -> int:
+def ended(process: ForkServerProcess) -> int:
     """Exit code, once it has ended; the negative of a signal's number."""
     process.join(_PATIENCE_S)
     assert process.exitcode is not None, "the process hangs"

@@ -20,7 +20,8 @@ from sources.landing import Checker, LoadContext
 from sources.landing.messages import forget_messages, land_messages, prepare_table
 from sources.live import LiveEvent, LiveOptions, LiveTotals, Subscriber
 from sources.urls import SourceUrl
-from tests.support.processes import _CONTEXT, Death, _Watch
+from tests.support.forks import CONTEXT
+from tests.support.processes import Death, _Watch
 
 _PATIENCE_S = 20.0
 
@@ -92,7 +93,7 @@ def subscriber_process(
     contract: Path, url: str, warehouse: str, death: Death | None = None
 ) -> Iterator[ForkServerProcess]:
     """A subscriber in a process of its own, which may kill itself; it is gone on leaving."""
-    process = _CONTEXT.Process(target=_run, args=(contract, url, warehouse, death))
+    process = CONTEXT.Process(target=_run, args=(contract, url, warehouse, death))
     process.start()
     try:
         yield process

@@ -16,7 +16,6 @@ import socket
 import struct
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,15 +104,10 @@ def _packed(code: int, form: str) -> WireType:
 TINYINT, SMALLINT, INT, BIGINT = (_integer(0x26, size) for size in (1, 2, 4, 8))
 BIT = _integer(0x68, 1)
 REAL, FLOAT = _packed(0x6D, "<f"), _packed(0x6D, "<d")
-SMALLMONEY = WireType(b"\x6e\x04", _short(lambda v: struct.pack("<i", _ten_thousandths(v))))
 MONEY = WireType(b"\x6e\x08", _short(lambda v: _high_low(_ten_thousandths(v))))
 SMALLDATETIME = WireType(b"\x6f\x04", _short(lambda v: struct.pack("<HH", *_day_and_minute(v))))
 DATETIME = WireType(b"\x6f\x08", _short(lambda v: struct.pack("<iI", *_day_and_tick(v))))
-UNIQUEIDENTIFIER = WireType(b"\x24\x10", _short(lambda v: uuid.UUID(str(v)).bytes_le))
 DATE = WireType(b"\x28", _short(lambda v: _days(v).to_bytes(3, "little")))
-# The same types as a column that allows no null has them: without a length before the value.
-INT_NOT_NULL = WireType(b"\x38", lambda v: struct.pack("<i", v))
-BIGINT_NOT_NULL = WireType(b"\x7f", lambda v: struct.pack("<q", v))
 
 
 def numeric(precision: int, scale: int) -> WireType:
@@ -126,11 +120,6 @@ def numeric(precision: int, scale: int) -> WireType:
         return bytes([not sign]) + number.to_bytes(size, "little")
 
     return WireType(bytes([0x6C, size + 1, precision, scale]), _short(pack))
-
-
-def time_of(scale: int = 7) -> WireType:
-    """`time`; values are whole hundreds of nanoseconds since midnight."""
-    return WireType(bytes([0x29, scale]), _short(lambda v: _clock(v, scale)))
 
 
 def datetime2(scale: int = 7) -> WireType:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
-import pymysql
 from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse
@@ -88,7 +87,6 @@ class MariaSource:
 
 
 TableSource = PostgresSource | MariaSource
-SOURCE_ERRORS = (psycopg.Error, pymysql.Error)
 
 
 def create_table(source: TableSource, rows: int) -> None:

@@ -50,7 +50,8 @@ def test_killed_at_ten_random_moments(
         duration = time.monotonic() - began
 
     interrupted = 0
-    for moment in _moments(duration):
+    # A feed keeps the files that were committed before a kill: less is left for the next.
+    for moment in _moments(duration / 3 if mode == "files" else duration):
         with loading(attack.job(attacked)) as running:
             time.sleep(moment)
             interrupted += running.kill()

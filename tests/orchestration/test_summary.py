@@ -1,0 +1,71 @@
+"""What the closing report of a run is made from: read back from the books, not remembered."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+
+from orchestration.connections import Connections
+from orchestration.summary import EXIT_SOURCE_FAILED, LoadLine, RunSummary, summarise
+from orchestration.warehouse.connection import Warehouse
+from sources.contract_document import load_catalogue
+from sources.urls import SourceUrl
+
+RUN = "corrida-1"
+CATALOGUE = load_catalogue()
+LOAD = (
+    "insert into meta.carga (corrida_id, dataset, estado, modo, contrato_version, "
+    "contrato_sha256, inicio, fin, filas_leidas, filas_cargadas, filas_cuarentena, error, detalle) "
+    "values (%s, %s, %s, %s, '1', 'x', now(), now(), %s, %s, %s, %s, %s)"
+)
+
+
+def read_back(warehouse: Warehouse) -> RunSummary:
+    return summarise(
+        warehouse, run_id=RUN, catalogue=CATALOGUE,
+        linked=Connections({"aguas": SourceUrl.parse("sqlite:///aguas.sqlite")}, sample=False),
+        contract_errors=(), notes=(), crashed=(), seconds=1.0,
+    )  # fmt: skip
+
+
+def test_loads_are_added_up_by_dataset_and_those_of_other_runs_left_out(
+    warehouse: Warehouse, data_dir: Path
+) -> None:
+    with warehouse.connect() as connection:
+        for values in (
+            (RUN, "aguas.zonas", "cargada", "full", 10, 9, 1, None, "{}"),
+            (RUN, "aguas.zonas", "cargada", "full", 5, 5, 0, None, "{}"),
+            (RUN, "aguas.cuentas", "fallida", "full", 0, 0, 0, "no responde", "{}"),
+            ("otra", "aguas.medidores", "cargada", "full", 9, 9, 0, None, "{}"),
+        ):
+            connection.execute(LOAD, values)
+
+    summary = read_back(warehouse)
+
+    lines = {line.dataset: line for line in summary.loads}
+    assert lines["aguas.zonas"] == LoadLine(
+        "aguas.zonas", CATALOGUE.contracts["aguas.zonas"].title, "cargada", 15, 14, 1, None
+    )
+    assert (lines["aguas.cuentas"].state, lines["aguas.cuentas"].error) == (
+        "fallida", "no responde",
+    )  # fmt: skip
+    assert lines["aguas.medidores"].state == "sin_cambios"
+    assert {name.partition(".")[0] for name in lines} == {"aguas"}
+    assert set(summary.unconfigured) == set(CATALOGUE.systems()) - {"aguas"}
+    assert summary.exit_code == EXIT_SOURCE_FAILED
+
+
+def test_days_worked_through_again_are_told_as_days_and_are_no_load(
+    warehouse: Warehouse, data_dir: Path
+) -> None:
+    range_ = '{"rango": {"desde": "2026-06-01T03:00:00Z", "hasta": "2026-06-04T03:00:00Z"}}'
+    with warehouse.connect() as connection:
+        connection.execute(
+            LOAD, (RUN, "aguas.zonas", "cargada", "recalculo", 7, 7, 0, None, range_)
+        )
+
+    summary = read_back(warehouse)
+
+    assert summary.again == (dt.date(2026, 6, 1), dt.date(2026, 6, 3))
+    assert {line.state for line in summary.loads} == {"sin_cambios"}
+    assert summary.nothing_new
