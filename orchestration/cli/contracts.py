@@ -28,7 +28,8 @@ def draft(
     source: Annotated[
         str,
         typer.Option(
-            "--from", help="Archivo, o dirección de una base: postgresql://…, mysql://…, mssql://…"
+            "--from",
+            help="Archivo, o dirección: postgresql://…, mysql://…, mssql://…, https://… (una API)",
         ),
     ],
     table: Annotated[
@@ -48,9 +49,9 @@ def draft(
 
     No carga nada. Lo que solo la ciudad sabe (dueño, significado, clasificación) queda marcado.
     """
-    from sources.drafting import draft_file, draft_table, table_names
+    from sources.drafting import draft_api, draft_file, draft_table, table_names
     from sources.drafting.document import DraftError, identify
-    from sources.urls import SourceUrl
+    from sources.urls import SourceUrl, variable
 
     identify(identifier)
     if output is not None and output.exists():
@@ -58,16 +59,20 @@ def draft(
             f"{output} ya existe y no se toca.", next_step="elija otro nombre con --output."
         )
     path = Path(source).expanduser()
-    url = None if path.exists() else SourceUrl.parse(source)
+    url = None
+    if not path.exists():
+        token = os.environ.get(variable(identify(identifier)[0], "TOKEN"))
+        url = SourceUrl.parse(source, token=token)
     if url is None or url.scheme == "file":
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")
         found = draft_file(identifier, path, table)
+    elif url.scheme in ("http", "https"):
+        found = draft_api(identifier, url)
     elif url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
         raise DraftError(
             f"de {url.safe} no se puede hacer un borrador.",
-            next_step="traiga un archivo y úselo con --from; una API se escribe a mano "
-            "(docs/contratos.md).",
+            next_step="traiga un archivo y úselo con --from.",
         )
     elif table is None:
         names = table_names(identifier, url)

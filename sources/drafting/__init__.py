@@ -47,3 +47,15 @@ def draft_file(identifier: str, path: Path, sheet: str | None = None) -> Draft:
 
     identify(identifier)
     return files.draft(identifier, path, sheet)
+
+
+def draft_api(identifier: str, url: SourceUrl) -> Draft:
+    """The draft of an HTTP API: where its rows are, where the next page is, types by one answer.
+
+    Raises DraftError for an identifier no contract can have or an answer without rows, and the
+    reader's own errors (no answer, no permission).
+    """
+    from sources.drafting import api
+
+    identify(identifier)
+    return api.draft(identifier, url)

@@ -366,7 +366,7 @@ def _json(path: Path, text: str, encoding: str | None) -> _Look:
             f"{path.name}: no se encontró ningún registro JSON con nombres.",
             next_step="un conjunto son registros, uno por línea o en una lista JSON.",
         )
-    names, lists = _names_of(documents)
+    names, lists = names_of(documents)
     if lists:
         notes.append(
             f"traen una lista, que se guarda entera como texto: {', '.join(lists)}. Para una fila "
@@ -375,7 +375,7 @@ def _json(path: Path, text: str, encoding: str | None) -> _Look:
     return _Look("jsonl", names, options, encoding, tuple(notes))
 
 
-def _names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """The paths of the documents' values, and those among them that hold lists of objects.
 
     A list is one value: its first element alone would lose the others. An object that is null in
@@ -409,6 +409,11 @@ def _list_within(text: str) -> tuple[str, ...] | None:
         return _cut_list(start)
     if start[end:].strip():
         return None  # more documents follow: one per line
+    return list_within(document)
+
+
+def list_within(document: Any) -> tuple[str, ...] | None:
+    """Where a decoded document has its longest list of objects."""
     lists = _lists_of_objects(document)
     return max(lists, key=lambda place: lists[place], default=None)
 
