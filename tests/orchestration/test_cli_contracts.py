@@ -62,7 +62,7 @@ def test_from_a_file_to_a_contract_that_loads(tmp_path: Path) -> None:
 def test_what_cannot_be_drafted_is_said(tmp_path: Path) -> None:
     for source, words in (
         (str(tmp_path / "no_hay.csv"), "no existe"),
-        ("https://api.ciudad/datos", "una API se escribe a mano"),
+        ("s3://balde/datos", "traiga un archivo"),
         (str(tmp_path), "es una carpeta"),
     ):
         found = lujan("draft", "s.t", "--from", source)

@@ -110,8 +110,12 @@ def test_an_answer_that_is_no_json_is_no_draft() -> None:
     page = Reply(b"<html>", headers={"Content-Type": "text/html"})
     with http_server(lambda _n, _r: page) as at, pytest.raises(DraftError, match="página HTML"):
         drafted(at)
-    with http_server(lambda _n, _r: Reply(b"", 401)) as at, pytest.raises(SourceUnavailable):
+    with (
+        http_server(lambda _n, _r: Reply(b"", 401)) as at,
+        pytest.raises(SourceUnavailable) as caught,
+    ):
         drafted(at)
+    assert "Responsable" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
