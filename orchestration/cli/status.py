@@ -63,6 +63,12 @@ def show_status(console: Console) -> None:
             state, when, _ = last.get(contract.id, ("nunca", None, None))
             moment = minute(when) if when else ""
             table.add_row(contract.id, str(state), moment, str(pending.get(contract.id, "")))
+    # Loaded once with `--contracts`: there, and not to be judged or loaded again without it.
+    for dataset in sorted(last.keys() - catalogue.contracts.keys()):
+        _, when, _ = last[dataset]
+        table.add_row(
+            dataset, "[dim]sin contrato[/dim]", minute(when), str(pending.get(dataset, ""))
+        )
     console.print(table)
     for name, state, when, since, good in exports:
         words = f"{state} ({minute(when)})"
