@@ -64,6 +64,9 @@ _ONE_PER_LINE = (".jsonl", ".ndjson")
 _DEEPEST_LIST = 3
 _SHEETS_LOOKED_AT = 10
 _LAST_ROWS = 5
+# A quote within a value: after a backslash, or twice.
+_ESCAPED = re.compile(r'[^,;\t|\n\\]\\"[^,;\t|\r\n]')
+_DOUBLED = re.compile(r'[^,;\t|\n"]""[^,;\t|\n"]')
 _TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
@@ -304,6 +307,9 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     number = begins[turn]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
+    if _ESCAPED.search(text) and not _DOUBLED.search(text):
+        options["escape"] = "\\"
+        notes.append("las comillas de adentro de un valor llevan una barra invertida delante")
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
