@@ -63,6 +63,8 @@ def draft(
     if not path.exists():
         token = os.environ.get(variable(identify(identifier)[0], "TOKEN"))
         url = SourceUrl.parse(source, token=token)
+        if url.path is not None and url.path.exists():  # written file:///…
+            path, url = url.path, None
     if url is None or url.scheme == "file":
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")

@@ -32,6 +32,7 @@ def test_from_a_file_to_a_contract_that_loads(tmp_path: Path) -> None:
 
     shown = lujan("draft", "ambiente.arboles", "--from", str(file))
     assert shown.exit_code == 0 and "id: ambiente.arboles" in shown.output
+    assert lujan("draft", "ambiente.arboles", "--from", file.as_uri()).output == shown.output
     made = lujan("draft", "ambiente.arboles", "--from", str(file), "--output", str(contract))
     assert made.exit_code == 0 and "2 columnas" in made.output
     assert contract.read_text(encoding="utf-8") == shown.output
@@ -85,3 +86,14 @@ def test_a_key_that_comes_twice_is_told_before_anything_is_loaded(tmp_path: Path
     assert shown.exit_code == 1
     assert "Entrarían 2; a cuarentena irían 1" in shown.output
     assert "clave_repetida: 1 filas cuya clave (id)" in shown.output
+
+
+def test_a_slip_in_the_name_of_a_system_is_no_run_without_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOURCE_TELEMETRIAS_URL", "")  # the command sets it for its process
+
+    shown = CliRunner().invoke(app, ["run", "--dry-run", "--source", "telemetrias=/tmp"])
+
+    assert shown.exit_code == 2
+    assert "no hay ningún contrato del sistema" in " ".join(shown.output.split())
