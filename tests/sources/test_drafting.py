@@ -354,6 +354,8 @@ def test_a_file_that_is_none_is_refused_in_words(
         draft_file("s.t", path)
     with pytest.raises(DraftError, match=r"sistema\.conjunto"):
         draft_file("Sin Punto", path)
+    with pytest.raises(DraftError, match="demasiado largo"):
+        draft_file(f"{'s' * 30}.{'t' * 30}", path)
 
 
 def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
