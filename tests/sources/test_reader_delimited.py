@@ -315,7 +315,7 @@ def test_a_file_that_ends_within_quotes_is_refused(
     with pytest.raises(SourceDataError, match="comillas que no se cierran"):
         read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nM-3;3\nM-4;4\n')
 
-    whole = read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nx"\n\n')
+    whole = read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nx" \n\n')
     assert numbers_of(whole) == [1, 2]
 
 
