@@ -351,7 +351,9 @@ def _to_float(array: Array, style: NumberStyle) -> _Casted:
         return _convert(array, convert, RULE_RANGE, why)
     not_a_number = "no es un número"
     texts, failures = _plain_numbers(array, style, not_a_number)
-    return _convert_shaped(texts, convert, not_a_number, why, failures)
+    casted = _convert_shaped(texts, convert, not_a_number, why, failures)
+    # Digits are a finite number: beyond the largest one they would silently be infinity.
+    return _with_failure(casted, _mask(pc.is_inf(casted.array)), RULE_RANGE, why)
 
 
 def _plain_numbers(

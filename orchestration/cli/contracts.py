@@ -38,7 +38,8 @@ def draft(
     source: Annotated[
         str,
         typer.Option(
-            "--from", help="Archivo, o dirección de una base: postgresql://…, mysql://…, mssql://…"
+            "--from",
+            help="Archivo, o dirección: postgresql://…, mysql://…, mssql://…, https://… (una API)",
         ),
     ],
     table: Annotated[
@@ -138,9 +139,9 @@ def _document_in(folder: Path, identifier: str) -> Path:
 
 
 def _draft_one(identifier: str, source: str, table: str | None, output: Path | None) -> None:
-    from sources.drafting import draft_file, draft_table, table_names
+    from sources.drafting import draft_api, draft_file, draft_table, table_names
     from sources.drafting.document import DraftError, identify
-    from sources.urls import SourceUrl
+    from sources.urls import SourceUrl, variable
 
     identify(identifier)
     if output is not None and output.exists():
@@ -148,11 +149,18 @@ def _draft_one(identifier: str, source: str, table: str | None, output: Path | N
             f"{output} ya existe y no se toca.", next_step="elija otro nombre con --output."
         )
     path = Path(source).expanduser()
-    url = None if path.exists() else SourceUrl.parse(source)
+    url = None
+    if not path.exists():
+        token = os.environ.get(variable(identify(identifier)[0], "TOKEN"))
+        url = SourceUrl.parse(source, token=token)
+        if url.path is not None and url.path.exists():  # written file:///…
+            path, url = url.path, None
     if url is None or url.scheme == "file":
         if url is not None:
             raise DraftError(f"no existe {source}.", next_step="revise el camino del archivo.")
         found = draft_file(identifier, path, table)
+    elif url.scheme in ("http", "https"):
+        found = draft_api(identifier, url)
     else:
         _refuse_without_tables(url)
         if table is None:
@@ -183,9 +191,9 @@ def _refuse_without_tables(url: SourceUrl) -> None:
 
     if url.scheme not in ("postgresql", "mysql", "mssql", "sqlite"):
         raise DraftError(
-            f"de {url.safe} no se puede hacer un borrador.",
-            next_step="traiga un archivo y úselo con --from; una API se escribe a mano "
-            "(docs/contratos.md).",
+            f"{url.safe} no es una base de datos.",
+            next_step="traiga un archivo a esta máquina: de él, o de una API, sale un conjunto; "
+            "escriba sistema.conjunto.",
         )
 
 

@@ -481,6 +481,25 @@ def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:
         known = os.environ.get("LUJAN_CONTRACTS")
         os.environ["LUJAN_CONTRACTS"] = os.pathsep.join([*paths, *([known] if known else [])])
         settings.cache_clear()
+    _refuse_unknown_systems(source or [])
+
+
+def _refuse_unknown_systems(source: list[str]) -> None:
+    """A slip of the pen must not pass for a run in which nothing was new."""
+    from orchestration.catalogue_sync import configured_catalogue
+
+    if not source:
+        return
+    catalogue = configured_catalogue()
+    if catalogue.errors:  # the run tells of them: one may be the contract that is meant
+        return
+    known = catalogue.systems()
+    for system in (item.partition("=")[0] for item in source):
+        if system not in known:
+            raise typer.BadParameter(
+                f"no hay ningún contrato del sistema {system!r}; los hay de: {', '.join(known)}. "
+                "Los suyos se agregan con --contracts."
+            )
 
 
 def _show_plan() -> None:

@@ -144,7 +144,8 @@ def replay(
     if contract is None:
         raise PipelineError(
             f"{dataset} ya no tiene contrato: no hay con qué juzgar sus filas.",
-            next_step="devuelva el contrato a su carpeta, o descarte las filas con `discard`.",
+            next_step="devuelva el contrato a su carpeta, nombre esa carpeta en LUJAN_CONTRACTS, o "
+            "descarte las filas con `discard`.",
         )
     context = LoadContext(connect=warehouse.connect, run_id=f"reproceso-{uuid.uuid4()}")
     with warehouse_errors_in_words(contract):

@@ -63,6 +63,12 @@ def show_status(console: Console) -> None:
             table.add_row(
                 contract.id, str(state).replace("_", " "), moment, str(pending.get(contract.id, ""))
             )
+    # Loaded once with `--contracts`: there, and not to be judged or loaded again without it.
+    for dataset in sorted(last.keys() - catalogue.contracts.keys()):
+        _, when, _ = last[dataset]
+        table.add_row(
+            dataset, "[dim]sin contrato[/dim]", minute(when), str(pending.get(dataset, ""))
+        )
     console.print(table)
     if exports:
         table = _table("Portal", "Estado", "Cuándo")

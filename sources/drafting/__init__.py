@@ -8,13 +8,16 @@ restricted.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sources.contract import Contract
 from sources.drafting.document import Draft, identify
+from sources.errors import PipelineError
 from sources.urls import SourceUrl
 
-__all__ = ["Contract", "Draft", "draft_file", "draft_table", "table_names"]
+__all__ = ["Contract", "Draft", "draft_api", "draft_file", "draft_table", "table_names"]
 
 
 def draft_table(identifier: str, url: SourceUrl, table: str) -> Draft:
@@ -26,14 +29,16 @@ def draft_table(identifier: str, url: SourceUrl, table: str) -> Draft:
     from sources.drafting import tables
 
     identify(identifier)
-    return tables.draft(identifier, url, table)
+    with _of_nobody_yet():
+        return tables.draft(identifier, url, table)
 
 
 def table_names(identifier: str, url: SourceUrl) -> list[str]:
     """Tables and views the user may see, without those of the server itself."""
     from sources.drafting import tables
 
-    return tables.names(identifier, url)
+    with _of_nobody_yet():
+        return tables.names(identifier, url)
 
 
 def draft_file(identifier: str, path: Path, sheet: str | None = None) -> Draft:
@@ -46,4 +51,28 @@ def draft_file(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     from sources.drafting import files
 
     identify(identifier)
-    return files.draft(identifier, path, sheet)
+    with _of_nobody_yet():
+        return files.draft(identifier, path, sheet)
+
+
+def draft_api(identifier: str, url: SourceUrl) -> Draft:
+    """The draft of an HTTP API: where its rows are, where the next page is, types by one answer.
+
+    Raises DraftError for an identifier no contract can have or an answer without rows, and the
+    reader's own errors (no answer, no permission).
+    """
+    from sources.drafting import api
+
+    identify(identifier)
+    with _of_nobody_yet():
+        return api.draft(identifier, url)
+
+
+@contextmanager
+def _of_nobody_yet() -> Iterator[None]:
+    """Readers' errors name who answers for a data set: of a draft, nobody does."""
+    try:
+        yield
+    except PipelineError as error:
+        error.owner = None
+        raise

@@ -24,6 +24,8 @@ from sources.urls import variable
 TO_CONFIRM = "(a confirmar)"
 TO_DESCRIBE = "(a describir)"
 _LONGEST_NAME = 60
+# The table's name has one sign more, and that of a month of it eight more: 63 are all there are.
+_LONGEST_IDENTIFIER = 54
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,29}\.[a-z][a-z0-9_]{0,29}")
 # Names that usually hold what identifies or describes a person: proposed as sensitive, never less.
 _PERSONAL = re.compile(
@@ -98,6 +100,12 @@ def identify(identifier: str) -> tuple[str, str]:
             "obras.presupuesto_2026.",
         )
     system, _, dataset = identifier.partition(".")
+    if len(identifier) >= _LONGEST_IDENTIFIER:
+        raise DraftError(
+            f"{identifier} es demasiado largo para el nombre de un conjunto.",
+            next_step=f"use menos de {_LONGEST_IDENTIFIER} letras entre el sistema y el conjunto: "
+            "de él salen los nombres de las tablas.",
+        )
     return system, dataset
 
 

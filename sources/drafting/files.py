@@ -64,6 +64,9 @@ _ONE_PER_LINE = (".jsonl", ".ndjson")
 _DEEPEST_LIST = 3
 _SHEETS_LOOKED_AT = 10
 _LAST_ROWS = 5
+# A quote within a value: after a backslash, or twice.
+_ESCAPED = re.compile(r'[^,;\t|\n\\]\\"[^,;\t|\r\n]')
+_DOUBLED = re.compile(r'[^,;\t|\n"]""[^,;\t|\n"]')
 _TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
@@ -304,6 +307,9 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     number = begins[turn]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
+    if _ESCAPED.search(text) and not _DOUBLED.search(text):
+        options["escape"] = "\\"
+        notes.append("las comillas de adentro de un valor llevan una barra invertida delante")
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
@@ -366,7 +372,7 @@ def _json(path: Path, text: str, encoding: str | None) -> _Look:
             f"{path.name}: no se encontró ningún registro JSON con nombres.",
             next_step="un conjunto son registros, uno por línea o en una lista JSON.",
         )
-    names, lists = _names_of(documents)
+    names, lists = names_of(documents)
     if lists:
         notes.append(
             f"traen una lista, que se guarda entera como texto: {', '.join(lists)}. Para una fila "
@@ -375,7 +381,7 @@ def _json(path: Path, text: str, encoding: str | None) -> _Look:
     return _Look("jsonl", names, options, encoding, tuple(notes))
 
 
-def _names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def names_of(documents: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
     """The paths of the documents' values, and those among them that hold lists of objects.
 
     A list is one value: its first element alone would lose the others. An object that is null in
@@ -409,6 +415,11 @@ def _list_within(text: str) -> tuple[str, ...] | None:
         return _cut_list(start)
     if start[end:].strip():
         return None  # more documents follow: one per line
+    return list_within(document)
+
+
+def list_within(document: Any) -> tuple[str, ...] | None:
+    """Where a decoded document has its longest list of objects."""
     lists = _lists_of_objects(document)
     return max(lists, key=lambda place: lists[place], default=None)
 

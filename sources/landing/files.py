@@ -33,6 +33,7 @@ from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
+from sources.landing.table_key import settle_key
 from sources.landing.writer import Writer, write_as_it_comes
 from sources.raw_table import Connection, ensure_raw_table, table_name
 from sources.readers import FeedFile, Reader, notes_of, open_file
@@ -219,6 +220,7 @@ class _Feed:
             return self._known()
         ensure_raw_table(connection, contract)
         load_id = new_load_id(connection)
+        settle_key(connection, contract, load_id)
         report = LoadReport(contract.id, "cargada", files=1)
         span = self._write_rows(connection, file, report, load_id)
         refuse_if_mostly_bad(contract, report, file.name)

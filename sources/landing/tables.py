@@ -18,6 +18,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from decimal import Decimal
 
 from sources.contract import DATABASE_TYPES, Contract
@@ -41,6 +42,7 @@ from sources.landing.records import (
 )
 from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.slots import slots
+from sources.landing.table_key import key_note, settle_key
 from sources.landing.totals import Totals
 from sources.raw_table import Connection, ensure_raw_table
 from sources.readers import Reader, ReaderOptions, notes_of, open_reader
@@ -81,6 +83,9 @@ def _load(
         ensure_raw_table(connection, contract)
         contract = with_known(connection, contract)
         books = open_books(connection, contract)
+        rekeyed = settle_key(connection, contract, books.load_id)
+        if rekeyed is not None and not books.raw_is_empty:
+            books = replace(books, watermark=None)  # all is read again, by the new key
         report = LoadReport(contract.id, "sin_cambios", watermark=books.watermark)
         quarantine = Quarantine(connection, contract, books.load_id, started)
         keys: int | None = None
@@ -113,6 +118,9 @@ def _load(
         merge.compare()
         refuse_if_mostly_bad(contract, report, origin)
         merge.apply()
+        if rekeyed:
+            report.deleted += rekeyed
+            report.notes.append(key_note(contract, rekeyed))
         if merge.whole:
             quarantine.close_absent()
         elif intake.wrote:

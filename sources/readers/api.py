@@ -231,6 +231,7 @@ class ApiReader(ClosingReader):
         assert self._client is not None, "the reader is not open"
         answer = self._client.get(following.parameters, following.link)
         document = self._document(answer)
+        self._check_single(document, answer)
         rows = value_at(document, self._data_path)
         if not isinstance(rows, list):
             raise self._another_layout(
@@ -244,6 +245,17 @@ class ApiReader(ClosingReader):
             self._figure(document, "totalPath"),
             self._mark(document, answer),
         )
+
+    def _check_single(self, document: Any, answer: Answer) -> None:
+        """Raise SourceDataError where more pages follow and the contract says there is one."""
+        if self._way is not None or (place := next_page_at(document, answer)) is None:
+            return
+        error = self._another_layout(f"anuncia más páginas ({place}) y el contrato lee una sola")
+        error.next_step = (
+            "declare en el contrato cómo se piden (`nextLink`, `pageParam`, `offsetParam` o "
+            "`nextCursorPath`): sin eso faltarían filas."
+        )
+        raise error
 
     def _mark(self, document: Any, answer: Answer) -> str | None:
         """What the answer says about where to go on; nothing is written in many ways."""
@@ -335,6 +347,23 @@ class ApiReader(ClosingReader):
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+# Where answers of common kinds lead on: an address, or the word that there is more.
+_NEXT = ("next", "links.next", "_links.next.href", "paging.next", "meta.next", "pagination.next",
+         "next_page_url", "['@odata.nextLink']")  # fmt: skip
+_MORE = ("has_more", "hasMore")
+
+
+def next_page_at(document: Any, answer: Answer) -> str | None:
+    """Where an answer says that another page follows: `header`, or a path; None if it does not."""
+    if answer.next_link:
+        return "header"
+    for path in _NEXT:
+        value = value_at(document, parse_path(path))
+        if isinstance(value, str) and value.startswith(("http://", "https://", "/", "?")):
+            return path
+    return next((name for name in _MORE if value_at(document, (name,)) is True), None)
 
 
 def _is_last(page: _Page, read: int) -> bool:

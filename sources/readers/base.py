@@ -45,6 +45,8 @@ _KEPT_TYPES = frozenset({int, float, bool, bytes, Decimal, date, datetime})
 Mask = npt.NDArray[np.bool_]
 Error = TypeVar("Error", bound=PipelineError)
 
+_BEYOND_64_BITS = 1 << 63
+
 
 @dataclass(frozen=True, slots=True)
 class RejectedRow:
@@ -403,9 +405,34 @@ def as_text(value: Any) -> str | None:
         case bytes():
             return decode_leniently(value)
         case dict() | list():
-            return orjson.dumps(value, default=str).decode()
+            return _json_text(value)
         case _:
             return str(value)
+
+
+def _json_text(value: Any) -> str:
+    try:
+        return orjson.dumps(value, default=_in_json).decode()
+    except TypeError:  # a whole number of more than 64 bits
+        return orjson.dumps(_long_numbers_written(value), default=_in_json).decode()
+
+
+def _long_numbers_written(value: Any) -> Any:
+    """The same with the whole numbers that orjson does not take as the digits they are."""
+    match value:
+        case dict():
+            return {name: _long_numbers_written(item) for name, item in value.items()}
+        case list():
+            return [_long_numbers_written(item) for item in value]
+        case int() if abs(value) >= _BEYOND_64_BITS:
+            return orjson.Fragment(str(value))
+        case _:
+            return value
+
+
+def _in_json(value: Any) -> Any:
+    """What JSON has no type for, as text; an exact number is a number, as it was written."""
+    return orjson.Fragment(str(value)) if isinstance(value, Decimal) else str(value)
 
 
 def decode_leniently(value: bytes) -> str:

@@ -4,8 +4,9 @@ Belongs here: the header, and lines that cannot be taken apart. Does not belong 
 value leaves as the text it was.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
-`headerRow` (1-based, default 1), `longestRowMb` (default 1). Compressed files are known by their
-ending.
+`headerRow` (1-based, default 1), `longestRowMb` (default 1), `escape` (what stands before a quote
+that is part of a value, where it is not another quote). Compressed files are known by what is in
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from sources.contract import Contract
-from sources.errors import DriftError, SourceDataError
+from sources.errors import ContractError, DriftError, SourceDataError
 from sources.names import told_apart
 from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
@@ -34,6 +35,7 @@ from sources.readers.base import (
     RejectedRow,
     build_batch,
     match_columns,
+    problem,
     unreadable,
 )
 from sources.readers.detection import with_findings
@@ -71,6 +73,14 @@ class DelimitedReader(TextFileReader):
         options, server = contract.options, contract.server
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
         self._header_row = int(options.get("headerRow", 1))
+        self._escape = str(options.get("escape") or "") or None
+        if self._escape is not None and len(self._escape) != 1:
+            raise problem(
+                ContractError,
+                contract,
+                f"`escape` debe ser un solo carácter, no {self._escape!r}.",
+                f"corrija el contrato {contract.path.name}.",
+            )
         self._longest_row_mb = int(options.get("longestRowMb", _LONGEST_ROW_MB))
         self._header: tuple[str, ...] = ()
         self._positions: Mapping[str, int] = {}
@@ -122,7 +132,7 @@ class DelimitedReader(TextFileReader):
         more = islice(iter(text.readline, b""), _HEADER_LINES)
         lines = (unmark(line.decode("utf-8")) for line in chain([first], more))
         try:
-            header = next(csv.reader(lines, delimiter=self._delimiter))
+            header = next(csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape))
         except csv.Error as error:
             raise self._unreadable(_ONLY_CR if b"\r" in first else error) from error
         self._positions = match_columns(
@@ -145,6 +155,7 @@ class DelimitedReader(TextFileReader):
             parse_options=pacsv.ParseOptions(
                 delimiter=self._delimiter,
                 newlines_in_values=True,
+                escape_char=self._escape or False,
                 invalid_row_handler=lambda row: _set_aside(row, rejected),
             ),
             convert_options=pacsv.ConvertOptions(

@@ -55,8 +55,8 @@ class Utf8Stream(io.RawIOBase):
         self._tail = b""
 
     def ends_with(self, sign: bytes) -> bool:
-        """Whether what was read so far ends with it, line ends apart."""
-        return self._tail.rstrip(b"\r\n").endswith(sign)
+        """Whether what was read so far ends with it, blanks and line ends apart."""
+        return self._tail.rstrip().endswith(sign)
 
     def readable(self) -> bool:
         return True

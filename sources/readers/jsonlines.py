@@ -63,6 +63,8 @@ _EXACT_DIGITS = 15
 _BEYOND_INTEGERS = float(2**63)
 _BLOCK = 1 << 20
 _MARKED = re.compile(MARKED_PATTERN)
+# What a double may not give back as it was written: decimals, powers, more than 64 bits.
+_INEXACT = re.compile(rb"\d[.eE]|\d{18}")
 _BLANKS = re.compile(r"[ \t\r\n]*")
 
 
@@ -266,11 +268,17 @@ class JsonRows:
             if kind == "double precision":
                 continue
             column = values[name]
-            if float not in set(map(type, column)):
+            kinds = set(map(type, column))
+            if not kinds & {float, dict, list}:
                 continue
             limit = 0.0 if kind in ("text", "jsonb") else _BEYOND_INTEGERS
             for at, value in enumerate(column):
-                if type(value) is float and abs(value) >= limit:
+                inexact = (
+                    abs(value) >= limit
+                    if type(value) is float
+                    else type(value) in (dict, list) and _INEXACT.search(lines[at])
+                )
+                if inexact:
                     if at not in decoded:
                         decoded[at] = self._exact(lines[at])
                     column[at] = value_at(decoded[at], path)

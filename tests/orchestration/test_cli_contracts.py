@@ -38,6 +38,7 @@ def test_from_a_file_to_a_contract_that_loads(tmp_path: Path) -> None:
 
     shown = lujan("draft", "ambiente.arboles", "--from", str(file))
     assert shown.exit_code == 0 and "id: ambiente.arboles" in shown.output
+    assert lujan("draft", "ambiente.arboles", "--from", file.as_uri()).output == shown.output
     made = lujan("draft", "ambiente.arboles", "--from", str(file), "--output", str(contract))
     assert made.exit_code == 0 and "2 columnas" in made.output
     assert contract.read_text(encoding="utf-8") == shown.output
@@ -68,7 +69,7 @@ def test_from_a_file_to_a_contract_that_loads(tmp_path: Path) -> None:
 def test_what_cannot_be_drafted_is_said(tmp_path: Path) -> None:
     for source, words in (
         (str(tmp_path / "no_hay.csv"), "no existe"),
-        ("https://api.ciudad/datos", "una API se escribe a mano"),
+        ("s3://balde/datos", "traiga un archivo"),
         (str(tmp_path), "es una carpeta"),
     ):
         found = lujan("draft", "s.t", "--from", source)
@@ -160,7 +161,7 @@ def test_what_a_whole_system_needs_is_said(new_database: Callable[[], str], tmp_
         (("obras", "--from", address, *where), "no ve ninguna tabla"),
         (("Obras", "--from", address, *where), "no puede ser el nombre"),
         (("obras", "--from", str(file), *where), "no es una base de datos"),
-        (("obras", "--from", "https://x/y", *where), "no se puede hacer un borrador"),
+        (("obras", "--from", "https://x/y", *where), "no es una base de datos"),
         (("obras.uno", "--from", address, "-t", "a", "-t", "b"), "de una sola tabla"),
     ):
         found = lujan("draft", *arguments)
@@ -171,3 +172,14 @@ def test_what_a_whole_system_needs_is_said(new_database: Callable[[], str], tmp_
     found = lujan("draft", "obras", "--from", address, *where, "--table", "ruta*")
     assert isinstance(found.exception, PipelineError)
     assert "ninguna" in str(found.exception) and "public.calles" in str(found.exception)
+
+
+def test_a_slip_in_the_name_of_a_system_is_no_run_without_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SOURCE_TELEMETRIAS_URL", "")  # the command sets it for its process
+
+    shown = CliRunner().invoke(app, ["run", "--dry-run", "--source", "telemetrias=/tmp"])
+
+    assert shown.exit_code == 2
+    assert "no hay ningún contrato del sistema" in " ".join(shown.output.split())

@@ -59,6 +59,7 @@ def values_of(batch: CastBatch) -> list[Any]:
          ["fuera_de_rango", "fuera_de_rango", "tipo_invalido", "tipo_invalido", "tipo_invalido",
           "tipo_invalido"]),
         ("double precision", ["1.5", "1e300", "NaN", "x"], [1.5, 1e300] + ["tipo_invalido"] * 2),
+        ("double precision", ["-1e400", None, "2"], ["fuera_de_rango", None, 2.0]),
     ],
 )  # fmt: skip
 def test_numbers_written_as_text(

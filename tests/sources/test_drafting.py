@@ -354,6 +354,8 @@ def test_a_file_that_is_none_is_refused_in_words(
         draft_file("s.t", path)
     with pytest.raises(DraftError, match=r"sistema\.conjunto"):
         draft_file("Sin Punto", path)
+    with pytest.raises(DraftError, match="demasiado largo"):
+        draft_file(f"{'s' * 30}.{'t' * 30}", path)
 
 
 def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
@@ -480,3 +482,19 @@ def test_signs_of_a_pattern_in_a_name_are_no_pattern(tmp_path: Path) -> None:
     draft = draft_file("s.t", written(tmp_path / "f", "datos [1].csv", "a,b\n1,2\n3,4\n"))
 
     assert tried(draft, tmp_path, str(tmp_path / "f")).read == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "escape"),
+    [
+        ('a,b\n1,"dijo \\"sí\\""\n', "\\"),
+        ('a,b\n1,"dijo ""sí"""\n', None),
+        ('a,b\n1,"C:\\"\n', None),
+    ],
+)
+def test_how_quotes_within_a_value_are_written(
+    tmp_path: Path, text: str, escape: str | None
+) -> None:
+    draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
+
+    assert draft.contract.options.get("escape") == escape

@@ -701,3 +701,13 @@ def test_numbers_keep_their_digits(tmp_path: Path, start: Start) -> None:
     assert good == [
         {"cbu": "2850590940090418135201", "monto": Decimal("123456789012345678.10"), "x": 0.1}
     ]
+
+
+def test_numbers_within_structures_stay_numbers(tmp_path: Path, start: Start) -> None:
+    contract = make_contract(tmp_path, "api", [column("punto", "jsonb")])
+    point = b'{"coordinates":[-68.10,-33.2],"id":12345678901234567890123}'
+    api = start([], before=lambda _number, _request: Reply(b'[{"punto":' + point + b"}]"))
+
+    [row] = rows_of(read_all(api.reader(contract)))
+
+    assert row["punto"] == point.decode()

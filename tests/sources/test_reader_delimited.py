@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sources.contract import Contract
-from sources.errors import DriftError, SourceDataError
+from sources.errors import ContractError, DriftError, SourceDataError
 from sources.readers import RawBatch, delimited, open_file
 from tests.sources.reader_support import (
     cast_all,
@@ -315,7 +315,7 @@ def test_a_file_that_ends_within_quotes_is_refused(
     with pytest.raises(SourceDataError, match="comillas que no se cierran"):
         read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nM-3;3\nM-4;4\n')
 
-    whole = read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nx"\n\n')
+    whole = read(contract, 'medidor;lectura\nM-1;1\nM-2;"2\nx" \n\n')
     assert numbers_of(whole) == [1, 2]
 
 
@@ -362,3 +362,13 @@ def test_a_zip_of_another_kind_is_refused_in_words(
 ) -> None:
     with pytest.raises(SourceDataError, match=why):
         read(contract, content, "f.zip")
+
+
+def test_quotes_within_a_value_may_have_a_sign_before_them(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", [column("id"), column("nota")], escape="\\")
+
+    batches = read(contract, 'id,nota\n1,"dijo \\"sí\\", y\nfue"\n2,"a\\\\b"\n')
+
+    assert [row["nota"] for row in rows_of(batches)] == ['dijo "sí", y\nfue', "a\\b"]
+    with pytest.raises(ContractError, match="un solo carácter"):
+        read(make_contract(tmp_path, "csv", [column("id")], escape="--"), "id\n1\n")

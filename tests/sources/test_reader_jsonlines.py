@@ -267,6 +267,18 @@ def test_names_with_signs_of_a_path_are_quoted() -> None:
     assert [value_at(record, parse_path(path)) for path in paths] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_numbers_within_structures_stay_the_numbers_they_were(tmp_path: Path, wide: bool) -> None:
+    # A declared decimal of many digits has every line decoded exactly.
+    columns = [column("g", "jsonb"), column("n", "numeric(30,15)" if wide else "integer")]
+    contract = make_contract(tmp_path, "jsonl", columns)
+    point = '{"c":[-68.10,1e30],"id":12345678901234567890123,"n":1}'
+
+    [row] = rows_of(read(contract, f'{{"g":{point},"n":1}}\n'))
+
+    assert row["g"].replace("E+", "e") == point
+
+
 def test_an_object_that_is_null_for_once_is_no_new_column() -> None:
     wanted = {"sub.a", "lista[0].b"}
 
