@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.catalogue_sync import configured_catalogue, synchronise
-from orchestration.connections import SAMPLE_DATABASE, Connections, connections
+from orchestration.connections import SAMPLE_DATABASE, Connections, connections, without_contracts
 from orchestration.dbt_project import ensure_manifest
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
@@ -77,7 +77,12 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
             _approve_sample(connection)
         left_over = _SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
-    notes = (*migration.warnings, *_look_at_portal(warehouse), *filter(None, [left_over]))
+    notes = (
+        *migration.warnings,
+        *without_contracts(linked, catalogue),
+        *_look_at_portal(warehouse),
+        *filter(None, [left_over]),
+    )
     watch.started("models", "manifiesto")
     # Parsed as it will be built: dbt parses all again for another host, port or database.
     export_environment(warehouse)

@@ -22,11 +22,13 @@ from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import draft, try_contract
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
+from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.partitions import partitions_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
+from orchestration.wording import counted
 from sources.errors import PipelineError
 
 app = typer.Typer(
@@ -276,6 +278,7 @@ def ui() -> None:
     from orchestration.warehouse.connection import locate
     from orchestration.warehouse.migrate import migrate
 
+    refuse_taken_port(settings().ui_port, "LUJAN_UI_PORT")
     warehouse = locate()
     migrate(warehouse)
     prepare_instance(warehouse)
@@ -296,10 +299,12 @@ def docs(
     from orchestration.docs_site import generate, serve_forever
     from orchestration.settings import settings
 
+    port = settings().docs_port
+    if serve:
+        refuse_taken_port(port, "LUJAN_DOCS_PORT, o use --no-serve")
     folder = generate()
     console.print(f"Documentación: {folder / 'index.html'}", highlight=False)
     if serve:
-        port = settings().docs_port
         console.print(f"http://127.0.0.1:{port} (Ctrl+C para salir)")
         serve_forever(folder, port)
 
@@ -485,7 +490,7 @@ def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:
 
 def _show_plan() -> None:
     from orchestration.catalogue_sync import configured_catalogue
-    from orchestration.connections import connections
+    from orchestration.connections import connections, without_contracts
 
     linked = connections()
     catalogue = configured_catalogue()
@@ -493,6 +498,6 @@ def _show_plan() -> None:
         console.print("Ningún sistema configurado: se usaría el municipio de muestra (sintético).")
     for system, contracts in catalogue.systems().items():
         state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
-        console.print(f"{system}: {state} ({len(contracts)} conjuntos)")
-    for error in catalogue.errors:
-        console.print(f"[red]Atención:[/red] {error}", highlight=False)
+        console.print(f"{system}: {state} ({counted(len(contracts), 'conjunto', 'conjuntos')})")
+    for text in (*catalogue.errors, *without_contracts(linked, catalogue)):
+        console.print(f"[red]Atención:[/red] {text}", highlight=False)
