@@ -383,22 +383,12 @@ def warehouse_stop() -> None:
 )
 def warehouse_psql(context: typer.Context) -> None:
     """Abre psql en el almacén; los argumentos que sobren pasan a psql."""
-    from urllib.parse import unquote, urlsplit
-
     from orchestration.settings import settings
+    from orchestration.warehouse.backup import client_environment
     from orchestration.warehouse.connection import locate
     from orchestration.warehouse.embedded import program_path
 
-    warehouse = locate()
-    parts = urlsplit(warehouse.url)
-    # By environment: an argument would show the password in the process list.
-    os.environ.update(
-        PGHOST=parts.hostname or "127.0.0.1",
-        PGPORT=str(parts.port or 5432),
-        PGUSER=unquote(parts.username or ""),
-        PGPASSWORD=unquote(parts.password or ""),
-        PGDATABASE=warehouse.database,
-    )
+    os.environ.update(client_environment(locate()))
     program = str(program_path(settings().embedded_dir, "psql"))
     os.execv(program, [program, *context.args])
 
@@ -414,6 +404,36 @@ def warehouse_url(
 
     warehouse = locate()
     print(warehouse.url if password else warehouse.label)
+
+
+@warehouse_app.command("dump")
+def warehouse_dump(
+    file: Annotated[Path, typer.Argument(metavar="ARCHIVO", help="Archivo nuevo.")],
+) -> None:
+    """Guarda en un archivo una copia completa del almacén, que solo puede leer quien la hizo."""
+    from orchestration.settings import settings
+    from orchestration.warehouse.backup import dump
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.embedded import program_path
+
+    warehouse = locate()
+    size = dump(warehouse, file, program_path(settings().embedded_dir, "pg_dump"))
+    console.print(f"Copia de {warehouse.label} en {file}: {size >> 20} MiB.", highlight=False)
+
+
+@warehouse_app.command("restore")
+def warehouse_restore(
+    file: Annotated[Path, typer.Argument(metavar="ARCHIVO", help="Una copia de `dump`.")],
+) -> None:
+    """Llena con una copia un almacén que todavía no tiene cargas."""
+    from orchestration.settings import settings
+    from orchestration.warehouse.backup import restore
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.embedded import program_path
+
+    warehouse = locate()
+    restore(warehouse, file, program_path(settings().embedded_dir, "pg_restore"))
+    console.print(f"Restaurado en {warehouse.label}.", highlight=False)
 
 
 @sample_app.command("build")
