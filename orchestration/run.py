@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -242,9 +243,11 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
             continue
         error = event.step_failure_data.error
         names = {error.cls_name, error.cause.cls_name if error.cause else None}
-        if not names & {"Withheld", "DagsterAssetCheckFailedError"}:
+        if not names & {"Withheld", "Refused", "DagsterAssetCheckFailedError"}:
             message = (error.cause or error).message.strip().splitlines()[0]
-            found.append(f"{event.step_key}: {message}")
+            # The name of an error without where it is written.
+            words = re.sub(r"^(\w+\.)+(?=\w+: )", "", message)
+            found.append(f"{event.step_key}: {words}")
     return tuple(found)
 
 
