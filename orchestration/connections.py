@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from orchestration.settings import Settings, settings, source_tokens, source_urls
 from orchestration.warehouse.embedded import EmbeddedServer
+from sources.contract import Catalogue
 from sources.urls import SourceUrl
 
 # The day the synthetic municipality stands still at.
@@ -58,6 +59,17 @@ def connections(config: Settings | None = None) -> Connections:
     if urls or not (config.sample_dir / "sample.json").exists():
         return Connections(urls, sample=False)
     return Connections(_sample_urls(config), sample=True)
+
+
+def without_contracts(linked: Connections, catalogue: Catalogue) -> list[str]:
+    """What a person should hear of an address of a system that no contract names: nothing would be
+    read from it, and the sample is not used beside it."""
+    known = ", ".join(sorted(catalogue.systems()))
+    return [
+        f"ningún contrato es del sistema {system!r}: de su dirección no se lee nada. Los sistemas "
+        f"con contrato son {known}."
+        for system in sorted(linked.urls.keys() - catalogue.systems().keys())
+    ]
 
 
 def _sample_urls(config: Settings) -> dict[str, SourceUrl]:

@@ -10,6 +10,7 @@ import contextlib
 import datetime as dt
 import logging
 import os
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.catalogue_sync import configured_catalogue, synchronise
-from orchestration.connections import SAMPLE_DATABASE, Connections, connections
+from orchestration.connections import SAMPLE_DATABASE, Connections, connections, without_contracts
 from orchestration.dbt_project import ensure_manifest
 from orchestration.instance import prepare_instance
 from orchestration.progress import Observer, observe
@@ -77,7 +78,12 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
             _approve_sample(connection)
         left_over = _SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
-    notes = (*migration.warnings, *_look_at_portal(warehouse), *filter(None, [left_over]))
+    notes = (
+        *migration.warnings,
+        *without_contracts(linked, catalogue),
+        *_look_at_portal(warehouse),
+        *filter(None, [left_over]),
+    )
     watch.started("models", "manifiesto")
     # Parsed as it will be built: dbt parses all again for another host, port or database.
     export_environment(warehouse)
@@ -237,9 +243,11 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
             continue
         error = event.step_failure_data.error
         names = {error.cls_name, error.cause.cls_name if error.cause else None}
-        if not names & {"Withheld", "DagsterAssetCheckFailedError"}:
+        if not names & {"Withheld", "Refused", "DagsterAssetCheckFailedError"}:
             message = (error.cause or error).message.strip().splitlines()[0]
-            found.append(f"{event.step_key}: {message}")
+            # The name of an error without where it is written.
+            words = re.sub(r"^(\w+\.)+(?=\w+: )", "", message)
+            found.append(f"{event.step_key}: {words}")
     return tuple(found)
 
 

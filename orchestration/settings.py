@@ -25,6 +25,8 @@ ENV_FILE = PROJECT_ROOT / ".env"
 # Business days are counted where the city is.
 CITY_TIMEZONE = ZoneInfo("America/Argentina/Mendoza")
 _SOURCE_PREFIX = "SOURCE_"
+# Empty counts as not given.
+_WEB_ADDRESS = r"^(https?://\S+)?$"
 
 
 class SettingsError(PipelineError):
@@ -60,7 +62,9 @@ class Settings(BaseSettings):
         alias="LUJAN_EXECUTOR",
         description="A step in a process of its own costs about 2 s; the default is one process.",
     )
-    ckan_url: str | None = Field(default=None, alias="CKAN_URL", description="The portal.")
+    ckan_url: str | None = Field(
+        default=None, alias="CKAN_URL", pattern=_WEB_ADDRESS, description="The portal."
+    )
     ckan_token: SecretStr | None = Field(default=None, alias="CKAN_TOKEN")
     ckan_datastore_url: SecretStr | None = Field(
         default=None,
@@ -70,6 +74,7 @@ class Settings(BaseSettings):
     portal_url: str | None = Field(
         default=None,
         alias="LUJAN_PORTAL_URL",
+        pattern=_WEB_ADDRESS,
         description="Where the local tree is served from, for the addresses in data.json.",
     )
     contact_email: str | None = Field(default=None, alias="LUJAN_CONTACT_EMAIL")

@@ -62,6 +62,10 @@ class Withheld(Failure):
         )
 
 
+class Refused(Failure):
+    """A portal dataset that is withheld by what is asked of its rows or files as it leaves."""
+
+
 def export_assets(definitions: Mapping[str, DatasetDefinition]) -> list[AssetsDefinition]:
     """One asset per definition, downstream of every mart it publishes."""
     return [_export_asset(definition) for definition in definitions.values()]
@@ -197,7 +201,7 @@ def _export(
             show_notices(connection, definition.nombre)
     watch.finished("exports", definition.nombre, result.estado, result.rows)
     if result.error:
-        raise Failure(description=str(result.error), allow_retries=False)
+        raise Refused(description=str(result.error), allow_retries=False)
     try:
         _refresh_catalog(warehouse, facts, portal)
     except ExportError as error:

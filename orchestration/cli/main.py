@@ -22,11 +22,13 @@ from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import draft, try_contract
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
+from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.partitions import partitions_app
 from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
+from orchestration.wording import counted
 from sources.errors import PipelineError
 
 app = typer.Typer(
@@ -276,6 +278,7 @@ def ui() -> None:
     from orchestration.warehouse.connection import locate
     from orchestration.warehouse.migrate import migrate
 
+    refuse_taken_port(settings().ui_port, "LUJAN_UI_PORT")
     warehouse = locate()
     migrate(warehouse)
     prepare_instance(warehouse)
@@ -296,10 +299,12 @@ def docs(
     from orchestration.docs_site import generate, serve_forever
     from orchestration.settings import settings
 
+    port = settings().docs_port
+    if serve:
+        refuse_taken_port(port, "LUJAN_DOCS_PORT, o use --no-serve")
     folder = generate()
     console.print(f"Documentación: {folder / 'index.html'}", highlight=False)
     if serve:
-        port = settings().docs_port
         console.print(f"http://127.0.0.1:{port} (Ctrl+C para salir)")
         serve_forever(folder, port)
 
@@ -378,22 +383,12 @@ def warehouse_stop() -> None:
 )
 def warehouse_psql(context: typer.Context) -> None:
     """Abre psql en el almacén; los argumentos que sobren pasan a psql."""
-    from urllib.parse import unquote, urlsplit
-
     from orchestration.settings import settings
+    from orchestration.warehouse.backup import client_environment
     from orchestration.warehouse.connection import locate
     from orchestration.warehouse.embedded import program_path
 
-    warehouse = locate()
-    parts = urlsplit(warehouse.url)
-    # By environment: an argument would show the password in the process list.
-    os.environ.update(
-        PGHOST=parts.hostname or "127.0.0.1",
-        PGPORT=str(parts.port or 5432),
-        PGUSER=unquote(parts.username or ""),
-        PGPASSWORD=unquote(parts.password or ""),
-        PGDATABASE=warehouse.database,
-    )
+    os.environ.update(client_environment(locate()))
     program = str(program_path(settings().embedded_dir, "psql"))
     os.execv(program, [program, *context.args])
 
@@ -409,6 +404,36 @@ def warehouse_url(
 
     warehouse = locate()
     print(warehouse.url if password else warehouse.label)
+
+
+@warehouse_app.command("dump")
+def warehouse_dump(
+    file: Annotated[Path, typer.Argument(metavar="ARCHIVO", help="Archivo nuevo.")],
+) -> None:
+    """Guarda en un archivo una copia completa del almacén, que solo puede leer quien la hizo."""
+    from orchestration.settings import settings
+    from orchestration.warehouse.backup import dump
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.embedded import program_path
+
+    warehouse = locate()
+    size = dump(warehouse, file, program_path(settings().embedded_dir, "pg_dump"))
+    console.print(f"Copia de {warehouse.label} en {file}: {size >> 20} MiB.", highlight=False)
+
+
+@warehouse_app.command("restore")
+def warehouse_restore(
+    file: Annotated[Path, typer.Argument(metavar="ARCHIVO", help="Una copia de `dump`.")],
+) -> None:
+    """Llena con una copia un almacén que todavía no tiene cargas."""
+    from orchestration.settings import settings
+    from orchestration.warehouse.backup import restore
+    from orchestration.warehouse.connection import locate
+    from orchestration.warehouse.embedded import program_path
+
+    warehouse = locate()
+    restore(warehouse, file, program_path(settings().embedded_dir, "pg_restore"))
+    console.print(f"Restaurado en {warehouse.label}.", highlight=False)
 
 
 @sample_app.command("build")
@@ -504,7 +529,7 @@ def _refuse_unknown_systems(source: list[str]) -> None:
 
 def _show_plan() -> None:
     from orchestration.catalogue_sync import configured_catalogue
-    from orchestration.connections import connections
+    from orchestration.connections import connections, without_contracts
 
     linked = connections()
     catalogue = configured_catalogue()
@@ -512,6 +537,6 @@ def _show_plan() -> None:
         console.print("Ningún sistema configurado: se usaría el municipio de muestra (sintético).")
     for system, contracts in catalogue.systems().items():
         state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
-        console.print(f"{system}: {state} ({len(contracts)} conjuntos)")
-    for error in catalogue.errors:
-        console.print(f"[red]Atención:[/red] {error}", highlight=False)
+        console.print(f"{system}: {state} ({counted(len(contracts), 'conjunto', 'conjuntos')})")
+    for text in (*catalogue.errors, *without_contracts(linked, catalogue)):
+        console.print(f"[red]Atención:[/red] {text}", highlight=False)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.portal_definitions import register
 from orchestration.cli.questions import confirm
 from orchestration.wording import minute
@@ -175,6 +176,7 @@ def dev(
     # Ctrl+C also where a shell had it ignored.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    refuse_taken_port(port, "--port")
     folder = settings().data_dir / "portal-dev"
     server = EmbeddedServer(folder / "postgres")
     console.print("Arrancando CKAN (la primera vez, un minuto)…")

@@ -192,7 +192,8 @@ def _exports(summary: RunSummary, console: Console) -> None:
     console.print(f"\n[bold]Exportaciones:[/bold] {words or 'ninguna'}")
     for name, state, _, reason in summary.exports:
         if state == "retenida":
-            console.print(f"  [red]retenida[/red] {name}: {reason}", highlight=False)
+            words = escape((reason or "").removeprefix(f"{name}: "))
+            console.print(f"  [red]retenida[/red] {name}: {words}", highlight=False)
     pending = [name for name, state, _, _ in summary.exports if state == "pendiente_aprobacion"]
     if pending:
         console.print(f"  Esperan aprobación (lujan approve NOMBRE …): {', '.join(pending)}")

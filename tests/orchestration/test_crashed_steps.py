@@ -1,0 +1,36 @@
+"""What counts as a step that broke off: an error of the program, not a dataset that is withheld."""
+
+from __future__ import annotations
+
+from dagster import DagsterInstance, job, op
+
+from orchestration.assets.exports import Refused
+from orchestration.run import _crashed_steps
+from sources.errors import PipelineError
+
+
+@op
+def refused() -> None:
+    raise Refused(description="falta el archivo", allow_retries=False)
+
+
+@op
+def broken() -> None:
+    raise PipelineError("el disco está lleno.", next_step="haga lugar.")
+
+
+@job
+def both() -> None:
+    refused()
+    broken()
+
+
+def test_a_refused_dataset_is_withheld_and_an_error_of_the_program_is_told_without_its_path() -> (
+    None
+):
+    with DagsterInstance.ephemeral() as instance:
+        done = both.execute_in_process(instance=instance, raise_on_error=False)
+
+        [words] = _crashed_steps(instance, done.run_id)
+
+    assert words == "broken: PipelineError: el disco está lleno. Qué hacer: haga lugar."
