@@ -36,7 +36,7 @@ from ckanapi import RemoteCKAN
 from psycopg import sql
 
 from exports import datastore
-from exports.ckan import CkanPublisher, _DataStorePort
+from exports.ckan.publisher import CkanPublisher, _DataStorePort
 from exports.definition import load_definition
 from exports.differences import RowSum
 from exports.export import approve, export_dataset

@@ -46,7 +46,7 @@ from orchestration.wording import day
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
-    from exports.ckan import CkanPublisher
+    from exports.ckan.publisher import CkanPublisher
 
 _log = logging.getLogger(__name__)
 
@@ -189,7 +189,7 @@ def record_release(
 
 def ckan(facts: CatalogFacts, *, attempts: int = 6) -> CkanPublisher:
     """The city's portal. Raises PortalError when none is configured."""
-    from exports.ckan import CkanPublisher
+    from exports.ckan.publisher import CkanPublisher
     from exports.datastore import DirectDataStore
 
     config = settings()

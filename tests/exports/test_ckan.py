@@ -15,7 +15,7 @@ import pytest
 import requests
 from ckanapi import RemoteCKAN
 
-from exports.ckan import CkanPublisher
+from exports.ckan.publisher import CkanPublisher
 from exports.datastore import DirectDataStore
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset
@@ -49,18 +49,12 @@ class Spy(CkanPublisher):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.writes: list[str] = []
-        post = self._ckan.post_json
+        self.client.session.hooks["response"].insert(0, self._note)
 
-        def posted(action: str, *arguments: Any) -> Any:
-            self.writes.append(action)
-            return post(action, *arguments)
-
-        self._ckan.post_json = posted
-
-    def _call(self, action: str, data: Any, files: Any = None) -> dict[str, Any]:
+    def _note(self, answer: requests.Response, *_: Any, **__: Any) -> None:
+        action = answer.url.rpartition("/")[2]
         if not action.endswith(("_show", "_search")):
             self.writes.append(action)
-        return super()._call(action, data, files)
 
 
 def shown(portal: CkanPortal) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from ckanapi import RemoteCKAN
 from ckanapi.errors import NotFound
 
 from exports import datastore
-from exports.ckan import ARCHIVE, CkanPublisher
+from exports.ckan.publisher import ARCHIVE, CkanPublisher
 from exports.definition import DatasetDefinition, load_definition
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset
@@ -504,13 +504,12 @@ def small_change(city: City) -> int:
 def rows_sent(city: City, publisher: CkanPublisher) -> int:
     """Publish; how many rows travelled."""
     sent: list[int] = []
-    post = publisher._ckan.post_json
 
-    def posted(action: str, body: bytes, *more: Any) -> Any:
-        sent.append(len(json.loads(body)["records"]))
-        return post(action, body, *more)
+    def note(answer: requests.Response, *_: Any, **__: Any) -> None:
+        if answer.url.endswith("/datastore_upsert"):
+            sent.append(len(json.loads(answer.request.body or b"")["records"]))
 
-    publisher._ckan.post_json = posted
+    publisher.client.session.hooks["response"].append(note)
     city.publish(publisher)
     return sum(sent)
 

@@ -18,7 +18,7 @@ import requests
 from ckanapi import RemoteCKAN
 from rich.console import Console
 
-from exports.ckan import CkanPublisher
+from exports.ckan.publisher import CkanPublisher
 from orchestration import settings as settings_module
 from orchestration.cli import main, portal_definitions
 from orchestration.cli import portal as portal_commands

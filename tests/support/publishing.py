@@ -66,7 +66,7 @@ def ended(process: ForkServerProcess) -> int:
 
 def _publish(job: Publication) -> None:
     from exports import datastore
-    from exports.ckan import CkanPublisher
+    from exports.ckan.publisher import CkanPublisher
     from exports.definition import load_definition
     from exports.export import export_dataset
     from exports.manifest import Manifest

@@ -1,30 +1,12 @@
-"""A CKAN portal: the calls, their order, and what makes a publication safe there.
+"""A CKAN portal as a publication sees it: one method for every state.
 
-Belongs here: CKAN's action API, retries, and one method for every state of a publication. Does not
-belong here: what a dataset says of itself (`metadata.py`), when it may leave (`export.py`), or how
-states are kept (`versions.py`).
-
-Readers never see half a version, because what they are pointed to changes in one call:
-
-* Every file's bytes live under an address of their own, derived from their hash, in one dataset of
-  the organisation, `archivo-de-versiones`. It is a dataset as any other because CKAN serves files
-  of datasets only, to the public only when they are public, and fails on pages that list a type no
-  plug-in knows.
-* The public dataset keeps its resources, ids and addresses for ever. Each resource points to the
-  bytes of the version in force: CKAN's own download address of the resource redirects there.
-* A new version is uploaded beside, read back and compared; then one `package_revise` points every
-  resource to it, texts included. Going back is the same call with older pointers.
-* DataStore tables live beside in the same way. The public resource names the table in force, and
-  its own id is an alias of that table, moved right after the switch.
-
-What others put into our dataset stays: resources, tags, groups and extras that no version of ours
-brought are kept. What they change in ours is reported and set right by the next publication.
+Belongs here: what each state asks of the portal, in which order. Does not belong here: single calls
+and their repetition (`client.py`), words for failures (`failures.py`).
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import email.utils
 import hashlib
 import json
 import uuid
@@ -38,14 +20,18 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import orjson
-import psycopg
 import requests
-import tenacity
 from ckanapi import RemoteCKAN
 from ckanapi.errors import CKANAPIError, NotAuthorized, NotFound, ValidationError
-from requests_toolbelt import MultipartEncoder
 
 from exports import datastore
+from exports.ckan.client import CkanClient, Patience, watched_session
+from exports.ckan.failures import (
+    DifferentBytesError,
+    StaleError,
+    TemporaryError,
+    explained,
+)
 from exports.definition import SUPER_THEMES
 from exports.errors import PortalError, ReadBackError
 from exports.files import TIMEZONE
@@ -65,7 +51,6 @@ from exports.versions import (
 
 ARCHIVE = "archivo-de-versiones"
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/lujan-datos/exports")
-_RETRIED_STATUS = (429, 500, 502, 503, 504)
 _CHUNK = 1 << 20
 # Extra by which a dataset is known as ours, and the key by which a resource is.
 FINGERPRINT = "huella_publicacion"
@@ -152,17 +137,20 @@ class CkanPublisher:
                 next_step="quítelos: la credencial va aparte, como token.",
             )
         self.url = url.rstrip("/")
-        self._token = token
         self._facts = facts
         self._direct = direct
-        self._attempts, self._max_wait, self._timeout = attempts, max_wait, timeout
-        session = requests.Session()
-        session.hooks["response"].append(_raise_temporary)
-        self._ckan = _StreamingCkan(self.url, apikey=token, session=session)
+        self._patience = Patience(attempts, max_wait, timeout)
+        self.client = CkanClient(self.url, token, self._patience)
+        self._explained = partial(
+            explained,
+            url=self.url,
+            token=token,
+            organization=facts.organizacion,
+            max_wait=max_wait,
+        )
         # What the public sees is asked without the token, and past what a cache may hold.
-        self._public = requests.Session()
+        self._public = watched_session()
         self._public.headers["Cache-Control"] = "no-cache"
-        self._public.hooks["response"].append(_raise_temporary)
         self._outside = RemoteCKAN(self.url, session=self._public)
 
     @property
@@ -198,9 +186,9 @@ class CkanPublisher:
         self._check_contact(version.package)
         name = version.dataset
         with self._explained(name):
-            archived = self._retried(self._archived)
+            archived = self.client.retried(self._archived)
             wanted = self._wanted(version, self._table_ids(version, archived))
-            current = self._retried(partial(self._find, "package_show", name))
+            current = self.client.retried(partial(self.client.find, "package", name))
             current = current and _without_notice(current)
             base = _published(live)
             if current is None or current.get("state") != "active":
@@ -220,7 +208,7 @@ class CkanPublisher:
                     files.append(item["fileName"])
                 elif item[_OURS] not in archived:
                     files.append(item["fileName"])  # somebody deleted what it points to
-                if self._retried(partial(self._table_moved, there, item)):
+                if self.client.retried(partial(self._table_moved, there, item)):
                     tables.append(item["fileName"])
             ids = {item["id"] for item in wanted["resources"]}
             kept = {item["id"] for item in merged["resources"]}
@@ -252,11 +240,11 @@ class CkanPublisher:
         with self._explained(name):
             compared = version.known(Compared)
             if compared.is_new or set(compared.texts) & {"temas", "organización"}:
-                self._retried(self._ensure_organization)
+                self.client.retried(self._ensure_organization)
                 for theme in version.package["superTheme"]:
-                    self._retried(partial(self._ensure_group, theme))
+                    self.client.retried(partial(self._ensure_group, theme))
             files = self._file_ids(version)
-            stored = self._retried(self._ensure_archive)
+            stored = self.client.retried(self._ensure_archive)
             tables = self._table_ids(version, stored)
             missing = [file for file, id_ in files.items() if id_ not in stored]
             if missing:
@@ -266,7 +254,7 @@ class CkanPublisher:
             sent = []
             for resource in version.package["resources"]:
                 if resource["path"] in missing:
-                    self._retried(partial(self._send_file, version, folder, resource))
+                    self.client.retried(partial(self._send_file, version, folder, resource))
                     sent.append(str(resource["path"]))
             port = _DataStorePort(self)
             for table in _tables(version):
@@ -287,7 +275,7 @@ class CkanPublisher:
         self, port: _DataStorePort, version: Version, table: Table, id_: str, rows: Path
     ) -> None:
         """A whole table, all of its rows sent."""
-        self._retried(partial(self._ensure_table_resource, version, table, id_))
+        self.client.retried(partial(self._ensure_table_resource, version, table, id_))
         if self._direct:
             port.create(id_, table)
             self._direct.copy(id_, table, rows / table.rows_file)
@@ -303,10 +291,10 @@ class CkanPublisher:
         """
         if self._direct:
             return None
-        self._retried(partial(self._hold, id_, {_CONTENT: ""}))
+        self.client.retried(partial(self._hold, id_, {_CONTENT: ""}))
         report = datastore.turn_into(port, id_, table, rows / table.rows_file)
         if report:
-            self._retried(partial(self._hold, id_, {_CONTENT: table.identity}))
+            self.client.retried(partial(self._hold, id_, {_CONTENT: table.identity}))
         return report
 
     def _begun(self, name: str, table: Table, stored: Mapping[str, Metadata]) -> str | None:
@@ -315,9 +303,9 @@ class CkanPublisher:
 
     def _hold(self, id_: str, facts: Mapping[str, str]) -> None:
         """Note facts of a resource of the archive."""
-        archive = self._call("package_show", {"id": ARCHIVE})
+        archive = self.client.call("package_show", {"id": ARCHIVE})
         changes = [dict(facts) if item["id"] == id_ else {} for item in archive["resources"]]
-        self._revise(archive, {"update": {"resources": changes}})
+        self.client.revise(archive, {"update": {"resources": changes}})
 
     def read_back(self, version: Version, live: Version | None) -> ReadBack:
         """Read everything that the version in force does not already vouch for, and compare.
@@ -359,11 +347,11 @@ class CkanPublisher:
             port = _DataStorePort(self)
             for table in _tables(version):
                 port.create(tables[table.file], table)  # its dictionary
-            self._retried(partial(self._point, name, wanted, base))
+            self.client.retried(partial(self._point, name, wanted, base))
             for item in wanted["resources"]:
                 if "tabla_version" in item:
                     target = item["tabla_version"]
-                    self._retried(partial(self._move_alias, item["id"], target))
+                    self.client.retried(partial(self._move_alias, item["id"], target))
             shown_before = {item["id"] for item in base["resources"]} if base else set()
             for item in wanted["resources"]:
                 if "tabla_version" in item and item["id"] not in shown_before:
@@ -371,7 +359,7 @@ class CkanPublisher:
             if base:
                 gone = {item["id"] for item in base["resources"] if item.get("tabla_version")}
                 for id_ in gone - {i["id"] for i in wanted["resources"] if "tabla_version" in i}:
-                    self._retried(partial(self._move_alias, id_, None))
+                    self.client.retried(partial(self._move_alias, id_, None))
         return Switched(previous=live.id if live else None, metadata=wanted)
 
     def verify(self, version: Version, live: Version | None) -> Verified:
@@ -381,7 +369,7 @@ class CkanPublisher:
         before = {item["id"]: item[_OURS] for item in (_published(live) or {}).get("resources", ())}
         addresses = []
         with self._explained(name):
-            self._retried(partial(self._check_seen, name, switched))
+            self.client.retried(partial(self._check_seen, name, switched))
             described = {item["path"]: item for item in version.package["resources"]}
             for item in switched["resources"]:
                 file = item["fileName"]
@@ -390,7 +378,7 @@ class CkanPublisher:
                     self._check_bytes(name, described[file], address, remove=None)
                 addresses.append(address)
             for table in _tables(version):
-                self._retried(partial(self._check_table_seen, name, table))
+                self.client.retried(partial(self._check_table_seen, name, table))
         return Verified(addresses=tuple(addresses))
 
     def prune(self, version: Version, kept: Sequence[Version]) -> Recorded:
@@ -402,7 +390,7 @@ class CkanPublisher:
             known = item.known(Uploaded)
             needed |= {*known.files.values(), *known.tables.values()}
         with self._explained(name):
-            archive = self._retried(partial(self._find, "package_show", ARCHIVE))
+            archive = self.client.retried(partial(self.client.find, "package", ARCHIVE))
             old = [
                 item
                 for item in (archive or {}).get("resources", ())
@@ -414,7 +402,7 @@ class CkanPublisher:
     def look(self, dataset: str) -> Seen | None:
         """The dataset as anybody sees it; None when nobody does."""
         with self._explained(dataset):
-            found = self._retried(partial(self._seen, dataset))
+            found = self.client.retried(partial(self._seen, dataset))
         if found is None or found.get("type") != "dataset":
             return None
         extras = {item["key"]: item["value"] for item in found.get("extras", ())}
@@ -438,10 +426,10 @@ class CkanPublisher:
         Only texts change. Nothing happens when the dataset is not there, not ours, or withdrawn.
         """
         with self._explained(dataset):
-            return self._retried(partial(self._announce, dataset, notice))
+            return self.client.retried(partial(self._announce, dataset, notice))
 
     def _announce(self, dataset: str, notice: str | None) -> bool:
-        current = self._find("package_show", dataset)
+        current = self.client.find("package", dataset)
         if current is None or current.get("state") != "active":
             return False
         extras = {item["key"]: item["value"] for item in current.get("extras", ())}
@@ -453,7 +441,7 @@ class CkanPublisher:
         extras.pop(NOTICE, None)
         if notice:
             extras[NOTICE] = notice
-        self._revise(
+        self.client.revise(
             current,
             {
                 "filter": ["-extras__*"],
@@ -472,7 +460,7 @@ class CkanPublisher:
         """
         with self._explained(dataset):
             try:
-                found = self._retried(
+                found = self.client.retried(
                     lambda: self._outside.call_action(
                         "datastore_search",
                         {
@@ -480,7 +468,7 @@ class CkanPublisher:
                             "filters": dict(filters),
                             "limit": 0,
                         },
-                        requests_kwargs={"timeout": self._timeout},
+                        requests_kwargs={"timeout": self._patience.timeout},
                     )
                 )
             except (NotFound, NotAuthorized, ValidationError):
@@ -490,9 +478,9 @@ class CkanPublisher:
     def names(self) -> list[str]:
         """Names of all public datasets, as anybody sees them."""
         with self._explained(""):
-            found: list[str] = self._retried(
+            found: list[str] = self.client.retried(
                 lambda: self._outside.call_action(
-                    "package_list", {}, requests_kwargs={"timeout": self._timeout}
+                    "package_list", {}, requests_kwargs={"timeout": self._patience.timeout}
                 )
             )
         return [name for name in found if name != ARCHIVE]
@@ -635,33 +623,27 @@ class CkanPublisher:
 
     def _ensure_organization(self) -> None:
         name = self._facts.organizacion
-        if self._find("organization_show", name) is None:
-            self._once(
-                "organization_create",
-                {
-                    "name": name,
-                    "title": self._facts.editor,
-                    "description": self._facts.descripcion,
-                },
-                lambda: self._find("organization_show", name) is not None,
-            )  # fmt: skip
+        if self.client.find("organization", name) is None:
+            organization = {
+                "name": name,
+                "title": self._facts.editor,
+                "description": self._facts.descripcion,
+            }
+            self.client.make("organization", organization)
 
     def _ensure_group(self, theme: str) -> None:
-        name = theme.lower()
-        if self._find("group_show", name) is None:
-            self._once(
-                "group_create",
-                {
-                    "name": name,
-                    "title": SUPER_THEMES[theme],
-                    "description": f"Conjuntos de datos de {SUPER_THEMES[theme].lower()}.",
-                },
-                lambda: self._find("group_show", name) is not None,
-            )  # fmt: skip
+        name, title = theme.lower(), SUPER_THEMES[theme]
+        if self.client.find("group", name) is None:
+            group = {
+                "name": name,
+                "title": title,
+                "description": f"Conjuntos de datos de {title.lower()}.",
+            }
+            self.client.make("group", group)
 
     def _archived(self) -> dict[str, Metadata]:
         """What the archive of versions holds, by id; nothing while there is no archive."""
-        found = self._find("package_show", ARCHIVE)
+        found = self.client.find("package", ARCHIVE)
         return {item["id"]: item for item in (found or {}).get("resources", ())}
 
     def _table_moved(self, there: Metadata, item: Metadata) -> bool:
@@ -673,7 +655,7 @@ class CkanPublisher:
 
     def _ensure_archive(self) -> dict[str, Metadata]:
         """The dataset that holds all versions, made if need be; what it holds, by id."""
-        found = self._find("package_show", ARCHIVE)
+        found = self.client.find("package", ARCHIVE)
         if found is None:
             described = {
                 "name": ARCHIVE,
@@ -684,13 +666,10 @@ class CkanPublisher:
                 "owner_org": self._facts.organizacion,
                 "private": False,
             }
-            self._once(
-                "package_create", described,
-                lambda: self._find("package_show", ARCHIVE) is not None,
-            )  # fmt: skip
-            found = self._call("package_show", {"id": ARCHIVE})
+            self.client.make("package", described)
+            found = self.client.call("package_show", {"id": ARCHIVE})
         elif found["state"] != "active":
-            found = self._call("package_patch", {"id": found["id"], "state": "active"})
+            found = self.client.call("package_patch", {"id": found["id"], "state": "active"})
         return {item["id"]: item for item in found["resources"]}
 
     def _send_file(self, version: Version, folder: Path, resource: Mapping[str, Any]) -> None:
@@ -728,43 +707,22 @@ class CkanPublisher:
         same request delivered twice, came first. A second `resource_create` of the same id leaves
         a gap in the positions, on which CKAN 2.12 fails from then on ("list index out of range").
         """
-        found = self._call("package_show", {"id": ARCHIVE})
+        found = self.client.call("package_show", {"id": ARCHIVE})
         if any(item["id"] == described["id"] for item in found["resources"]):
             return
         if [item["position"] for item in found["resources"]] != [*range(len(found["resources"]))]:
             places = [{"position": place} for place in range(len(found["resources"]))]
-            found = self._revise(found, {"update": {"resources": places}})["package"]
+            found = self.client.revise(found, {"update": {"resources": places}})["package"]
         change = {"update__resources__extend": json.dumps([described])}
         files = {"update__resources__-1__upload": upload} if upload else None
-        self._revise(found, change, files)
-
-    def _revise(
-        self,
-        current: Mapping[str, Any],
-        change: Mapping[str, Any],
-        files: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Change a dataset that is as we saw it; _ChangedMeanwhileError when it is not any more."""
-        match = {
-            "match__id": current["id"],
-            "match__metadata_modified": current["metadata_modified"],
-        }
-        try:
-            return self._call("package_revise", {**match, **change}, files)
-        except ValidationError as error:
-            if "match" not in error.error_dict:
-                raise
-            raise _ChangedMeanwhileError("se editó en el portal en ese momento") from error
+        self.client.revise(found, change, files)
 
     def _point(self, name: str, wanted: Metadata, base: Metadata | None) -> None:
         """Make the public dataset what it should be, in one call, unless it is already."""
-        current = self._find("package_show", name)
+        current = self.client.find("package", name)
         if current is None:
             created = {**_in_ckan(wanted), "name": name}
-            self._once(
-                "package_create", created,
-                lambda: self._find("package_show", name) is not None,
-            )  # fmt: skip
+            self.client.make("package", created)
             return
         current = _without_notice(current)
         merged = self._merged(current, wanted, base)
@@ -772,7 +730,7 @@ class CkanPublisher:
             return
         # Somebody may save the dataset between our look and our call: then the portal refuses,
         # and the next try looks again.
-        self._revise(
+        self.client.revise(
             current,
             {
                 "filter": ["-resources__*", "-extras__*", "-tags__*", "-groups__*"],
@@ -827,25 +785,27 @@ class CkanPublisher:
             self._direct.name(alias, target)
             return
         if owner is not None:
-            self._call("datastore_create", {"resource_id": owner, "aliases": [], "force": True})
+            self.client.call(
+                "datastore_create", {"resource_id": owner, "aliases": [], "force": True}
+            )
         if target is not None:
-            self._call(
+            self.client.call(
                 "datastore_create", {"resource_id": target, "aliases": [alias], "force": True}
             )
 
     def _preview(self, resource_id: str) -> None:
         """Let the resource's page show its table, if the portal has CKAN's viewer for that."""
         # A preview is a courtesy: a portal that cannot has published the data all the same.
-        with suppress(CKANAPIError, _TemporaryError, requests.RequestException):
-            views: Any = self._call("resource_view_list", {"id": resource_id})
+        with suppress(CKANAPIError, TemporaryError, requests.RequestException):
+            views: Any = self.client.call("resource_view_list", {"id": resource_id})
             if not views:
-                self._call(
+                self.client.call(
                     "resource_view_create",
                     {"resource_id": resource_id, "view_type": "datatables_view", "title": "Tabla"},
                 )
 
     def _table_behind(self, alias: str) -> str | None:
-        found = self._call(
+        found = self.client.call(
             "datastore_search",
             {"resource_id": "_table_metadata", "filters": {"name": alias}, "limit": 1},
         )
@@ -861,32 +821,34 @@ class CkanPublisher:
                 port.drop(item["id"])
         gone = {item["id"] for item in resources}
         # First emptied: CKAN keeps for ever the file of a resource that is only deleted.
-        self._retried(partial(self._empty, gone))
-        self._retried(partial(self._take_out, gone))
+        self.client.retried(partial(self._empty, gone))
+        self.client.retried(partial(self._take_out, gone))
 
     def _empty(self, gone: set[str]) -> None:
-        archive = self._call("package_show", {"id": ARCHIVE})
+        archive = self.client.call("package_show", {"id": ARCHIVE})
         emptied = {"clear_upload": True, "url_type": "", "url": "borrado"}
         changes = [
             emptied if item["id"] in gone and item.get("url_type") == "upload" else {}
             for item in archive["resources"]
         ]
         if any(changes):
-            self._revise(archive, {"update": {"resources": changes}})
+            self.client.revise(archive, {"update": {"resources": changes}})
 
     def _take_out(self, gone: set[str]) -> None:
-        archive = self._call("package_show", {"id": ARCHIVE})
+        archive = self.client.call("package_show", {"id": ARCHIVE})
         left = [item for item in archive["resources"] if item["id"] not in gone]
         if len(left) < len(archive["resources"]):
             placed = [{**item, "position": place} for place, item in enumerate(left)]
-            self._revise(archive, {"filter": ["-resources__*"], "update": {"resources": placed}})
+            self.client.revise(
+                archive, {"filter": ["-resources__*"], "update": {"resources": placed}}
+            )
 
     # Looking from outside.
 
     def _seen(self, dataset: str) -> dict[str, Any] | None:
         try:
             found: dict[str, Any] = self._outside.call_action(
-                "package_show", {"id": dataset}, requests_kwargs={"timeout": self._timeout}
+                "package_show", {"id": dataset}, requests_kwargs={"timeout": self._patience.timeout}
             )
         except (NotFound, NotAuthorized):
             return None
@@ -897,22 +859,22 @@ class CkanPublisher:
         extras = {item["key"]: item["value"] for item in (seen or {}).get("extras", ())}
         if extras.get(FINGERPRINT) != switched["extras"][FINGERPRINT]:
             # A cache before the portal, or a replica behind it, may lag: looked at again.
-            raise _StaleError("muestra todavía una versión anterior")
+            raise StaleError("muestra todavía una versión anterior")
         shown = [item.get(_OURS) for item in (seen or {})["resources"] if item.get(_OURS)]
         if shown != [item[_OURS] for item in switched["resources"]]:
-            raise _StaleError("muestra recursos de otra versión")
+            raise StaleError("muestra recursos de otra versión")
 
     def _check_table_seen(self, name: str, table: Table) -> None:
         try:
             found = self._outside.call_action(
                 "datastore_search",
                 {"resource_id": self.resource_id(name, table.file), "limit": 0},
-                requests_kwargs={"timeout": self._timeout},
+                requests_kwargs={"timeout": self._patience.timeout},
             )
         except NotFound:
-            raise _StaleError(f"no muestra la tabla de {table.file}") from None
+            raise StaleError(f"no muestra la tabla de {table.file}") from None
         if found["total"] != table.rows:
-            raise _StaleError(
+            raise StaleError(
                 f"muestra {found['total']} filas de {table.file} en lugar de {table.rows}"
             )
 
@@ -929,9 +891,9 @@ class CkanPublisher:
 
         def read() -> str:
             digest, size = hashlib.sha256(), 0
-            with self._public.get(address, timeout=self._timeout, stream=True) as response:
+            with self._public.get(address, timeout=self._patience.timeout, stream=True) as response:
                 if not response.ok:
-                    raise _StaleError(f"respondió {response.status_code} a la descarga")
+                    raise StaleError(f"respondió {response.status_code} a la descarga")
                 if packed:
                     response.raw.headers.pop("Content-Encoding", None)
                 for chunk in response.iter_content(_CHUNK):
@@ -939,138 +901,15 @@ class CkanPublisher:
                     size += len(chunk)
             found = f"sha256:{digest.hexdigest()}"
             if (size, found) != expected:
-                raise _DifferentBytesError(f"devuelve {size} bytes con otra huella")
+                raise DifferentBytesError(f"devuelve {size} bytes con otra huella")
             return found
 
         try:
-            return self._retried(read)
-        except _DifferentBytesError as error:
+            return self.client.retried(read)
+        except DifferentBytesError as error:
             if remove is not None:
                 self._remove([{"id": remove}])
             raise self._differs(name, f"el archivo {resource['path']}", str(error)) from error
-
-    # Transport.
-
-    def _once(
-        self,
-        action: str,
-        data: Mapping[str, Any],
-        done: Callable[[], bool],
-        files: Mapping[str, Any] | None = None,
-    ) -> None:
-        """A call that makes something; that it exists already is no failure.
-
-        A request that is delivered twice, or that arrived although its answer did not, is refused
-        the second time because the first one worked.
-        """
-        try:
-            self._call(action, data, files)
-        except ValidationError:
-            if not done():
-                raise
-
-    def _find(self, action: str, identifier: str) -> dict[str, Any] | None:
-        try:
-            return self._call(action, {"id": identifier})
-        except NotFound:
-            return None
-
-    def _call(
-        self, action: str, data: Mapping[str, Any], files: Mapping[str, Any] | None = None
-    ) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ckan.call_action(
-            action, dict(data), files=files, requests_kwargs={"timeout": self._timeout}
-        )
-        return answer
-
-    def _retried(self, step: Callable[[], T]) -> T:
-        """Run a step that may be repeated, again while the failure looks temporary."""
-
-        def wait(state: tenacity.RetryCallState) -> float:
-            error = state.outcome.exception() if state.outcome else None
-            asked = error.retry_after if isinstance(error, _TemporaryError) else 0.0
-            grown: float = tenacity.wait_exponential_jitter(multiplier=0.5, max=self._max_wait)(
-                state
-            )
-            return min(max(asked, grown), self._max_wait)
-
-        def temporary(error: BaseException) -> bool:
-            if isinstance(error, _TemporaryError):
-                # A portal that wants to be left alone for longer is left alone.
-                return error.retry_after <= self._max_wait
-            # ckanapi's bare error: an answer that is no JSON, such as a proxy's page.
-            return isinstance(error, _REPEATED) or type(error) is CKANAPIError
-
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_attempt(self._attempts),
-            wait=wait,
-            retry=tenacity.retry_if_exception(temporary),
-            reraise=True,
-        )
-        return retrying(step)
-
-    @contextmanager
-    def _explained(self, dataset: str) -> Iterator[None]:
-        """Turn what CKAN and the network raise into one error a person can act upon."""
-        try:
-            yield
-        except NotAuthorized as error:
-            raise self._problem(
-                dataset,
-                "el portal no permite esta operación con el token configurado (venció, se revocó o "
-                "su usuario no tiene permiso)",
-                "revise CKAN_TOKEN y que su usuario pueda editar la organización "
-                f"'{self._facts.organizacion}' y sus grupos; lo publicado queda como está.",
-            ) from error
-        except ValidationError as error:
-            details = {key: value for key, value in error.error_dict.items() if key != "__type"}
-            raise self._problem(
-                dataset,
-                f"el portal no acepta lo enviado: {json.dumps(details, ensure_ascii=False)}",
-                "corrija la definición; lo publicado antes queda como está.",
-            ) from error
-        except _NoRoomError as error:
-            raise self._problem(
-                dataset,
-                f"el portal {self.url} no tiene lugar para el archivo ({error})",
-                "pida a quien administra el portal que libere espacio o suba el tamaño máximo; lo "
-                "publicado queda como está y la próxima corrida envía lo que falta.",
-            ) from error
-        except _TemporaryError as error:
-            step = "vuelva a publicar más tarde: solo se envía lo que falta."
-            if error.retry_after > self._max_wait:
-                step = f"el portal pide esperar {error.retry_after:.0f} s; {step}"
-            raise self._problem(
-                dataset, f"el portal {self.url} no pudo completar el pedido ({error})", step
-            ) from error
-        except _StaleError as error:
-            raise self._problem(
-                dataset,
-                f"el portal {self.url} {error}",
-                "vuelva a publicar en unos minutos; si persiste, quien administra el portal debe "
-                "vaciar su caché o revisar sus réplicas.",
-            ) from error
-        except (_ChangedMeanwhileError, CKANAPIError) as error:
-            words = str(error) if not isinstance(error, CKANAPIError) else type(error).__name__
-            raise self._problem(
-                dataset,
-                f"el portal {self.url} no pudo completar el pedido ({words})",
-                "vuelva a publicar más tarde: solo se envía lo que falta.",
-            ) from error
-        except psycopg.Error as error:
-            raise self._problem(
-                dataset,
-                f"no se pudo escribir en la base del DataStore ({type(error).__name__})",
-                "revise CKAN_DATASTORE_URL y esa base; sin ese dato se carga por la API del "
-                "portal. Lo publicado queda como está.",
-            ) from error
-        except requests.RequestException as error:
-            raise self._problem(
-                dataset,
-                f"no se pudo hablar con el portal {self.url} ({type(error).__name__})",
-                "revise la red y la dirección del portal y vuelva a publicar: solo se envía lo que "
-                "falta.",
-            ) from error
 
     @contextmanager
     def _mismatch(self, name: str, table: Table) -> Iterator[None]:
@@ -1093,10 +932,6 @@ class CkanPublisher:
             dataset=name,
             next_step="elija otra versión (`lujan portal history`) o publique la actual.",
         )
-
-    def _problem(self, dataset: str, what: str, next_step: str) -> PortalError:
-        hidden = what.replace(self._token, "***") if self._token else what
-        return PortalError(f"{hidden}.", dataset=dataset, next_step=next_step)
 
 
 class _DataStorePort:
@@ -1121,19 +956,21 @@ class _DataStorePort:
         data: dict[str, Any] = {"resource_id": table_id, "fields": fields, "force": True}
         if table.key:
             data["primary_key"] = list(table.key)
-        self.retried(partial(self._portal._call, "datastore_create", data))
+        self.retried(partial(self._portal.client.call, "datastore_create", data))
 
     def drop(self, table_id: str) -> None:
         def step() -> None:
             with suppress(NotFound):
-                self._portal._call("datastore_delete", {"resource_id": table_id, "force": True})
+                self._portal.client.call(
+                    "datastore_delete", {"resource_id": table_id, "force": True}
+                )
 
         self.retried(step)
 
     def count(self, table_id: str) -> int | None:
         def step() -> int | None:
             try:
-                found = self._portal._call(
+                found = self._portal.client.call(
                     "datastore_search", {"resource_id": table_id, "limit": 0}
                 )
             except NotFound:
@@ -1145,17 +982,16 @@ class _DataStorePort:
     def insert(self, table_id: str, records: Sequence[Mapping[str, Any]]) -> None:
         # orjson: a chunk is a megabyte of text, and the standard encoder would take as long over
         # it as the portal does.
-        self._portal._ckan.post_json(
+        self._portal.client.post(
             "datastore_upsert",
             orjson.dumps(
                 {"resource_id": table_id, "records": records, "method": "insert", "force": True}
             ),
-            self._portal._timeout,
         )
 
     def remove(self, table_id: str, numbers: Sequence[int]) -> None:
         data = {"resource_id": table_id, "filters": {"_id": list(numbers)}, "force": True}
-        self.retried(partial(self._portal._call, "datastore_delete", data))
+        self.retried(partial(self._portal.client.call, "datastore_delete", data))
 
     def page(
         self, table_id: str, table: Table, after: int, rows: int, *, numbered: bool = False
@@ -1169,87 +1005,21 @@ class _DataStorePort:
             "offset": after,
             "limit": rows,
         }
-        found = self.retried(partial(self._portal._call, "datastore_search", data))
+        found = self.retried(partial(self._portal.client.call, "datastore_search", data))
         return str(found["records"])
 
     def fields(self, table_id: str) -> list[tuple[str, str]]:
         found = self.retried(
-            partial(self._portal._call, "datastore_search", {"resource_id": table_id, "limit": 0})
+            partial(
+                self._portal.client.call, "datastore_search", {"resource_id": table_id, "limit": 0}
+            )
         )
         return [(item["id"], item["type"]) for item in found["fields"] if item["id"] != "_id"]
 
     def retried(self, step: Callable[[], T]) -> T:
-        return self._portal._retried(step)
+        return self._portal.client.retried(step)
 
 
-class _StreamingCkan(RemoteCKAN):  # type: ignore[misc]  # ckanapi has no type hints
-    """ckanapi, except that uploads are read from the disk as they are sent, not into memory."""
-
-    def _request_fn(
-        self,
-        url: str,
-        data: Any,
-        headers: dict[str, str],
-        files: Mapping[str, Any] | None,
-        requests_kwargs: dict[str, Any],
-    ) -> tuple[int, str]:
-        if files:
-            fields = {key.decode(): value.decode() for key, value in data.items()}
-            data = MultipartEncoder({**fields, **files})
-            headers = {**headers, "Content-Type": data.content_type}
-        response = self.session.post(
-            url, data=data, headers=headers, allow_redirects=False, **requests_kwargs
-        )
-        return response.status_code, response.text
-
-    def post_json(self, action: str, body: bytes, timeout: tuple[float, float]) -> Any:
-        """A call whose body is ready; errors as of any other call."""
-        from ckanapi.common import reverse_apicontroller_action
-
-        url, _, headers = self._prepare(action)
-        status, text = self._request_fn(url, body, headers, None, {"timeout": timeout})
-        return reverse_apicontroller_action(url, status, text)
-
-    def _prepare(self, action: str) -> tuple[str, Any, dict[str, str]]:
-        from ckanapi.common import prepare_action
-
-        path, data, headers = prepare_action(action, {}, self.apikey)
-        return f"{self.address}/{path}", data, {**headers, "User-Agent": self.user_agent}
-
-
-class _TemporaryError(Exception):
-    """The portal asked to come back later, or stumbled."""
-
-    def __init__(self, action: str, status: int, retry_after: float) -> None:
-        self.status, self.retry_after = status, retry_after
-        super().__init__(f"respondió {status} a {action}")
-
-
-class _NoRoomError(Exception):
-    """The portal has no room, or takes no file of this size: repeating will not help."""
-
-
-class _StaleError(Exception):
-    """What the public sees is not (yet) what was just published."""
-
-
-class _DifferentBytesError(Exception):
-    """A download is not what was sent; read again, it may be."""
-
-
-class _ChangedMeanwhileError(Exception):
-    """Somebody saved the dataset between our look and our change."""
-
-
-_REPEATED = (
-    requests.ConnectionError,
-    requests.Timeout,
-    requests.exceptions.ChunkedEncodingError,
-    requests.exceptions.ContentDecodingError,
-    _StaleError,
-    _DifferentBytesError,
-    _ChangedMeanwhileError,
-)
 # Extras that only this program writes, wherever they come from.
 _EXTRAS = (
     "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
@@ -1375,24 +1145,3 @@ def _moment(text: str | None) -> dt.datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(TIMEZONE))
-
-
-def _raise_temporary(response: requests.Response, *_: Any, **__: Any) -> requests.Response:
-    action = urlsplit(response.url).path.rpartition("/")[2]
-    if response.status_code in (413, 507):
-        raise _NoRoomError(f"respondió {response.status_code} a {action}")
-    if response.status_code in _RETRIED_STATUS:
-        header = response.headers.get("Retry-After", "")
-        raise _TemporaryError(action, response.status_code, _seconds(header))
-    return response
-
-
-def _seconds(header: str) -> float:
-    """`Retry-After` as seconds from now: a number, or a date; 0 when it says nothing usable."""
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        until = email.utils.parsedate_to_datetime(header)
-    except ValueError:
-        return 0.0
-    return max(0.0, (until - dt.datetime.now(dt.UTC)).total_seconds())
