@@ -154,7 +154,14 @@ class DatabaseReader(ClosingReader):
             return False
         if told == "whole tables" and self._asks_for_doubts(self._statement()):
             return False
-        return self._engine.estimated_rows(self._connection, self._table) > _SEARCHED_ROWS
+        return self._estimated_rows(self._table) > _SEARCHED_ROWS
+
+    def _estimated_rows(self, table: sa.TableClause) -> int:
+        """What the server's statistics say. Often the first thing asked of a connection again."""
+        try:
+            return self._engine.estimated_rows(self._connection, table)
+        except self._engine.errors as error:
+            raise self._translated(error) from error
 
     @property
     def _wanted_parts(self) -> int:
@@ -399,7 +406,7 @@ class DatabaseReader(ClosingReader):
         """
         if self._options.exact or query.whereclause is not None:
             return True
-        return self._engine.estimated_rows(self._connection, self._table) <= _SEARCHED_ROWS
+        return self._estimated_rows(self._table) <= _SEARCHED_ROWS
 
     def _doubts(
         self, columns: Mapping[str, tuple[sa.ColumnElement[Any], SourceColumn]]
@@ -413,7 +420,7 @@ class DatabaseReader(ClosingReader):
         columns = {n: (table.columns[s], self._found[s]) for n, s in names.items()}
         if self._options.exact or self._doubts(columns):
             return False
-        return self._engine.estimated_rows(self._connection, table) >= QUICK_ROWS
+        return self._estimated_rows(table) >= QUICK_ROWS
 
     def _exact_columns(self) -> list[str]:
         """Contract columns that both ends hold as integers or decimals."""
