@@ -32,6 +32,11 @@ from sources.errors import ContractError, Problem
 
 _Value = TypeVar("_Value")
 
+# Columns that PostgreSQL has in every table already.
+RESERVED_NAMES = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
+# A month's table is called `<table>_2026_01`, and PostgreSQL cuts a name at 63 bytes.
+_LONGEST_DIVIDED = 63 - len("_2026_01")
+
 _ISO_PERIOD = re.compile(
     r"^P(?=\d|T\d)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$"
 )
@@ -104,20 +109,35 @@ def _check_identity(pattern: str, problem: Problem) -> None:
 
 
 def check_columns(columns: Sequence[Column], problem: Problem) -> None:
-    """There are some, and no two of one name."""
+    """There are some, no two of one name, and none of a name that PostgreSQL keeps for itself."""
     if not columns:
         raise problem("la tabla no tiene columnas")
     names = [column.name for column in columns]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise problem(f"columnas repetidas: {', '.join(repeated)}")
+    if reserved := sorted(RESERVED_NAMES.intersection(names)):
+        raise problem(
+            f"PostgreSQL se reserva el nombre {', '.join(reserved)}: dele otro a la columna en "
+            "`name`; el del origen queda en `physicalName`"
+        )
 
 
 def check_partition(
-    mode: str, partition_by: str | None, columns: Sequence[Column], problem: Problem
+    mode: str,
+    partition_by: str | None,
+    columns: Sequence[Column],
+    landing_table: str,
+    problem: Problem,
 ) -> None:
-    """Months need a date, and a key over all months needs that date in it (PostgreSQL's rule)."""
+    """Months need a date, a name of their own, and, in a table with a key, that date in the key
+    (PostgreSQL's rule)."""
     if not partition_by:
         return
+    if len(landing_table) > _LONGEST_DIVIDED:
+        raise problem(
+            f"`partitionBy`: {landing_table} es un nombre demasiado largo para una tabla dividida "
+            f"en meses; dele otro, de hasta {_LONGEST_DIVIDED} letras, en `landingTable`"
+        )
     found = {column.name: column for column in columns}.get(partition_by)
     if found is None:
         raise problem(f"`partitionBy` nombra una columna ausente: {partition_by}")

@@ -92,7 +92,7 @@ def load_catalogue(directories: Iterable[Path] = (CONTRACTS_DIR,)) -> Catalogue:
         if not directory.exists():
             errors.append(
                 ContractError(
-                    f"no existe la carpeta de contratos {directory}",
+                    f"no existe la carpeta de contratos {directory}.",
                     next_step="revise la ruta indicada.",
                 )
             )
@@ -168,10 +168,10 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     cursor = options.get("cursor")
     check_mode(kind, mode, cursor=cursor, columns=columns, problem=problem)
     partition_by = options.get("partitionBy")
-    check_partition(mode, partition_by, columns, problem)
     landing_table = options.get("landingTable", f"{system}__{dataset}")
     if not _NAME.match(landing_table):
         raise problem(f"`landingTable` no es un nombre válido: {landing_table!r}")
+    check_partition(mode, partition_by, columns, landing_table, problem)
     classification = one_of("classification", options, CLASSIFICATIONS, _UNCLASSIFIED, problem)
     people = _people(document)
     contract = Contract(

@@ -85,7 +85,10 @@ def ensure_raw_table(connection: Connection, contract: Contract) -> None:
                 f"{column.pg_type}.",
                 dataset=contract.id,
                 owner=contract.owner,
-                next_step="cambie el tipo con una migración, o use otro nombre de columna.",
+                next_step=f"para pasar lo que ya está, `lujan warehouse psql` con: alter table "
+                f"{RAW}.{contract.landing_table} alter column {column.name} type {column.pg_type} "
+                f"using {column.name}::{column.pg_type}; (la vista que lo impida se borra con "
+                "`drop view … cascade` y la rehace la próxima corrida); o use otro nombre.",
             )
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Contract
+from sources.contract_checks import RESERVED_NAMES
 from sources.contract_document import parse_contract
 from sources.errors import PipelineError
 from sources.names import slug
@@ -25,7 +26,7 @@ TO_CONFIRM = "(a confirmar)"
 TO_DESCRIBE = "(a describir)"
 _LONGEST_NAME = 60
 # The table's name has one sign more, and that of a month of it eight more: 63 are all there are.
-_LONGEST_IDENTIFIER = 54
+LONGEST_IDENTIFIER = 54
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,29}\.[a-z][a-z0-9_]{0,29}")
 # Names that usually hold what identifies or describes a person: proposed as sensitive, never less.
 _PERSONAL = re.compile(
@@ -33,8 +34,6 @@ _PERSONAL = re.compile(
     r"|telefono|celular|domicilio|nacimiento|fecha_nac|genero|sexo|etnia|discapacidad|cbu)(_|$)"
 )
 _PERSON_COLUMNS = 2
-# What PostgreSQL has in every table already.
-_OWN_OF_THE_SERVER = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 _CHANGED = re.compile(r"(actualiz|modific|updat|modif|ultima?_mod|last_mod)")
 _LOGICAL: Mapping[str, str] = {
     "smallint": "integer",
@@ -100,10 +99,10 @@ def identify(identifier: str) -> tuple[str, str]:
             "obras.presupuesto_2026.",
         )
     system, _, dataset = identifier.partition(".")
-    if len(identifier) >= _LONGEST_IDENTIFIER:
+    if len(identifier) >= LONGEST_IDENTIFIER:
         raise DraftError(
             f"{identifier} es demasiado largo para el nombre de un conjunto.",
-            next_step=f"use menos de {_LONGEST_IDENTIFIER} letras entre el sistema y el conjunto: "
+            next_step=f"use menos de {LONGEST_IDENTIFIER} letras entre el sistema y el conjunto: "
             "de él salen los nombres de las tablas.",
         )
     return system, dataset
@@ -259,7 +258,7 @@ def _named(columns: Sequence[DraftColumn]) -> list[DraftColumn]:
         base = plain_name(column.source_name)[: _LONGEST_NAME - 4] or "columna"
         base = (
             base
-            if base[0].isalpha() and base not in _OWN_OF_THE_SERVER
+            if base[0].isalpha() and base not in RESERVED_NAMES
             else f"c_{base}"[: _LONGEST_NAME - 4]
         )
         name, turn = base, 1

@@ -11,12 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sources.drafting import tables
-from sources.drafting.document import Draft, DraftError, identify, plain_name
+from sources.drafting.document import (
+    LONGEST_IDENTIFIER,
+    Draft,
+    DraftError,
+    identify,
+    plain_name,
+)
 from sources.errors import PipelineError
 from sources.urls import SourceUrl
 
-# A data set's name in an identifier has at most 30 characters; some are left to tell two apart.
-_LONGEST_NAME = 27
+# A data set's name has at most 30 characters in a draft; some are left to tell two apart.
+_LONGEST_NAME, _TURN = 30, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,9 @@ def chosen(system: str, url: SourceUrl, patterns: Sequence[str] = ()) -> dict[st
                 next_step=f"elija entre: {', '.join(found)}.",
             )
     wanted = [table for table in found if not patterns or _meets(table, patterns)]
-    return {
-        f"{system}.{name}": table
-        for table, name in _named(wanted, tables.usual_schema(url)).items()
-    }
+    longest = min(_LONGEST_NAME, LONGEST_IDENTIFIER - len(f"{system}.") - 1) - _TURN
+    named = _named(wanted, tables.usual_schema(url), longest)
+    return {f"{system}.{name}": table for table, name in named.items()}
 
 
 def drafts(url: SourceUrl, wanted: Mapping[str, str]) -> Iterator[Outcome]:
@@ -74,7 +79,7 @@ def _meets(table: str, patterns: Iterable[str]) -> bool:
     )
 
 
-def _named(found: Iterable[str], usual_schema: str) -> dict[str, str]:
+def _named(found: Iterable[str], usual_schema: str, longest: int) -> dict[str, str]:
     """Table -> name of its data set; the schema is part of it where it is not the usual one."""
     taken: set[str] = set()
     names: dict[str, str] = {}
@@ -82,7 +87,7 @@ def _named(found: Iterable[str], usual_schema: str) -> dict[str, str]:
         schema, _, name = table.rpartition(".")
         whole = name if schema in ("", usual_schema) else f"{schema}_{name}"
         base = plain_name(whole) or "tabla"
-        base = (base if base[0].isalpha() else f"t_{base}")[:_LONGEST_NAME].rstrip("_")
+        base = (base if base[0].isalpha() else f"t_{base}")[:longest].rstrip("_")
         one, turn = base, 1
         while one in taken:
             turn += 1

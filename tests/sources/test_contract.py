@@ -431,6 +431,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     ),
     "no columns": (lambda d: d["schema"][0].update(properties=[]), "no tiene columnas"),
     "repeated column": (column(name="cisterna_id"), "columnas repetidas: cisterna_id"),
+    "name of the server's own": (column(name="xmin"), "PostgreSQL se reserva el nombre xmin"),
     "column name with a space": (column(name="volumen total"), "'volumen total'"),
     "no type": (_remove_column_type, "volumen_m3: `physicalType`"),
     "unknown type": (column(physicalType="money"), "volumen_m3: `physicalType` 'money'"),
@@ -565,6 +566,10 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "partition outside of the key": (
         custom(partitionBy="actualizado_en"),
         "`partitionBy`: actualizado_en debe ser parte de la clave",
+    ),
+    "divided table with a long name": (
+        custom(partitionBy="actualizado_en", landingTable="aguas__" + "x" * 50),
+        "es un nombre demasiado largo para una tabla dividida",
     ),
     "table name with a dot": (custom(landingTable="raw.cisternas"), "`landingTable`"),
     "unknown classification of the dataset": (custom(classification="pública"), "`classification`"),

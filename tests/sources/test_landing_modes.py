@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -179,6 +180,24 @@ def test_a_table_without_key_writes_only_what_differs(city: City) -> None:
         (3, 1),
     ]
     assert city.history() == [("baja", "Eva")]
+
+
+def test_another_type_in_the_contract_is_refused_with_the_statement_that_makes_it_so(
+    city: City,
+) -> None:
+    city.add((1, "Ana", Decimal("1.50"), 1))
+    city.load(city.contract())
+    wider = [KEY, REST[0], column("saldo", "numeric(14,4)"), REST[2]]
+    contract = make_contract(city.folder, "postgresql", wider)
+
+    [error] = city.load(contract).errors
+
+    assert "saldo es numeric(10,2)" in str(error)
+    statement = re.search(r"alter table [^;]+;", error.next_step or "")
+    assert statement is not None
+    with city.warehouse.connect() as connection:
+        connection.execute(statement[0].encode())
+    assert figures(city.load(contract)) == (1, 0, 0, 1, 0)
 
 
 def test_readers_see_the_old_state_or_the_new_one(city: City) -> None:
