@@ -23,6 +23,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     AssetSpec,
     Output,
@@ -84,7 +85,7 @@ _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts"
 class Translator(DagsterDbtTranslator):
     """dbt nodes under the names of the warehouse: `<schema>/<table>`, sources as raw assets."""
 
-    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> Any:
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
         schema = dbt_resource_props["schema"]
         if dbt_resource_props["resource_type"] == "source":
             table = dbt_resource_props["identifier"]

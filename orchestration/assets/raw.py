@@ -19,6 +19,7 @@ from dagster import (
     AssetCheckSeverity,
     AssetCheckSpec,
     AssetExecutionContext,
+    AssetKey,
     AssetsDefinition,
     Field,
     MaterializeResult,
@@ -255,7 +256,7 @@ def _compared(report: "LoadReport") -> str:
     return counted + (f" y coincide la suma de {columns}" if columns else "")
 
 
-def _load_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
+def _load_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:
     errors = [str(error) for report in outcome.reports for error in report.errors]
     idle = all(report.state == "sin_configurar" for report in outcome.reports)
     drift = [item for report in outcome.reports for item in report.drift]
@@ -272,7 +273,7 @@ def _load_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
     )
 
 
-def reconciliation_check(key: Any, outcome: TableOutcome) -> AssetCheckResult:
+def reconciliation_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:
     """Numbers of the source, of what was read and of what became of it, side by side.
 
     A load commits only what agrees; here a person sees it, and what could not be compared.
@@ -340,7 +341,7 @@ def _sums_table(reports: "Sequence[LoadReport]") -> str:
     )
 
 
-def _rules_check(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
+def _rules_check(key: AssetKey, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
     failed = [result for result in results if result.paso is False]
     return AssetCheckResult(
         asset_key=key,

@@ -10,7 +10,6 @@ but never end in an error: the gate reads what they stored and withholds what de
 
 import datetime as dt
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import psycopg
 from dagster import (
@@ -19,6 +18,7 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    AssetKey,
     multi_asset_check,
 )
 
@@ -151,7 +151,7 @@ def _changed_since(connection: Connection, datasets: Collection[str], moment: dt
     return bool(row and row[0])
 
 
-def _verdict(key: Any, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
+def _verdict(key: AssetKey, name: str, results: Sequence[CheckResult]) -> AssetCheckResult:
     failed = [result for result in results if result.paso is False]
     unknown = [result for result in results if result.paso is None]
     words = f"{len(failed)} de {len(results)} controles no pasan"

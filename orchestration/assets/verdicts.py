@@ -11,7 +11,7 @@ from typing import Any
 
 from dagster import MetadataValue
 
-from expectations.results import CheckResult
+from expectations.results import CheckResult, RowKey
 
 _SHOWN = 50
 _HEADER = (
@@ -54,5 +54,5 @@ def _count(rows: int | None) -> str:
     return "" if rows is None else str(rows)
 
 
-def _key(key: Any) -> str:
+def _key(key: RowKey) -> str:
     return ", ".join(f"{name} {value}" for name, value in dict(key).items())

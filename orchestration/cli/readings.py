@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,7 +46,7 @@ def follow(console: Console, dataset: str | None) -> LiveTotals:
     context = LoadContext(connect=warehouse.connect, run_id=f"vivo-{uuid.uuid4().hex[:12]}")
     prepare_table(contract, context)
 
-    def land(messages: Any) -> LoadReport:
+    def land(messages: Sequence[Message]) -> LoadReport:
         return _land(contract, url, context, messages)
 
     with _stop_signals() as stopped:
@@ -72,7 +71,7 @@ def follow(console: Console, dataset: str | None) -> LiveTotals:
 
 
 def _land(
-    contract: Contract, url: SourceUrl, context: LoadContext, messages: list[Message]
+    contract: Contract, url: SourceUrl, context: LoadContext, messages: Sequence[Message]
 ) -> LoadReport:
     # Checkers gather what they find for a report: a new set each time keeps memory bounded.
     return land_messages(contract, messages, context, checkers_for(contract), url.safe)

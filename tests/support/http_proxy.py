@@ -30,6 +30,9 @@ Kind = Literal[
     "killed_after",  # passed on, then the client killed while it waits for the answer (`strike`)
 ]
 
+# How the names of CKAN's actions end that change nothing, though they too are asked by POST.
+_ONLY_ASK = ("_show", "_search", "_list")
+
 
 @dataclass
 class Fault:
@@ -50,13 +53,17 @@ class Fault:
 
 
 class HttpProxy:
-    """Listens on `url`; `calls` are the paths passed on or answered, in order."""
+    """Listens on `url`; `calls` are the paths passed on or answered, in order.
+
+    `changed` is set whenever a request that may change something was passed on and answered.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.calls: list[str] = []
         self.faults: list[Fault] = []
         self.url = ""
+        self.changed = threading.Event()
         self._memory: dict[tuple[str, str, bytes], requests.Response] = {}
         self._lock = threading.Lock()
 
@@ -89,6 +96,8 @@ class HttpProxy:
             timeout=120,
         )  # fmt: skip
         self._memory[(method, path, body)] = answer
+        if method == "POST" and not path.partition("?")[0].endswith(_ONLY_ASK):
+            self.changed.set()
         return answer
 
     def remembered(self, method: str, path: str, body: bytes) -> Any:
