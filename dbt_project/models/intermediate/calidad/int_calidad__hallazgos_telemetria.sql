@@ -295,7 +295,7 @@ reunidos as (
         medidor_id || '|' || desde,
         'R-AGUA-11',
         horas::integer,
-        'Registra ' || caudal_lh || ' litros en todas las horas durante ' || dias || ' días.'
+        'Registra ' || replace(caudal_lh::numeric(12, 1)::text, '.', ',') || ' litros en todas las horas durante ' || dias || ' días.'
     from trabados
     union all
     select
