@@ -87,7 +87,9 @@ def localise(command: Any) -> None:
         help_option.metavar = ""
     for parameter in command.params:
         if isinstance(parameter, TyperArgument):
-            parameter.metavar = parameter.metavar or _ARGUMENTS[str(parameter.name)]
+            parameter.metavar = parameter.metavar or _ARGUMENTS.get(
+                str(parameter.name), str(parameter.name).upper()
+            )
             vars(parameter)["display_type_rich"] = _no_kind
         elif isinstance(parameter, TyperOption) and parameter.metavar is None:
             kind = parameter.bare_type().removeprefix("list[").removesuffix("]")

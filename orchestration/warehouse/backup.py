@@ -58,10 +58,11 @@ def dump(warehouse: Warehouse, file: Path, pg_dump: Path) -> int:
 def restore(warehouse: Warehouse, file: Path, pg_restore: Path) -> None:
     """Fill a warehouse that has no loads with a copy, and bring it to the version of this program.
 
-    Raises WarehouseError when it has loads, or when the file is no copy that can be read; the
-    warehouse is empty then.
+    Raises WarehouseError when it has loads, when a database that is no warehouse has schemas of the
+    same names, or when the file is no copy that can be read; the warehouse is empty then.
     """
     schemas = _schemas(pg_restore, file, warehouse)
+    _refuse_others(warehouse, schemas)
     migrate(warehouse)  # the roles that the copy names
     with warehouse.connect() as connection:
         if connection.execute("select exists (select from meta.carga)").fetchone() != (False,):
@@ -79,6 +80,22 @@ def restore(warehouse: Warehouse, file: Path, pg_restore: Path) -> None:
         _run(pg_restore, [f"--dbname={warehouse.database}", *arguments], warehouse)
     finally:
         migrate(warehouse)
+
+
+def _refuse_others(warehouse: Warehouse, schemas: list[str]) -> None:
+    """What a restore would drop is a warehouse's own, or nobody's."""
+    with warehouse.connect() as connection:
+        found = connection.execute(
+            "select array(select nspname::text from pg_namespace where nspname = any(%s) "
+            "order by 1) where to_regclass('meta.carga') is null",
+            [schemas],
+        ).fetchone()
+    if found and found[0]:
+        raise WarehouseError(
+            f"la base {warehouse.label} no es un almacén y ya tiene esquemas con los nombres de "
+            f"la copia: {', '.join(found[0])}.",
+            next_step="restaure en una base vacía.",
+        )
 
 
 def _schemas(pg_restore: Path, file: Path, warehouse: Warehouse) -> list[str]:

@@ -77,6 +77,16 @@ def test_a_warehouse_with_loads_is_not_written_over(copy: Path, full: Warehouse)
     assert full.count("agua", "dim_zona") == 1
 
 
+def test_a_database_that_is_no_warehouse_keeps_what_it_has(copy: Path, empty: Warehouse) -> None:
+    with empty.connect() as connection:
+        connection.execute("create schema agua; create table agua.de_otros as select 1 as uno")
+
+    with pytest.raises(WarehouseError, match="no es un almacén y ya tiene esquemas.*agua"):
+        restore(empty, copy, program("pg_restore"))
+
+    assert empty.count("agua", "de_otros") == 1
+
+
 def test_a_file_that_is_cut_leaves_an_empty_warehouse(copy: Path, empty: Warehouse) -> None:
     copy.write_bytes(copy.read_bytes()[:-200])
 
