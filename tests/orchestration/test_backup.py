@@ -81,7 +81,7 @@ def test_a_database_that_is_no_warehouse_keeps_what_it_has(copy: Path, empty: Wa
     with empty.connect() as connection:
         connection.execute("create schema agua; create table agua.de_otros as select 1 as uno")
 
-    with pytest.raises(WarehouseError, match="no es un almacén y ya tiene esquemas.*agua"):
+    with pytest.raises(WarehouseError, match=r"no es un almacén y ya tiene esquemas.*agua"):
         restore(empty, copy, program("pg_restore"))
 
     assert empty.count("agua", "de_otros") == 1
