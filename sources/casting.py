@@ -8,6 +8,7 @@ verbatim. Does not belong here: rules about what a value may be (`expectations/`
 What counts as exact:
   * text is trimmed and an empty text is null in every column that is not text; text columns keep
     their value as it is, the empty text too;
+  * a word of the contract's `missingValues` (s/d, -) is null there, too, in any case;
   * numbers may be written with zeros beyond the declared scale, never with other digits there;
   * a whole number may be written 5.0; a date may carry a time of day that is midnight;
   * a time without zone is local to the column's `defaultTimezone` (America/Argentina/Mendoza
@@ -158,6 +159,11 @@ def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
         )
     # A database or an API writes numbers in one way only, whatever a file would do.
     style = number_style(contract.options) if contract.from_files else NumberStyle()
+    words = missing_words(contract.options)
+    if words is not None:
+        for column in contract.columns:
+            if column.pg_type != "text":
+                columns[column.name] = without_missing(columns[column.name], words)
     casted = {
         column.name: cast_column(contract, column, columns[column.name], style)
         for column in contract.columns
@@ -179,6 +185,24 @@ def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
 def number_style(options: Mapping[str, Any]) -> NumberStyle:
     """The style of numbers a contract's options declare."""
     return NumberStyle(str(options.get("decimal") or "."), str(options.get("thousands") or ""))
+
+
+def missing_words(options: Mapping[str, Any]) -> Array | None:
+    """The words by which a contract's source says that there is no value; None where it has none.
+
+    `missingValues` is what Frictionless Table Schema calls them.
+    """
+    words = options.get("missingValues")
+    return from_texts([str(word).strip().lower() for word in words]) if words else None
+
+
+def without_missing(array: Array, words: Array) -> Array:
+    """Texts with null where they are one of the words; a column of another type as it is."""
+    array = _plain(array)
+    if not pa.types.is_string(array.type):
+        return array
+    found = pc.is_in(pc.utf8_lower(pc.utf8_trim_whitespace(array)), value_set=words)
+    return pc.if_else(found, NO_TEXT, array)
 
 
 def cast_column(contract: Contract, column: Column, array: Array, style: NumberStyle) -> _Casted:

@@ -62,6 +62,9 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
     ignored = options.get("ignoredColumns", [])
     if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
         raise problem(f"`ignoredColumns` debe ser una lista de nombres, no {ignored!r}")
+    words = options.get("missingValues", [])
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise problem(f"`missingValues` debe ser una lista de textos entre comillas, no {words!r}")
     _check_numbers(options, problem)
     for key in ("freshnessSeverity", "monitorSeverity"):
         severity_of(f"`{key}`", options.get(key), problem)

@@ -24,7 +24,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from sources.casting import NumberStyle
+from sources.arrow_values import from_texts
+from sources.casting import NumberStyle, without_missing
 from sources.contract import Column, Contract
 from sources.drafting.document import (
     Draft,
@@ -34,7 +35,7 @@ from sources.drafting.document import (
     address,
     compose,
 )
-from sources.drafting.types import propose, style_of
+from sources.drafting.types import propose, style_of, words_for_missing
 from sources.names import told_apart
 from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
@@ -114,6 +115,15 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     }
     columns = {name: array for name, array in columns.items() if name not in nothing}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
+    words = {
+        name: words_for_missing(plain, plain.column(name), array, style)
+        for name, array in columns.items()
+    }
+    if missing := sorted(set().union(*words.values())):
+        look.options["missingValues"] = missing
+        columns |= {
+            name: _without(columns[name], missing) for name, found in words.items() if found
+        }
     look.options.update(_signs(style))
     proposed = [
         _as_digits(column)
@@ -134,12 +144,21 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     if look.format == "xlsx" and (label := _totals_label(columns.values())):
         look.options["totalsLabel"] = label
         notes.append(f"las filas que empiezan con {label!r} se toman por totales y no se cargan")
+    if missing:
+        notes.append(
+            f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
+        )
     if nothing:
         notes.append(f"sin nombre y sin valores, no se cargan: {', '.join(nothing.values())}")
     return compose(
         identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
         ignored=tuple(nothing.values()),
     )  # fmt: skip
+
+
+def _without(values: pa.ChunkedArray[Any], words: Sequence[str]) -> pa.ChunkedArray[Any]:
+    array = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
+    return pa.chunked_array([without_missing(array, from_texts(words))])
 
 
 def _totals_label(columns: Iterable[pa.ChunkedArray[Any]]) -> str | None:

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.casting import NumberStyle, cast_column
+from sources.arrow_values import from_texts
+from sources.casting import NumberStyle, cast_column, without_missing
 from sources.contract import Column, Contract
 from sources.drafting.document import DraftColumn
 from sources.readers.arrow import pc
@@ -34,6 +35,12 @@ _GROUPED = r"\d\.\d{3}(\.|,|$)"
 # 1,234.50: only both signs together tell a comma between thousands from a decimal one.
 _ENGLISH = re.compile(NumberStyle(".", ",").pattern)
 _BOTH_SIGNS = r"\d,\d{3}\.\d"
+# How people write that there is no value, in lower case.
+_MISSING = frozenset(
+    {"s/d", "sd", "s/i", "n/d", "nd", "n/a", "#n/a", "na", "nan", "null", "none", "nulo", "nil",
+     "-", "--", "—", "sin dato", "sin datos", "no informa", "no corresponde"}
+)  # fmt: skip
+_MISSING_WORDS = from_texts(sorted(_MISSING))
 _LEAST_DIGITS, _MOST_DIGITS = 18, 38
 _LEAST_SCALE, _MOST_SCALE = 2, 20
 # Binary numbers with more decimals than this were worked out, not written by somebody.
@@ -48,7 +55,10 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
     """How a file writes numbers: as one of its columns that shows it by its signs."""
     for column in columns:
         texts = _texts(column)
-        if texts is None or not len(texts):
+        if texts is None:
+            continue
+        texts = texts.filter(pc.invert(pc.is_in(pc.utf8_lower(texts), value_set=_MISSING_WORDS)))
+        if not len(texts):
             continue
         if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
             grouped = _any(texts, _GROUPED)
@@ -56,6 +66,21 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
             return NumberStyle(".", ",")
     return NumberStyle()
+
+
+def words_for_missing(
+    contract: Contract, column: Column, values: pa.ChunkedArray[Any], style: NumberStyle
+) -> frozenset[str]:
+    """Usual words for "no value" that alone keep a column from being of a type; none otherwise."""
+    texts = _texts(values)
+    if texts is None or not len(texts):
+        return frozenset()
+    words = _MISSING.intersection(pc.unique(pc.utf8_lower(texts)).to_pylist())
+    if not words or propose(contract, column, values, style).physical_type != "text":
+        return frozenset()
+    rest = pa.chunked_array([without_missing(texts.combine_chunks(), from_texts(sorted(words)))])
+    typed = propose(contract, column, rest, style).physical_type
+    return words if rest.null_count < len(rest) and typed != "text" else frozenset()
 
 
 def propose(

@@ -171,6 +171,26 @@ def test_booleans_in_the_words_people_use(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("pg_type", "expected"),
+    [
+        ("integer", [5, None, None, None, "tipo_invalido"]),
+        ("date", ["tipo_invalido", None, None, None, "tipo_invalido"]),
+        ("boolean", ["tipo_invalido", None, None, None, "tipo_invalido"]),
+        ("text", ["5", "s/d", " S/D ", "-", "n/d"]),
+    ],
+)
+def test_declared_words_for_no_value_are_null_where_no_text_is_kept(
+    tmp_path: Path, pg_type: str, expected: list[Any]
+) -> None:
+    options = {"missingValues": ["S/D", "-"]}
+    texts = ["5", "s/d", " S/D ", "-", "n/d"]
+    batch = cast_one(tmp_path, pg_type, texts, options=options)
+
+    assert values_of(batch) == expected
+    assert all(row.values["c"] in ("5", "n/d") for row in batch.rejected)
+
+
 def test_text_is_kept_as_it_came(tmp_path: Path) -> None:
     texts = ["", "  con espacios ", "Ñandú", None, "CaÃ±erÃ­a"]
 

@@ -567,6 +567,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
         custom(partitionBy="actualizado_en"),
         "`partitionBy`: actualizado_en debe ser parte de la clave",
     ),
+    "missing values that are no texts": (custom(missingValues=[0]), "`missingValues`"),
     "divided table with a long name": (
         custom(partitionBy="actualizado_en", landingTable="aguas__" + "x" * 50),
         "es un nombre demasiado largo para una tabla dividida",

@@ -498,3 +498,34 @@ def test_how_quotes_within_a_value_are_written(
     draft = draft_file("s.t", written(tmp_path / "f", "a.csv", text))
 
     assert draft.contract.options.get("escape") == escape
+
+
+def test_words_for_no_value_among_numbers_and_dates_are_found_and_load_as_none(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "pozos"
+    path = written(
+        folder,
+        "pozos.csv",
+        "pozo;caudal_m3;medido;estado\n"
+        "1;1,5;01/02/2026;s/d\n2;S/D;-;bueno\n3; s/d ;03/02/2026;-\n4;12,25;-;malo\n",
+    )
+
+    draft = draft_file("pozos.caudales", path)
+
+    assert kinds(draft)["caudal_m3"].startswith("numeric")
+    assert (kinds(draft)["medido"], kinds(draft)["estado"]) == ("date", "text")
+    assert draft.contract.options["missingValues"] == ["-", "s/d"]
+    assert any("dato ausente: -, s/d" in note for note in draft.notes)
+    done = tried(draft, tmp_path, str(folder))
+    assert (done.passed, done.set_aside) == (4, 0)
+
+
+def test_words_that_do_not_make_a_column_a_text_are_no_words_for_no_value(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("codigo,nota\nA-1,s/d\nB-2,bien\n-,regular\n", encoding="utf-8")
+
+    draft = draft_file("pozos.notas", path)
+
+    assert "missingValues" not in draft.contract.options
+    assert set(kinds(draft).values()) == {"text"}
