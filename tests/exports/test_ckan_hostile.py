@@ -30,7 +30,8 @@ from ckanapi import RemoteCKAN
 from ckanapi.errors import NotFound
 
 from exports import datastore
-from exports.ckan.publisher import ARCHIVE, CkanPublisher
+from exports.ckan.addresses import ARCHIVE
+from exports.ckan.publisher import CkanPublisher
 from exports.definition import DatasetDefinition, load_definition
 from exports.errors import PortalError
 from exports.export import ExportResult, approve, export_dataset

@@ -10,7 +10,8 @@ import psycopg
 import pytest
 from ckanapi import RemoteCKAN
 
-from exports.ckan.publisher import ARCHIVE, CkanPublisher
+from exports.ckan.addresses import ARCHIVE
+from exports.ckan.publisher import CkanPublisher
 from exports.definition import LoadedDefinitions
 from exports.export import approve, export_dataset
 from exports.manifest import Manifest
