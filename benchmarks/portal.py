@@ -36,13 +36,14 @@ from ckanapi import RemoteCKAN
 from psycopg import sql
 
 from exports import datastore
+from exports.approvals import approve
 from exports.ckan.archive import Archive
 from exports.ckan.client import CkanClient, Patience
 from exports.ckan.publisher import CkanPublisher
 from exports.ckan.tables import CkanTables
 from exports.definition import load_definition
 from exports.differences import RowSum
-from exports.export import approve, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import load_catalog_facts
 from exports.versions import Table, TableColumn

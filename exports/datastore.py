@@ -1,7 +1,7 @@
 """Rows in a portal's DataStore: explicit types, bounded chunks, taken up again after a cut.
 
 Belongs here: the rows file (what is loaded), the loader, and reading a table back. Does not
-belong here: which table readers are pointed to (`ckan.py`) or the portal's transport.
+belong here: which table readers are pointed to (`ckan/`) or the portal's transport.
 
 Rows travel from a file in COPY's CSV form, written from the same view of the warehouse as the
 published files. It holds values untouched: no apostrophe in front of what a spreadsheet would run,
@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
@@ -32,9 +32,6 @@ from exports.differences import Differences, RowSum, differences, records
 from exports.files import TIMEZONE, Connection, _select, sync
 from exports.manifest import Kind, Manifest, MartColumn
 from exports.versions import Table, TableColumn
-
-if TYPE_CHECKING:
-    pass
 
 # One request holds half a megabyte of rows: thousands of them, done in a second or two, far from
 # the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours, where

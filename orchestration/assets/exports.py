@@ -9,9 +9,10 @@ from typing import Any
 
 from dagster import AssetExecutionContext, AssetsDefinition, Failure, MaterializeResult, asset
 
+from exports.catalog import build_catalog
 from exports.definition import DatasetDefinition, load_definitions
 from exports.errors import ExportError
-from exports.export import build_catalog, export_dataset, record_withheld
+from exports.export import export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.portal import Publisher
