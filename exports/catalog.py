@@ -1,7 +1,7 @@
 """The catalogue of what is published: `data.json`, and the same as DCAT-AP.
 
 Belongs here: which datasets are in it, and putting it in place. Does not belong here: its words
-(`metadata.py`, `dcat.py`), or sending it anywhere (`portal.py`).
+(`data_json.py`, `dcat.py`), or sending it anywhere (`portal.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from exports.data_json import catalog, validate_catalog
 from exports.dcat import JSONLD_NAME, TURTLE_NAME, dcat_catalog, turtle
 from exports.errors import ExportError
 from exports.files import Connection, describe, install, write_bytes
@@ -19,10 +20,8 @@ from exports.metadata import (
     PACKAGE_NAME,
     Addresses,
     CatalogFacts,
-    catalog,
     dump,
     load_catalog_facts,
-    validate_catalog,
 )
 from exports.preparation import STAGING_FOLDER
 from exports.record import dataset_turn, last_good
