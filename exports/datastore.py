@@ -29,8 +29,10 @@ from psycopg import sql
 
 from exports.definition import Resource
 from exports.differences import Differences, RowSum, differences, records
-from exports.files import TIMEZONE, Connection, _select, sync
+from exports.files import Connection
+from exports.formats import TIMEZONE, sync
 from exports.manifest import Kind, Manifest, MartColumn
+from exports.queries import column_of, select_rows
 from exports.versions import Table, TableColumn
 
 # One request holds half a megabyte of rows: thousands of them, done in a second or two, far from
@@ -138,7 +140,7 @@ def write_rows(
     The order is the published one, so that equal data give equal bytes.
     """
     mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
-    query = _select(resource, mart, columns, [_value(column) for column in columns])
+    query = select_rows(resource, mart, columns, [_value(column) for column in columns])
     statement = sql.SQL("copy ({}) to stdout (format csv)").format(query)
     timed = any(_TYPES[column.kind] == "timestamp" for column in columns)
     digest, shown, total, size, rows = hashlib.sha256(), hashlib.sha256(), RowSum(), 0, 0
@@ -422,7 +424,7 @@ def _column(column: MartColumn) -> TableColumn:
 
 
 def _value(column: MartColumn) -> sql.Composable:
-    field = sql.Identifier("t", column.name)
+    field = column_of(column.name)
     if column.kind == "datetime":
         return sql.SQL("{} at time zone {}").format(field, sql.Literal(TIMEZONE))
     if column.kind == "number":

@@ -32,7 +32,8 @@ from exports.definition import (
     check_email,
 )
 from exports.errors import ExportError
-from exports.files import TIMEZONE, ExportedFile
+from exports.files import ExportedFile
+from exports.formats import TIMEZONE
 from exports.manifest import Kind, Manifest, MartColumn
 
 CATALOG_FILE = Path(__file__).parent / "catalogo.yaml"

@@ -21,7 +21,8 @@ from zoneinfo import ZoneInfo
 
 from exports.approvals import annul_approvals
 from exports.errors import PortalError, ReadBackError
-from exports.files import TIMEZONE, Connection
+from exports.files import Connection
+from exports.formats import TIMEZONE
 from exports.portal import Publisher
 from exports.versions import (
     ORDER,

@@ -28,7 +28,7 @@ from exports.ckan.description import (
     file_name,
 )
 from exports.ckan.failures import DifferentBytesError, StaleError
-from exports.files import TIMEZONE
+from exports.formats import TIMEZONE
 from exports.versions import Table
 
 _CHUNK = 1 << 20
