@@ -36,10 +36,14 @@ from ckanapi import RemoteCKAN
 from psycopg import sql
 
 from exports import datastore
-from exports.ckan.publisher import CkanPublisher, _DataStorePort
+from exports.approvals import approve
+from exports.ckan.archive import Archive
+from exports.ckan.client import CkanClient, Patience
+from exports.ckan.publisher import CkanPublisher
+from exports.ckan.tables import CkanTables
 from exports.definition import load_definition
 from exports.differences import RowSum
-from exports.export import approve, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import load_catalog_facts
 from exports.versions import Table, TableColumn
@@ -162,12 +166,12 @@ class _Bench:
 
     def __init__(self, portal: CkanPortal, table: Table, path: Path, before: Table) -> None:
         self._portal, self._table, self._path, self._before = portal, table, path, before
-        self._publisher = CkanPublisher(
-            portal.url, portal.token, load_catalog_facts(sintetico=True)
-        )
-        self._publisher._ensure_organization()
-        self._publisher._ensure_archive()
-        self._port = _DataStorePort(self._publisher)
+        facts = load_catalog_facts(sintetico=True)
+        client = CkanClient(portal.url, portal.token, Patience())
+        client.make("organization", {"name": facts.organizacion, "title": facts.editor})
+        self._port = CkanTables(client)
+        self._archive = Archive(client, self._port, facts.organizacion)
+        self._archive.ensure()
         self._ckan = RemoteCKAN(portal.url, apikey=portal.token)
 
     def limit(self) -> float | None:
@@ -258,9 +262,7 @@ class _Bench:
 
     def _resource(self) -> str:
         name = str(uuid.uuid4())
-        self._publisher._archive(
-            {"id": name, "name": name, "url": "_datastore_only_resource", "url_type": "datastore"}
-        )
+        self._archive.add_table("medicion", self._table, name)
         return name
 
     def _readable(self) -> Path:
@@ -369,7 +371,7 @@ def _in_a_process(work: Callable[..., None], *arguments: Any) -> dict[str, Any]:
 
 
 def _turn_into(url: str, token: str, name: str, table: Table, path: Path, answer: Any) -> None:
-    port = _DataStorePort(CkanPublisher(url, token, load_catalog_facts(sintetico=True)))
+    port = CkanTables(CkanClient(url, token, Patience()))
     started = time.perf_counter()
     report = datastore.turn_into(port, name, table, path)
     seconds = time.perf_counter() - started

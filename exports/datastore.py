@@ -1,7 +1,7 @@
 """Rows in a portal's DataStore: explicit types, bounded chunks, taken up again after a cut.
 
 Belongs here: the rows file (what is loaded), the loader, and reading a table back. Does not
-belong here: which table readers are pointed to (`ckan.py`) or the portal's transport.
+belong here: which table readers are pointed to (`ckan/`) or the portal's transport.
 
 Rows travel from a file in COPY's CSV form, written from the same view of the warehouse as the
 published files. It holds values untouched: no apostrophe in front of what a spreadsheet would run,
@@ -22,19 +22,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
 
 from exports.definition import Resource
 from exports.differences import Differences, RowSum, differences, records
-from exports.files import TIMEZONE, Connection, _select, sync
+from exports.files import Connection
+from exports.formats import TIMEZONE, sync
 from exports.manifest import Kind, Manifest, MartColumn
+from exports.queries import column_of, select_rows
 from exports.versions import Table, TableColumn
-
-if TYPE_CHECKING:
-    pass
 
 # One request holds half a megabyte of rows: thousands of them, done in a second or two, far from
 # the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours, where
@@ -141,7 +140,7 @@ def write_rows(
     The order is the published one, so that equal data give equal bytes.
     """
     mart, columns = manifest.mart(resource.mart), manifest.columns(resource)
-    query = _select(resource, mart, columns, [_value(column) for column in columns])
+    query = select_rows(resource, mart, columns, [_value(column) for column in columns])
     statement = sql.SQL("copy ({}) to stdout (format csv)").format(query)
     timed = any(_TYPES[column.kind] == "timestamp" for column in columns)
     digest, shown, total, size, rows = hashlib.sha256(), hashlib.sha256(), RowSum(), 0, 0
@@ -425,7 +424,7 @@ def _column(column: MartColumn) -> TableColumn:
 
 
 def _value(column: MartColumn) -> sql.Composable:
-    field = sql.Identifier("t", column.name)
+    field = column_of(column.name)
     if column.kind == "datetime":
         return sql.SQL("{} at time zone {}").format(field, sql.Literal(TIMEZONE))
     if column.kind == "number":

@@ -23,8 +23,9 @@ from psycopg.rows import tuple_row
 from exports.audit import HiddenSum, exposed
 from exports.definition import DatasetDefinition, Disclosure, Resource
 from exports.errors import DisclosureError, ExportError
-from exports.files import Connection, row_condition, source_table, unsafe_cell
+from exports.files import Connection
 from exports.manifest import Manifest, Mart, MartColumn, check_definition
+from exports.queries import row_condition, source_table, unsafe_cell
 
 THRESHOLD_SENSITIVE_CROSSING = 10
 

@@ -1,8 +1,8 @@
 """Rows of a mart as files, streamed from one view of the warehouse and put in place in one step.
 
-Belongs here: the query, the text form of every type, which files a resource becomes, and installing
-them. Does not belong here: how a kind of file is laid out (`formats.py`, `spreadsheet.py`), which
-columns may leave (`manifest.py`, `disclosure.py`) or when (`export.py`).
+Belongs here: running the query of a resource, which files it becomes, and installing them. Does not
+belong here: the query (`queries.py`), how a kind of file is laid out (`formats.py`,
+`spreadsheet.py`), which columns may leave (`manifest.py`, `disclosure.py`) or when (`export.py`).
 
 Choices, all of them visible in `datapackage.json` or in docs/publicar-un-conjunto.md:
 
@@ -42,8 +42,6 @@ from psycopg.rows import tuple_row
 from exports.definition import (
     LICENCES,
     DatasetDefinition,
-    Disclosure,
-    Filter,
     Format,
     Resource,
 )
@@ -61,9 +59,17 @@ from exports.formats import (
     write_text,
 )
 from exports.manifest import Manifest, Mart, MartColumn
+from exports.queries import (
+    column_of,
+    copy_csv,
+    copy_geojson,
+    copy_json,
+    row_condition,
+    select_typed,
+    source_table,
+    unsafe_cell,
+)
 from exports.spreadsheet import CELL_CHARACTERS, CellTooLongError, Readme, write_workbook
-
-__all__ = ["TIMEZONE", "sync"]  # also part of what this module gives to its neighbours
 
 Connection = psycopg.Connection[Any]
 
@@ -73,14 +79,6 @@ MAX_BYTES = 50 * 1_000_000
 _BATCH_ROWS = 10_000
 _READ_BYTES = 1 << 20
 _TEXT_FORMATS = ("csv", "json", "jsonl", "geojson")
-# Control characters that JSON always escapes, so COPY never finds them in a value and passes the
-# JSON text through as it is.
-_COPY_JSON = sql.SQL("format csv, delimiter {delimiter}, quote {quote}").format(
-    delimiter=sql.Literal("\x02"), quote=sql.Literal("\x01")
-)
-# The last four are the full-width forms, which spreadsheets read the same way.
-_FORMULA = r"^[[:space:]]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]"
-_SIGNED_NUMBER = r"^[[:space:]]*[+-][0-9]+([.,][0-9]+)*[[:space:]]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,28 +181,6 @@ def rows_of(files: Iterable[ExportedFile]) -> int:
     return sum({resource: rows for (resource, _), rows in by_format.items()}.values())
 
 
-def row_condition(resource: Resource) -> sql.Composable:
-    """The `where` of a resource, or nothing; the table's alias is `t`."""
-    conditions = [_condition(item) for item in resource.filtros]
-    if resource.divulgacion and resource.divulgacion.celdas_inseguras == "omitir":
-        conditions.append(sql.SQL("not ({})").format(unsafe_cell(resource.divulgacion)))
-    if not conditions:
-        return sql.SQL("")
-    return sql.SQL(" where {}").format(sql.SQL(" and ").join(conditions))
-
-
-def unsafe_cell(rule: Disclosure) -> sql.Composable:
-    """True for a row with too small a count, or in which one contributor makes up too much."""
-    unsafe: sql.Composable = sql.SQL("coalesce({} < {}, false)").format(
-        _field(rule.columna_conteo), sql.Literal(rule.umbral_minimo)
-    )
-    if rule.dominancia:
-        unsafe = sql.SQL("({} or coalesce({} > {}, false))").format(
-            unsafe, _field(rule.dominancia.columna), sql.Literal(rule.dominancia.maximo_pct)
-        )
-    return unsafe
-
-
 def omitted_rows(connection: Connection, resource: Resource, mart: Mart) -> int:
     """Rows left out because they are unsafe; 0 where the definition does not omit."""
     rule = resource.divulgacion
@@ -219,11 +195,6 @@ def omitted_rows(connection: Connection, resource: Resource, mart: Mart) -> int:
     return int(row[0])
 
 
-def source_table(mart: Mart) -> sql.Composable:
-    """The mart as it stands in `from`, under the alias `t`."""
-    return sql.SQL("{} as t").format(sql.Identifier(mart.schema, mart.table))
-
-
 def date_range(
     connection: Connection, resource: Resource, mart: Mart
 ) -> tuple[dt.date, dt.date] | None:
@@ -231,7 +202,7 @@ def date_range(
     if resource.columna_fecha is None:
         return None
     query = sql.SQL("select min({0})::date, max({0})::date from {1}{2}").format(
-        _field(resource.columna_fecha), source_table(mart), row_condition(resource)
+        column_of(resource.columna_fecha), source_table(mart), row_condition(resource)
     )
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query).fetchone()
@@ -313,15 +284,15 @@ def _writer(
     """The rows of the resource, and how to write one file of them."""
     if extension in _TEXT_FORMATS:
         if extension == "csv":
-            form, statement = csv_form(columns), _copy_csv(resource, mart, columns)
+            form, statement = csv_form(columns), copy_csv(resource, mart, columns)
         elif extension == "geojson":
-            form, statement = GEOJSON, _copy_geojson(resource, mart, columns)
+            form, statement = GEOJSON, copy_geojson(resource, mart, columns)
         else:
             form = JSON_ARRAY if extension == "json" else JSON_LINES
-            statement = _copy_json(resource, mart, columns)
+            statement = copy_json(resource, mart, columns)
         yield _Parts(_copied(connection, statement), lambda part, to: write_text(part, form, to))
         return
-    query = _select(resource, mart, columns, [_typed_value(column) for column in columns])
+    query = select_typed(resource, mart, columns)
     with connection.cursor(name="export", row_factory=tuple_row) as cursor:
         cursor.itersize = _BATCH_ROWS
         cursor.execute(query)
@@ -398,8 +369,8 @@ def _check_coordinates(
         "or {lat}::float8 not between -90 and 90 "
         "or {lon}::float8 not between -180 and 180) from {}{}"
     ).format(
-        source_table(mart), row_condition(resource), lat=_field(point.latitud),
-        lon=_field(point.longitud),
+        source_table(mart), row_condition(resource), lat=column_of(point.latitud),
+        lon=column_of(point.longitud),
     )  # fmt: skip
     with connection.cursor(row_factory=tuple_row) as cursor:
         row: Any = cursor.execute(query).fetchone()
@@ -413,156 +384,11 @@ def _check_coordinates(
         )
 
 
-def _copy_csv(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
-    query = _select(resource, mart, columns, [_csv_value(column) for column in columns])
-    return sql.SQL("copy ({}) to stdout (format csv)").format(query)
-
-
-def _copy_json(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
-    query = _select(resource, mart, columns, [_json_value(column) for column in columns])
-    return sql.SQL("copy (select row_to_json(r.*) from ({}) as r) to stdout ({})").format(
-        query, _COPY_JSON
-    )
-
-
-def _copy_geojson(resource: Resource, mart: Mart, columns: Sequence[MartColumn]) -> sql.Composed:
-    point = resource.coordenadas
-    if point is None:  # the definition does not allow it
-        raise ValueError(f"{resource.nombre} has no coordinates")
-    shown = [column for column in columns if column.name not in (point.latitud, point.longitud)]
-    geometry = sql.SQL(
-        "case when {0} is not null and {1} is not null then "
-        "json_build_object('type', 'Point', 'coordinates', json_build_array({0}, {1})) end"
-    ).format(_field(point.longitud), _field(point.latitud))
-    values = [
-        sql.SQL("{} as {}").format(_json_value(column), sql.Identifier(column.name))
-        for column in shown
-    ]
-    query = _ordered(
-        sql.SQL("{} as geometria, (select row_to_json(p.*) from (select {}) as p) as propiedades")
-        .format(geometry, sql.SQL(", ").join(values)),
-        resource, mart, columns,
-    )  # fmt: skip
-    return sql.SQL(
-        "copy (select json_build_object('type', 'Feature', 'geometry', geometria, 'properties', "
-        "coalesce(propiedades, '{{}}'::json)) from ({}) as r) to stdout ({})"
-    ).format(query, _COPY_JSON)
-
-
 def _copied(connection: Connection, statement: sql.Composed) -> Iterator[bytes]:
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         # One message a record, its line end last: line breaks inside a value stay as they are.
         for record in copy:
             yield bytes(record)[:-1]
-
-
-def _select(
-    resource: Resource, mart: Mart, columns: Sequence[MartColumn], values: Sequence[sql.Composable]
-) -> sql.Composed:
-    named = [
-        sql.SQL("{} as {}").format(value, sql.Identifier(column.name))
-        for value, column in zip(values, columns, strict=True)
-    ]
-    return _ordered(sql.SQL(", ").join(named), resource, mart, columns)
-
-
-def _ordered(
-    shown: sql.Composable, resource: Resource, mart: Mart, columns: Sequence[MartColumn]
-) -> sql.Composed:
-    """`shown` of every row of the resource, in the one order in which it is published."""
-    by_name = {column.name: column for column in columns}
-    ordered = [by_name[name] for name in dict.fromkeys((*resource.orden, *by_name))]
-    return sql.SQL("select {} from {}{} order by {}").format(
-        shown,
-        _told_exactly_enough(resource, mart),
-        row_condition(resource),
-        sql.SQL(", ").join(_order(column) for column in ordered),
-    )
-
-
-def _told_exactly_enough(resource: Resource, mart: Mart) -> sql.Composable:
-    """The mart, with coordinates rounded before anything else sees them: no format can forget."""
-    point = resource.coordenadas
-    if point is None:
-        return source_table(mart)
-    columns: list[sql.Composable] = []
-    for name in mart.raw_columns:
-        column: sql.Composable = sql.Identifier("m", name)
-        if name in (point.latitud, point.longitud):
-            column = sql.SQL("round({}::numeric, {})").format(column, sql.Literal(point.decimales))
-        columns.append(sql.SQL("{} as {}").format(column, sql.Identifier(name)))
-    return sql.SQL("(select {} from {} as m) as t").format(
-        sql.SQL(", ").join(columns), sql.Identifier(mart.schema, mart.table)
-    )
-
-
-def _field(name: str) -> sql.Identifier:
-    return sql.Identifier("t", name)
-
-
-def _order(column: MartColumn) -> sql.Composable:
-    if column.kind in ("string", "object"):
-        return sql.SQL('{}::text collate "C"').format(_field(column.name))
-    return _field(column.name)
-
-
-def _csv_value(column: MartColumn) -> sql.Composable:
-    field = _field(column.name)
-    if column.kind == "string":
-        return sql.SQL("case when {0} ~ {1} and {0} !~ {2} then '''' || {0} else {0} end").format(
-            sql.SQL("{}::text").format(field), sql.Literal(_FORMULA), sql.Literal(_SIGNED_NUMBER)
-        )
-    if column.kind == "boolean":
-        return sql.SQL("{}::text").format(field)
-    if column.kind in ("datetime", "timestamp"):
-        # The JSON form is ISO 8601 with 'T' and, for an instant, the session's offset.
-        return sql.SQL("to_jsonb({}) #>> {}").format(field, sql.Literal("{}"))
-    return _json_value(column)
-
-
-def _json_value(column: MartColumn) -> sql.Composable:
-    field = _field(column.name)
-    if column.kind == "number":
-        return sql.SQL("nullif({}, 'NaN')").format(field)
-    if column.kind == "object":
-        return sql.SQL("{}::jsonb").format(field)
-    return field
-
-
-def _typed_value(column: MartColumn) -> sql.Composable:
-    if column.kind == "object":
-        return sql.SQL("{}::text").format(_field(column.name))
-    if column.pg_type == "uuid":
-        return sql.SQL("{}::text").format(_field(column.name))
-    return _json_value(column)
-
-
-def _condition(item: Filter) -> sql.Composable:
-    field = _field(item.columna)
-    if item.operador == "vacio":
-        return sql.SQL("{} is null").format(field)
-    if item.operador == "no_vacio":
-        return sql.SQL("{} is not null").format(field)
-    if isinstance(item.valor, list):
-        values = sql.SQL(", ").join(_literal(value) for value in item.valor)
-        return sql.SQL("{} in ({})").format(field, values)
-    return sql.SQL("{} {} {}").format(
-        field, sql.SQL(_OPERATORS[item.operador]), _literal(item.valor)
-    )
-
-
-_OPERATORS = {
-    "igual": "=",
-    "distinto": "is distinct from",
-    "mayor": ">",
-    "mayor_o_igual": ">=",
-    "menor": "<",
-    "menor_o_igual": "<=",
-}
-
-
-def _literal(value: Any) -> sql.Literal:
-    return sql.Literal(value)
 
 
 def _database_problem(

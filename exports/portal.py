@@ -1,7 +1,7 @@
 """Where finished datasets go: what any place must offer, and a folder any web server can show.
 
 Belongs here: the protocol, copying into a folder, and the addresses files get there. Does not
-belong here: portals that keep versions (`publication.py`, `ckan.py`), deciding what is sent
+belong here: portals that keep versions (`publication.py`, `ckan/`), deciding what is sent
 (`export.py`) or describing it (`metadata.py`).
 
 Every publisher compares first and sends only what changed, reads back what it sent, and leaves

@@ -1,7 +1,7 @@
 """A version's way to a portal: begun, carried from state to state, resumed, gone back from.
 
 Belongs here: the order of the states and what a failure in each of them leaves. Does not belong
-here: their record (`versions.py`), the calls (`ckan.py`), or preparing the files (`export.py`).
+here: their record (`versions.py`), the calls (`ckan/`), or preparing the files (`export.py`).
 
 What a killed process leaves behind is told apart by its state. Before the switch readers have seen
 nothing: the next run begins again, and because everything sent beside has an address made from
@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 from zoneinfo import ZoneInfo
 
+from exports.approvals import annul_approvals
 from exports.errors import PortalError, ReadBackError
-from exports.files import TIMEZONE, Connection
+from exports.files import Connection
+from exports.formats import TIMEZONE
 from exports.portal import Publisher
 from exports.versions import (
     ORDER,
@@ -216,16 +218,6 @@ def withdraw(
     version = begin(portal, journal, package, (), ("sin archivos",), origin="retiro")
     version = journal.advance(version, Approved(by=by, reason=reason, at=moment))
     return finish(portal, journal, version, Path(), Path())
-
-
-def annul_approvals(connection: Connection, dataset: str, reason: str, by: str) -> None:
-    """Approvals recorded until now no longer count."""
-    with connection.transaction():
-        connection.execute(
-            "insert into meta.aprobacion_anulada (conjunto, motivo, anulado_por) "
-            "values (%s, %s, %s)",
-            (dataset, reason, by),
-        )
 
 
 def _step(

@@ -1,7 +1,7 @@
 """A publication as a sequence of states, kept in the warehouse so that any of them can be resumed.
 
 Belongs here: the states, their facts, and their record in `meta.version_portal`. Does not belong
-here: the work of a step (`ckan.py`) or when a dataset may leave (`export.py`).
+here: the work of a step (`ckan/`) or when a dataset may leave (`export.py`).
 
     preparada → controlada → comparada → aprobada → subida → releida → conmutada → verificada
     → registrada
@@ -370,3 +370,15 @@ class Journal:
 
     def _cursor(self) -> Any:
         return self._connection.cursor(row_factory=tuple_row)
+
+
+def is_withdrawn(connection: Connection, name: str) -> bool:
+    """Whether the last thing that happened to the dataset on its portal was its withdrawal."""
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        row = cursor.execute(
+            "select origen from meta.version_portal where conjunto = %s "
+            "and estado not in ('abandonada', 'preparada', 'controlada', 'comparada') "
+            "order by version_id desc limit 1",
+            (name,),
+        ).fetchone()
+    return row is not None and row[0] == "retiro"

@@ -24,18 +24,12 @@ from exports.definition import (
     load_definitions,
 )
 from exports.errors import ExportError, PortalError
-from exports.export import (
-    WAITING,
-    ExportResult,
-    compare_dataset,
-    dataset_turn,
-    export_dataset,
-    record_withheld,
-)
+from exports.export import WAITING, ExportResult, compare_dataset, export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
 from exports.portal import LocalPublisher, Publisher
 from exports.publication import roll_back, withdraw
+from exports.record import dataset_turn
 from exports.versions import Compared, Journal, Version
 from orchestration.gate import obstacles
 from orchestration.releases import Release, covering

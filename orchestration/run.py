@@ -256,8 +256,8 @@ def _approve_sample(connection: Connection) -> None:
 
     Not those that somebody withdrew, or of which a column stopped being open: a person decides.
     """
+    from exports.approvals import approve
     from exports.definition import load_definitions
-    from exports.export import approve
 
     definitions, _ = load_definitions()
     annulled = {

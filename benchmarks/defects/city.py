@@ -163,8 +163,8 @@ class City:
             connection.execute("select pg_reload_conf()")
 
     def _approve(self, connection: Connection) -> None:
+        from exports.approvals import approve
         from exports.definition import load_definitions
-        from exports.export import approve
 
         for definition in load_definitions().definitions.values():
             approve(connection, definition, "Banco de defectos", "Datos sintéticos.")

@@ -16,9 +16,10 @@ from dagster import (
     asset,
 )
 
+from exports.catalog import build_catalog
 from exports.definition import DatasetDefinition, load_definitions
 from exports.errors import ExportError
-from exports.export import build_catalog, export_dataset, record_withheld
+from exports.export import export_dataset, record_withheld
 from exports.files import ExportedFile
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts

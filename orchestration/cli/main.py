@@ -255,8 +255,8 @@ def approve(
     reason: Annotated[str, typer.Option("--reason", help="Acta o motivo.")],
 ) -> None:
     """Registra la aprobación de una primera publicación o de un cambio de columnas."""
+    from exports.approvals import approve as record_approval
     from exports.definition import load_definitions
-    from exports.export import approve as record_approval
     from orchestration.warehouse.connection import locate
 
     definitions, _ = load_definitions()

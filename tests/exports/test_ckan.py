@@ -15,10 +15,11 @@ import pytest
 import requests
 from ckanapi import RemoteCKAN
 
+from exports.approvals import approve
 from exports.ckan.publisher import CkanPublisher
 from exports.datastore import DirectDataStore
 from exports.errors import PortalError
-from exports.export import ExportResult, approve, export_dataset
+from exports.export import ExportResult, export_dataset
 from exports.files import write_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
@@ -199,7 +200,7 @@ def test_a_compressed_file_is_read_back_as_it_was_sent(
     portal: CkanPortal, export: Any, facts: CatalogFacts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The portal serves it with Content-Encoding: gzip, which an HTTP client decodes by itself.
-    monkeypatch.setattr("exports.export.write_dataset", partial(write_dataset, max_bytes=100))
+    monkeypatch.setattr("exports.preparation.write_dataset", partial(write_dataset, max_bytes=100))
     publisher = Spy(portal.url, portal.token, facts)
     assert export(publisher).estado == "publicada"
     packed = requests.get(publisher.download(NAME, "proyectos.csv.gz"), timeout=30, stream=True)

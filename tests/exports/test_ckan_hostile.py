@@ -30,10 +30,12 @@ from ckanapi import RemoteCKAN
 from ckanapi.errors import NotFound
 
 from exports import datastore
-from exports.ckan.publisher import ARCHIVE, CkanPublisher
+from exports.approvals import approve
+from exports.ckan.addresses import ARCHIVE
+from exports.ckan.publisher import CkanPublisher
 from exports.definition import DatasetDefinition, load_definition
 from exports.errors import PortalError
-from exports.export import ExportResult, approve, export_dataset
+from exports.export import ExportResult, export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
 from exports.publication import roll_back, withdraw

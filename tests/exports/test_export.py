@@ -15,17 +15,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from exports.approvals import approve, load_approvals
+from exports.catalog import build_catalog
+from exports.data_json import validate_catalog
 from exports.errors import ExportError, PortalError
-from exports.export import (
-    ExportResult,
-    approve,
-    build_catalog,
-    export_dataset,
-    load_approvals,
-    record_withheld,
-)
+from exports.export import ExportResult, export_dataset, record_withheld
 from exports.manifest import Manifest
-from exports.metadata import CatalogFacts, validate_catalog
+from exports.metadata import CatalogFacts
 from exports.portal import FolderAddresses, LocalPublisher, Publisher, PublishResult
 from tests.exports.conftest import MANIFEST, Connection, Define
 

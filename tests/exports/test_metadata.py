@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from exports.approvals import approve
+from exports.catalog import build_catalog
+from exports.data_json import validate_catalog
 from exports.errors import ExportError
-from exports.export import approve, build_catalog, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
-from exports.metadata import CatalogFacts, dictionary_csv, load_catalog_facts, validate_catalog
+from exports.metadata import CatalogFacts, dictionary_csv, load_catalog_facts
 from exports.portal import FolderAddresses
 from tests.exports.conftest import Connection, Define
 

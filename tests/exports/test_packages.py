@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from exports.approvals import approve
+from exports.catalog import build_catalog
 from exports.dcat import FREQUENCY_CODES, dcat_catalog, schema_org, turtle
 from exports.definition import FREQUENCIES
-from exports.export import approve, build_catalog, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.portal import FolderAddresses

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from exports.approvals import approve
+from exports.catalog import build_catalog
 from exports.errors import PortalError
-from exports.export import approve, build_catalog, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.portal import LocalPublisher

@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from ckanapi import RemoteCKAN
 
-from exports.ckan.publisher import ARCHIVE, CkanPublisher
+from exports.approvals import approve
+from exports.ckan.addresses import ARCHIVE
+from exports.ckan.publisher import CkanPublisher
 from exports.definition import LoadedDefinitions
-from exports.export import approve, export_dataset
+from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.publication import withdraw

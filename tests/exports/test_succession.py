@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from exports.approvals import approve
 from exports.definition import DatasetDefinition, columns_fingerprint
 from exports.errors import DefinitionError
-from exports.export import WAITING, ExportResult, approve, export_dataset
+from exports.export import WAITING, ExportResult, export_dataset
 from exports.manifest import Manifest
 from exports.portal import LocalPublisher
 from exports.succession import SmallChange, small_changes

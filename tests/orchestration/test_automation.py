@@ -22,8 +22,8 @@ from dagster import (
 
 from expectations.findings import find, synchronise
 from expectations.results import CheckResult, record
+from exports.approvals import approve
 from exports.definition import FREQUENCIES, load_definitions
-from exports.export import approve
 from orchestration import automation
 from orchestration import settings as settings_module
 from orchestration.assets.exports import marts_not_exported

@@ -42,8 +42,8 @@ from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
 from dagster._daemon.backfill import execute_backfill_iteration
 
 from expectations.results import Engine
+from exports.approvals import approve
 from exports.definition import DatasetDefinition, load_definitions
-from exports.export import approve
 from orchestration.assets import exports
 from orchestration.assets.naming import export_key
 from orchestration.settings import settings

@@ -11,7 +11,7 @@ import pytest
 from psycopg import sql
 
 from expectations.results import CheckResult, record
-from exports.export import approve
+from exports.approvals import approve
 from orchestration import publishing
 from orchestration.dbt_project import project_sha256, relations
 from orchestration.gate import Obstacle, obstacles
