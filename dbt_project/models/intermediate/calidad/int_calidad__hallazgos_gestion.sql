@@ -47,6 +47,17 @@ personas_en_programas as (
     from {{ ref('stg_citymis__beneficiarios') }}
     where documento is not null
     window por_documento as (partition by documento order by beneficiario_id)
+),
+
+-- dim_dataset counts the first of each.
+codigos_de_inventario as (
+    select
+        dataset_codigo,
+        row_number() over mismo_conjunto as orden,
+        first_value(dataset_codigo) over mismo_conjunto as codigo_primero,
+        first_value(_source_row) over mismo_conjunto as fila_primera
+    from {{ ref('stg_planillas__inventario_datasets') }}
+    window mismo_conjunto as (partition by lower(dataset_codigo) order by _source_row, dataset_codigo)
 )
 
 {{ hallazgo_huerfano(
@@ -95,6 +106,12 @@ union all
     'citymis.beneficiarios', 'R-PERSONA-02', 'beneficiario_id', "'No hay una fecha de nacimiento utilizable.'",
     ref('stg_citymis__beneficiarios'), 'fecha_nacimiento is null and fecha_nacimiento_original is null',
     columna='fecha_nacimiento'
+) }}
+union all
+{{ hallazgo(
+    'planillas.inventario_datasets', 'R-CLAVE-02', 'dataset_codigo',
+    "'El conjunto ya está en el inventario, en la fila ' || fila_primera || ' de la planilla, como «' || codigo_primero || '».'",
+    'codigos_de_inventario', 'orden > 1', columna='dataset_codigo'
 ) }}
 union all
 {{ hallazgo(

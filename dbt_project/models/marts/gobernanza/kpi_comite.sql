@@ -16,7 +16,7 @@ manuales as (
 
 reuniones as (
     select
-        100.0 * count(*) filter (where fecha_realizada is not null) / nullif(count(*), 0) as valor,
+        100.0 * count(*) filter (where fecha_realizada <= {{ fecha_referencia() }}) / nullif(count(*), 0) as valor,
         max(fecha_prevista) as periodo
     from {{ ref('stg_planillas__reuniones_comite') }}
     where fecha_prevista <= {{ fecha_referencia() }}
@@ -44,7 +44,10 @@ publicados as (
 pedidos as (
     select avg(extract(epoch from fecha_resolucion - fecha_inicio) / 86400) as valor
     from {{ ref('stg_citymis__tramites') }}
-    where es_pedido_de_datos and fecha_resolucion >= fecha_inicio
+    where
+        es_pedido_de_datos
+        and fecha_resolucion >= fecha_inicio
+        and {{ dia_mendoza('fecha_resolucion') }} <= {{ fecha_referencia() }}
 ),
 
 medidos as (
