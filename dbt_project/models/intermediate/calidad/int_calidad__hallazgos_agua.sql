@@ -418,7 +418,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.medidores', 'R-MEDIDOR-05', 'medidor_id',
-    "'Figura instalado el ' || to_char(fecha_instalacion, 'DD/MM/YYYY') || ' y hay lecturas anteriores (' || horas || ' horas).'",
+    "'Figura instalado el ' || to_char(fecha_instalacion, 'DD/MM/YYYY') || ' y hay lecturas anteriores' || coalesce(' (' || nullif(horas, 0) || ' horas)', '') || '.'",
     'medidores_sin_instalar', 'true', columna='fecha_instalacion'
 ) }}
 union all

@@ -13,7 +13,8 @@ kpis_informados as (
         manuales.codigo_original,
         manuales.valor,
         kpis.codigo,
-        kpis.unidad
+        kpis.unidad,
+        {{ kpi_posible('manuales.valor', 'kpis.unidad') }} as es_posible
     from {{ ref('fct_kpi_manual') }} as manuales
     left join {{ ref('kpis_comite') }} as kpis on manuales.codigo = kpis.codigo
 ),
@@ -222,8 +223,9 @@ union all
 ) }}
 union all
 {{ hallazgo(
-    'planillas.kpi_manuales', 'R-KPI-01', 'clave', "'Se informó ' || trim_scale(valor) || ' %.'",
-    'kpis_informados', "unidad = '%' and valor not between 0 and 100", columna='valor'
+    'planillas.kpi_manuales', 'R-KPI-01', 'clave',
+    "'Se informó ' || trim_scale(valor) || case unidad when '%' then ' %' else ' (' || unidad || ')' end || '.'",
+    'kpis_informados', 'not es_posible', columna='valor'
 ) }}
 union all
 select
