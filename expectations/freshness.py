@@ -23,23 +23,26 @@ def check(
 ) -> CheckResult:
     """Whether the last update is within the declared frequency times the tolerance.
 
-    A table was updated when it was last read without error, changed or not; a feed of files when
-    the last file with rows came. Without a frequency, or without any load, nothing can be said:
-    `paso` is None.
+    A table was updated when it was last read without error, changed or not, once it had brought
+    rows; a feed of files when the last file with rows came. Without a frequency, or before any row
+    came, nothing can be said: `paso` is None.
     """
     row = connection.execute(
         "select max(fin) filter (where modo <> 'reproceso'), "
-        "extract(epoch from %s::interval), coalesce(%s::timestamptz, now()) "
+        "extract(epoch from %s::interval), coalesce(%s::timestamptz, now()), "
+        "coalesce(bool_or(filas_leidas > 0), false) "
         "from meta.carga where dataset = %s and estado in ('cargada', 'sin_cambios') "
         "and (not %s or filas_leidas > 0)",
         [contract.frequency, now, contract.id, contract.load_mode == "files"],
     ).fetchone()
     assert row is not None
-    last, seconds, moment = row
+    last, seconds, moment, has_rows = row
     if contract.frequency is None:
         return _result(contract, None, "El contrato no declara cada cuánto se actualiza.")
     if last is None:
         return _result(contract, None, "Todavía no se cargó nunca.")
+    if not has_rows:
+        return _result(contract, None, "Todavía no trajo ninguna fila.")
     age = (moment - last).total_seconds() / 86400
     allowed = float(seconds) / 86400 * TOLERANCE
     words = (

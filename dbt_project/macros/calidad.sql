@@ -125,3 +125,13 @@
         {%- endif %}
     {%- endfor %}
 {%- endmacro %}
+
+
+{#- A value that a KPI of the committee can have: percentages go from 0 to 100, counts and days are not negative. -#}
+{% macro kpi_posible(valor, unidad) -%}
+    case
+        when {{ unidad }} = '%' then {{ valor }} between 0 and 100
+        when {{ unidad }} in ('cantidad', 'días') then {{ valor }} >= 0
+        else true
+    end
+{%- endmacro %}

@@ -36,7 +36,7 @@
             'R-PROY-02', 'R-PROY-03', 'R-TEXTO-04'
         ],
         'planillas__encuesta_habilidades': ['R-DUPLICADO-01', 'R-FECHA-05', 'R-PERSONA-04', 'R-SECRETARIA-02'],
-        'planillas__inventario_datasets': ['R-FECHA-05', 'R-INVENTARIO-01', 'R-SECRETARIA-02'],
+        'planillas__inventario_datasets': ['R-CLAVE-02', 'R-FECHA-05', 'R-INVENTARIO-01', 'R-SECRETARIA-02'],
         'planillas__kpi_manuales': ['R-CLAVE-01', 'R-KPI-01'],
         'planillas__reuniones_comite': ['R-FECHA-05'],
         'telemetria__lecturas': [

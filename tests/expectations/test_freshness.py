@@ -47,6 +47,15 @@ def test_a_read_without_news_updates_a_table(
     assert check(connection, table).paso is True
 
 
+def test_a_table_that_never_had_a_row_is_not_up_to_date(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    table = make_contract(COLUMNS, frequency=(1, "d"))
+    land(table, [])
+    assert check(connection, table).paso is None
+    assert check(connection, table).explicacion == "Todavía no trajo ninguna fila."
+
+
 def test_the_tolerance_is_the_one_of_the_kpi() -> None:
     project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
     assert project["vars"]["tolerancia_frecuencia"] == TOLERANCE

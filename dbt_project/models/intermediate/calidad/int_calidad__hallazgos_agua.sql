@@ -3,24 +3,27 @@
 {%- set medidores = ref('stg_aguas__medidores') -%}
 {%- set reportes = ref('stg_aguas__reportes_servicio') -%}
 with
-dias_macromedidor as (
+huecos_macromedidor as (
     select
         macromedidor_id,
-        generate_series(min(fecha), max(fecha), interval '1 day')::date as fecha
+        fecha + 1 as desde,
+        lead(fecha) over (partition by macromedidor_id order by fecha) - 1 as hasta
     from {{ ref('stg_aguas__lecturas_macromedidor') }}
-    -- One wrong year must not turn into thousands of missing days.
     where fecha <= {{ fecha_referencia() }}
-    group by macromedidor_id
 ),
 
+-- Day by day, but a hole of more than a year is one finding: one wrong year must not turn into thousands of them.
 dias_faltantes as (
     select
-        dias.macromedidor_id,
-        dias.fecha
-    from dias_macromedidor as dias
-    left join {{ ref('stg_aguas__lecturas_macromedidor') }} as lecturas
-        on dias.macromedidor_id = lecturas.macromedidor_id and dias.fecha = lecturas.fecha
-    where lecturas.macromedidor_id is null
+        huecos.macromedidor_id,
+        dias.dia::date as fecha,
+        case when huecos.hasta - huecos.desde > 366 then huecos.hasta end as hasta
+    from huecos_macromedidor as huecos
+    cross join lateral generate_series(
+        huecos.desde,
+        case when huecos.hasta - huecos.desde > 366 then huecos.desde else huecos.hasta end,
+        interval '1 day'
+    ) as dias (dia)
 ),
 
 medidores_retirados as (
@@ -340,7 +343,9 @@ union all
 union all
 {{ hallazgo(
     'aguas.lecturas_macromedidor', 'R-MACRO-01', "macromedidor_id || '|' || fecha",
-    "'Falta el volumen del ' || to_char(fecha, 'DD/MM/YYYY') || '.'", 'dias_faltantes', 'true', filas='0',
+    "'Falta el volumen del ' || to_char(fecha, 'DD/MM/YYYY') || coalesce(' al ' || to_char(hasta, 'DD/MM/YYYY'), '') || '.'"
+    ~ " || case when hasta is null then '' else ' Si ese hueco no es cierto, revise el año de la lectura anterior o de la siguiente.' end",
+    'dias_faltantes', 'true', filas='0',
     columna='fecha'
 ) }}
 union all
@@ -413,7 +418,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.medidores', 'R-MEDIDOR-05', 'medidor_id',
-    "'Figura instalado el ' || to_char(fecha_instalacion, 'DD/MM/YYYY') || ' y hay lecturas anteriores (' || horas || ' horas).'",
+    "'Figura instalado el ' || to_char(fecha_instalacion, 'DD/MM/YYYY') || ' y hay lecturas anteriores' || coalesce(' (' || nullif(horas, 0) || ' horas)', '') || '.'",
     'medidores_sin_instalar', 'true', columna='fecha_instalacion'
 ) }}
 union all

@@ -13,7 +13,8 @@ kpis_informados as (
         manuales.codigo_original,
         manuales.valor,
         kpis.codigo,
-        kpis.unidad
+        kpis.unidad,
+        {{ kpi_posible('manuales.valor', 'kpis.unidad') }} as es_posible
     from {{ ref('fct_kpi_manual') }} as manuales
     left join {{ ref('kpis_comite') }} as kpis on manuales.codigo = kpis.codigo
 ),
@@ -47,6 +48,17 @@ personas_en_programas as (
     from {{ ref('stg_citymis__beneficiarios') }}
     where documento is not null
     window por_documento as (partition by documento order by beneficiario_id)
+),
+
+-- dim_dataset counts the first of each.
+codigos_de_inventario as (
+    select
+        dataset_codigo,
+        row_number() over mismo_conjunto as orden,
+        first_value(dataset_codigo) over mismo_conjunto as codigo_primero,
+        first_value(_source_row) over mismo_conjunto as fila_primera
+    from {{ ref('stg_planillas__inventario_datasets') }}
+    window mismo_conjunto as (partition by lower(dataset_codigo) order by _source_row, dataset_codigo)
 )
 
 {{ hallazgo_huerfano(
@@ -95,6 +107,12 @@ union all
     'citymis.beneficiarios', 'R-PERSONA-02', 'beneficiario_id', "'No hay una fecha de nacimiento utilizable.'",
     ref('stg_citymis__beneficiarios'), 'fecha_nacimiento is null and fecha_nacimiento_original is null',
     columna='fecha_nacimiento'
+) }}
+union all
+{{ hallazgo(
+    'planillas.inventario_datasets', 'R-CLAVE-02', 'dataset_codigo',
+    "'El conjunto ya está en el inventario, en la fila ' || fila_primera || ' de la planilla, como «' || codigo_primero || '».'",
+    'codigos_de_inventario', 'orden > 1', columna='dataset_codigo'
 ) }}
 union all
 {{ hallazgo(
@@ -205,8 +223,9 @@ union all
 ) }}
 union all
 {{ hallazgo(
-    'planillas.kpi_manuales', 'R-KPI-01', 'clave', "'Se informó ' || trim_scale(valor) || ' %.'",
-    'kpis_informados', "unidad = '%' and valor not between 0 and 100", columna='valor'
+    'planillas.kpi_manuales', 'R-KPI-01', 'clave',
+    "'Se informó ' || trim_scale(valor) || case unidad when '%' then ' %' else ' (' || unidad || ')' end || '.'",
+    'kpis_informados', 'not es_posible', columna='valor'
 ) }}
 union all
 select

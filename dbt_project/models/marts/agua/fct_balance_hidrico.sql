@@ -5,17 +5,53 @@
     5,000 connections, 20 per km and between 25 and 100 m of pressure; without a stated pressure
     (reglas_agua, R-BALANCE-01 presion_media_m) there is none. The index is given only where it is valid, with the
     reason in ili_motivo elsewhere; it is that of real losses. Lp, private pipe, is not known and taken as 0.
+    A day has its input when every inlet of the zone told its volume: one that is silent since some day let water in all the
+    same, until the register has it no more. Amounts are wide: one absurd reading is a finding, not the end of the table.
 -#}
 with
+volumenes as (
+    select
+        zona_id,
+        macromedidor_id,
+        fecha,
+        volumen_m3,
+        supera_maximo,
+        min(fecha) over (partition by zona_id, macromedidor_id) as primera_fecha
+    from {{ ref('fct_volumen_macromedidor') }}
+    where tipo = 'ingreso_zona' and zona_id is not null
+),
+
+comienzos as (
+    select distinct
+        zona_id,
+        macromedidor_id,
+        primera_fecha
+    from volumenes
+),
+
+dias as (
+    select
+        volumenes.zona_id,
+        volumenes.fecha,
+        sum(volumenes.volumen_m3) as ingreso_m3,
+        bool_or(volumenes.supera_maximo) as ingreso_dudoso,
+        count(volumenes.volumen_m3) = (
+            select count(*)
+            from comienzos
+            where comienzos.zona_id = volumenes.zona_id and comienzos.primera_fecha <= volumenes.fecha
+        ) as esta_completo
+    from volumenes
+    group by volumenes.zona_id, volumenes.fecha
+),
+
 ingresos as (
     select
         zona_id,
         date_trunc('month', fecha::timestamp)::date as mes,
-        sum(volumen_m3) as ingreso_m3,
-        count(distinct fecha) filter (where volumen_m3 is not null) as dias_con_ingreso,
-        bool_or(supera_maximo) as ingreso_dudoso
-    from {{ ref('fct_volumen_macromedidor') }}
-    where tipo = 'ingreso_zona' and zona_id is not null
+        sum(ingreso_m3) as ingreso_m3,
+        count(*) filter (where esta_completo) as dias_con_ingreso,
+        bool_or(ingreso_dudoso) as ingreso_dudoso
+    from dias
     group by zona_id, date_trunc('month', fecha::timestamp)
 ),
 
@@ -40,7 +76,7 @@ facturas as (
             periodos.medidor_id asc
         limit 1
     ) as vigencias on true
-    where (facturas.estado is distinct from 'anulada') and facturas.importe_ars >= 0
+    where (facturas.estado is distinct from 'anulada') and coalesce(facturas.importe_ars, 0) >= 0
     group by coalesce(vigencias.zona_id, cuentas.zona_id), date_trunc('month', facturas.periodo::timestamp)
 ),
 
@@ -129,20 +165,20 @@ condiciones as (
 select
     zona_id,
     mes,
-    ingreso_m3::numeric(14, 3) as ingreso_m3,
-    facturado_m3::numeric(14, 3) as facturado_m3,
-    micromedido_m3::numeric(14, 3) as micromedido_m3,
-    perdidas_m3::numeric(14, 3) as perdidas_m3,
-    round(100 * perdidas_m3 / nullif(ingreso_m3, 0), 1)::numeric(7, 1) as perdidas_pct,
-    round(perdidas_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(12, 1)
+    ingreso_m3::numeric(20, 3) as ingreso_m3,
+    facturado_m3::numeric(20, 3) as facturado_m3,
+    micromedido_m3::numeric(20, 3) as micromedido_m3,
+    perdidas_m3::numeric(20, 3) as perdidas_m3,
+    round(100 * perdidas_m3 / nullif(ingreso_m3, 0), 1)::numeric(20, 1) as perdidas_pct,
+    round(perdidas_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(20, 1)
         as perdidas_l_conexion_dia,
-    case when perdidas_m3 is not null then perdidas_m3 - margen_m3 end::numeric(14, 3) as perdidas_minimo_m3,
-    case when perdidas_m3 is not null then perdidas_m3 + margen_m3 end::numeric(14, 3) as perdidas_maximo_m3,
-    case when perdidas_m3 is not null then aparentes_m3 end::numeric(14, 3) as perdidas_aparentes_m3,
-    reales_m3::numeric(14, 3) as perdidas_reales_m3,
-    (reales_m3 - margen_reales_m3)::numeric(14, 3) as perdidas_reales_minimo_m3,
-    (reales_m3 + margen_reales_m3)::numeric(14, 3) as perdidas_reales_maximo_m3,
-    round(reales_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(12, 1)
+    case when perdidas_m3 is not null then perdidas_m3 - margen_m3 end::numeric(20, 3) as perdidas_minimo_m3,
+    case when perdidas_m3 is not null then perdidas_m3 + margen_m3 end::numeric(20, 3) as perdidas_maximo_m3,
+    case when perdidas_m3 is not null then aparentes_m3 end::numeric(20, 3) as perdidas_aparentes_m3,
+    reales_m3::numeric(20, 3) as perdidas_reales_m3,
+    (reales_m3 - margen_reales_m3)::numeric(20, 3) as perdidas_reales_minimo_m3,
+    (reales_m3 + margen_reales_m3)::numeric(20, 3) as perdidas_reales_maximo_m3,
+    round(reales_m3 * 1000 / nullif(conexiones, 0) / nullif(dias_con_ingreso, 0), 1)::numeric(20, 1)
         as perdidas_reales_l_conexion_dia,
     conexiones,
     red_km::numeric(12, 3) as red_km,

@@ -12,7 +12,8 @@
     Hours nobody read: the volume of a gap (R-AGUA-09) is known from the registers at its ends, the hour of
     each litre is not. It is spread evenly and marked. Litres are whole and add up to the volume measured:
     each hour takes the difference of the rounded running totals. An hour belongs to the row even when the
-    gap covers it in part. Never read by an alert.
+    gap covers it in part. Never read by an alert. A gap longer than R-AGUA-09,reparto_maximo_dias is spread over its last
+    days: a reading dated by a clock that went back to its origin would otherwise fill decades, hour by hour.
 -#}
 -- The text of the incremental build is put together from macros.
 -- noqa: disable=LT01,LT02,LT05,RF01
@@ -63,7 +64,12 @@ horas as (
     from huecos
     cross join
         lateral generate_series(
-            date_bin('1 hour', huecos.desde, timestamptz '2000-01-01 00:00:00+00') + interval '1 hour',
+            greatest(
+                date_bin('1 hour', huecos.desde, timestamptz '2000-01-01 00:00:00+00') + interval '1 hour',
+                huecos.hora
+                - make_interval(days => {{ umbral_agua('R-AGUA-09', 'reparto_maximo_dias') }}::integer)
+                + interval '1 hour'
+            ),
             huecos.hora,
             interval '1 hour'
         ) as horas (hora)

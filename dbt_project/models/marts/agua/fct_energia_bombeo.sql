@@ -50,8 +50,8 @@ select
     estaciones.zona_id,
     rendimientos.energia_kwh::numeric(16, 1) as energia_kwh,
     rendimientos.volumen_bombeado_m3::numeric(16, 3) as volumen_bombeado_m3,
-    rendimientos.kwh_por_m3::numeric(14, 4) as kwh_por_m3,
-    habituales.kwh_por_m3::numeric(14, 4) as kwh_por_m3_habitual,
+    rendimientos.kwh_por_m3::numeric(24, 4) as kwh_por_m3,
+    habituales.kwh_por_m3::numeric(24, 4) as kwh_por_m3_habitual,
     rendimientos.importe_ars::numeric(16, 2) as importe_ars,
     case
         when rendimientos.kwh_por_m3 is not null and habituales.kwh_por_m3 > 0

@@ -29,7 +29,7 @@ select
         as horas_reparacion_mediana,
     (percentile_cont(0.9) within group (order by reportes.horas_hasta_reparacion))::numeric(10, 1)
         as horas_reparacion_p90,
-    (sum(reportes.cuentas_afectadas) filter (where reportes.vale))::integer as cuentas_afectadas
+    (sum(reportes.cuentas_afectadas) filter (where reportes.vale))::bigint as cuentas_afectadas
 from reportes
 left join {{ ref('stg_aguas__zonas') }} as zonas on reportes.zona_id = zonas.zona_id
 group by reportes.zona_id, reportes.mes, reportes.tipo

@@ -1,22 +1,27 @@
 {#-
     One row per KPI of the committee with its last known value. A measured value stands before a
-    reported one. Nobody reported and nothing can be measured: null and 'sin dato'.
+    reported one. Nobody reported and nothing can be measured: null and 'sin dato'. A value that cannot be one (R-KPI-01) is
+    not reported: the one before it stands.
 -#}
 with
 manuales as (
-    select distinct on (codigo)
-        codigo,
-        periodo,
-        valor,
-        fuente
-    from {{ ref('fct_kpi_manual') }}
-    where codigo is not null and valor is not null and periodo <= {{ fecha_referencia() }}
-    order by codigo asc, periodo desc, fecha_carga desc
+    select distinct on (informados.codigo)
+        informados.codigo,
+        informados.periodo,
+        informados.valor,
+        informados.fuente
+    from {{ ref('fct_kpi_manual') }} as informados
+    inner join {{ ref('kpis_comite') }} as kpis on informados.codigo = kpis.codigo
+    where
+        informados.valor is not null
+        and informados.periodo <= {{ fecha_referencia() }}
+        and {{ kpi_posible('informados.valor', 'kpis.unidad') }}
+    order by informados.codigo asc, informados.periodo desc, informados.fecha_carga desc
 ),
 
 reuniones as (
     select
-        100.0 * count(*) filter (where fecha_realizada is not null) / nullif(count(*), 0) as valor,
+        100.0 * count(*) filter (where fecha_realizada <= {{ fecha_referencia() }}) / nullif(count(*), 0) as valor,
         max(fecha_prevista) as periodo
     from {{ ref('stg_planillas__reuniones_comite') }}
     where fecha_prevista <= {{ fecha_referencia() }}
@@ -44,7 +49,10 @@ publicados as (
 pedidos as (
     select avg(extract(epoch from fecha_resolucion - fecha_inicio) / 86400) as valor
     from {{ ref('stg_citymis__tramites') }}
-    where es_pedido_de_datos and fecha_resolucion >= fecha_inicio
+    where
+        es_pedido_de_datos
+        and fecha_resolucion >= fecha_inicio
+        and {{ dia_mendoza('fecha_resolucion') }} <= {{ fecha_referencia() }}
 ),
 
 medidos as (

@@ -1,7 +1,8 @@
 {#-
     Contracts known to the last run, plus the entries of the inventory spreadsheet that no contract
     covers. Overdue: more days since the last update than the declared frequency times the tolerance.
-    Without a frequency or without an update nothing can be said: null. A load is stamped by the clock
+    Without a frequency or without an update nothing can be said: null. A table that never brought a row was never updated,
+    however often it is read; one that did is as recent as its last reading, changed or not. A load is stamped by the clock
     of the machine: seen from a reference day in the past (a closed month, the sample), what was loaded
     since then counts as loaded that day.
 -#}
@@ -10,14 +11,16 @@ cargas as (
     select
         dataset,
         max(fin) as ultima_carga,
-        max(fin) filter (where filas_cargadas > 0) as ultimo_cambio
+        coalesce(bool_or(filas_leidas > 0), false) as trajo_filas
     from {{ source('meta', 'carga') }}
     where estado in ('cargada', 'sin_cambios') and modo <> 'reproceso'
     group by dataset
 ),
 
+-- One entry per dataset: of several that write its code in other capitals the first of the sheet counts, the others are
+-- findings (R-CLAVE-02).
 planilla as (
-    select
+    select distinct on (lower(dataset_codigo))
         dataset_codigo,
         nombre,
         secretaria,
@@ -31,6 +34,7 @@ planilla as (
         ultima_actualizacion,
         publicado
     from {{ ref('stg_planillas__inventario_datasets') }}
+    order by lower(dataset_codigo), _source_row, dataset_codigo
 ),
 
 reunidos as (
@@ -56,7 +60,7 @@ reunidos as (
         case
             when contratos.dataset is null then planilla.ultima_actualizacion
             -- `least` passes over a null: without a load there is no update.
-            when cargas.ultima_carga is not null
+            when cargas.trajo_filas
                 then least({{ dia_mendoza('cargas.ultima_carga') }}, {{ fecha_referencia() }})
         end as ultima_actualizacion
     from (

@@ -1,3 +1,4 @@
+{#- The last measurement that can be one: of a known period that has begun. -#}
 with
 ultimas as (
     select distinct on (indicador_id)
@@ -5,7 +6,11 @@ ultimas as (
         periodo,
         valor
     from {{ ref('int_proyectos__mediciones') }}
-    where indicador_id is not null and valor is not null and not es_atipica
+    where
+        indicador_id is not null
+        and valor is not null
+        and not es_atipica
+        and periodo <= {{ fecha_referencia() }}
     order by indicador_id asc, periodo desc, medicion_id desc
 )
 

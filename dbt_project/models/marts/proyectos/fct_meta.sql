@@ -47,7 +47,7 @@ select
     medidas.valor_objetivo::numeric(18, 4) as valor_objetivo,
     medidas.ultimo_periodo,
     medidas.ultimo_valor::numeric(18, 4) as ultimo_valor,
-    round(medidas.cumplimiento, 1)::numeric(20, 1) as cumplimiento_sin_tope_pct,
+    round(medidas.cumplimiento, 1)::numeric(24, 1) as cumplimiento_sin_tope_pct,
     -- greatest() and least() skip nulls: without the test an unmeasured goal would read 0.
     case
         when medidas.cumplimiento is not null then round(least(greatest(medidas.cumplimiento, 0), 100), 1)

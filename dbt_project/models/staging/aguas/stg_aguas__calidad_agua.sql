@@ -13,36 +13,42 @@ origen as (
     from {{ source('aguas', 'calidad_agua') }}
 ),
 
-limpio as (
+parametros as (
     select
-        origen.muestra_id,
-        {{ limpiar_texto('origen.punto') }} as punto,
-        origen.punto as punto_original,
-        origen.zona_id,
-        origen.fecha_hora at time zone '{{ var("zona_horaria") }}' as fecha_hora,
+        *,
         {{ valor_de_lista(
-            'origen.parametro',
+            'parametro',
             {
                 'turbidez': 'turbidez', 'color': 'color', 'ph': 'ph', 'arsenico': 'arsenico',
                 'amonio': 'amonio', 'cloro_residual': 'cloro_residual', 'cloro': 'cloro_residual'
             }
-        ) }} as parametro,
-        origen.parametro as parametro_original,
-        {#- A parameter without known limits has no range to be out of. #}
-        {{ en_rango(
-            'origen.valor',
-            'coalesce(limites.minimo_posible, origen.valor)',
-            'coalesce(limites.maximo_posible, origen.valor)'
-        ) }} as valor,
-        origen.valor as valor_original,
-        {{ limpiar_texto('origen.unidad') }} as unidad,
-        origen.unidad as unidad_original,
-        {{ limpiar_texto('origen.laboratorio') }} as laboratorio,
-        origen.laboratorio as laboratorio_original,
-        origen._load_id
+        ) }} as parametro_leido
     from origen
-    left join {{ ref('limites_calidad_agua') }} as limites
-        on limites.parametro = {{ normalizar_codigo('origen.parametro') }}
+),
+
+limpio as (
+    select
+        parametros.muestra_id,
+        {{ limpiar_texto('parametros.punto') }} as punto,
+        parametros.punto as punto_original,
+        parametros.zona_id,
+        parametros.fecha_hora at time zone '{{ var("zona_horaria") }}' as fecha_hora,
+        parametros.parametro_leido as parametro,
+        parametros.parametro as parametro_original,
+        {#- A parameter without known limits has no upper end; none of what is measured can be negative. #}
+        {{ en_rango(
+            'parametros.valor',
+            'coalesce(limites.minimo_posible, 0)',
+            'coalesce(limites.maximo_posible, parametros.valor)'
+        ) }} as valor,
+        parametros.valor as valor_original,
+        {{ limpiar_texto('parametros.unidad') }} as unidad,
+        parametros.unidad as unidad_original,
+        {{ limpiar_texto('parametros.laboratorio') }} as laboratorio,
+        parametros.laboratorio as laboratorio_original,
+        parametros._load_id
+    from parametros
+    left join {{ ref('limites_calidad_agua') }} as limites on parametros.parametro_leido = limites.parametro
 )
 
 select
