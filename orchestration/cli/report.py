@@ -188,7 +188,7 @@ def _exports(summary: RunSummary, console: Console) -> None:
     states: dict[str, int] = {}
     for _, state, _, _ in summary.exports:
         states[state] = states.get(state, 0) + 1
-    words = ", ".join(f"{count} {_EXPORT_STATES[state]}" for state, count in states.items())
+    words = ", ".join(counted(count, *_EXPORT_STATES[state]) for state, count in states.items())
     console.print(f"\n[bold]Exportaciones:[/bold] {words or 'ninguna'}")
     for name, state, _, reason in summary.exports:
         if state == "retenida":
@@ -207,11 +207,11 @@ def _exports(summary: RunSummary, console: Console) -> None:
 
 
 _EXPORT_STATES = {
-    "exportada": "exportadas",
-    "publicada": "publicadas",
-    "sin_cambios": "sin cambios",
-    "retenida": "retenidas",
-    "pendiente_aprobacion": "pendientes de aprobación",
+    "exportada": ("exportada", "exportadas"),
+    "publicada": ("publicada", "publicadas"),
+    "sin_cambios": ("sin cambios", "sin cambios"),
+    "retenida": ("retenida", "retenidas"),
+    "pendiente_aprobacion": ("pendiente de aprobación", "pendientes de aprobación"),
 }
 
 

@@ -187,6 +187,8 @@ def locate(config: Settings | None = None, *, start: bool = True) -> Warehouse:
     server = EmbeddedServer(config.embedded_dir)
     if start:
         return Warehouse(server.start(), embedded=True)
+    if not server.exists():
+        raise WarehouseError("todavía no hay ningún almacén.", next_step="ejecute `lujan run`.")
     if not server.is_running():
         raise WarehouseError(
             "el almacén embebido está detenido.", next_step="ejecute `lujan warehouse start`."

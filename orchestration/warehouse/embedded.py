@@ -107,6 +107,10 @@ class EmbeddedServer:
     def log_file(self) -> Path:
         return self.place / "postgres.log"
 
+    def exists(self) -> bool:
+        """Whether it was ever started: it has data of its own."""
+        return (self._pgdata / "PG_VERSION").exists()
+
     def is_running(self) -> bool:
         """Whether the server process is alive, by the pid it wrote."""
         return self._pid() is not None
@@ -145,7 +149,7 @@ class EmbeddedServer:
     def _start_stopped(self) -> None:
         account = _server_account()
         self._choose_place(account)
-        if not (self._pgdata / "PG_VERSION").exists():
+        if not self.exists():
             self._init(account)
         self._check_version()
         self._forget_predecessor()

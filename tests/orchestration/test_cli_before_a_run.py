@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -42,6 +43,25 @@ def test_a_command_before_the_first_run_says_what_to_do(
     settings_module.settings.cache_clear()
     assert ended.value.code == 1
     assert said.getvalue().startswith("Error: ") and "lujan run" in said.getvalue()
+
+
+def test_without_any_warehouse_the_first_run_is_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = io.StringIO()
+    monkeypatch.setattr(main, "errors", Console(file=said, width=200))
+    monkeypatch.delenv("WAREHOUSE_URL", raising=False)
+    monkeypatch.setenv("LUJAN_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "argv", ["lujan", "status"])
+    settings_module.settings.cache_clear()
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    settings_module.settings.cache_clear()
+    assert ended.value.code == 1
+    assert "todavía no hay ningún almacén" in said.getvalue()
+    assert "lujan run" in said.getvalue()
 
 
 def test_another_error_of_the_program_is_not_taken_for_a_new_warehouse(
