@@ -61,7 +61,7 @@ def test_a_taken_port_is_said_before_anything_is_started(
 
 
 def test_an_address_of_a_system_that_no_contract_names_is_told(typed) -> None:
-    code, said = typed("run --dry-run --source telemetra=/srv/lecturas")
+    code, said = typed("run --dry-run", SOURCE_TELEMETRA_URL="/srv/lecturas")
 
     assert code == 0
     assert "ningún contrato es del sistema 'telemetra'" in said and "telemetria" in said
