@@ -40,7 +40,7 @@ check: install-dev ## Formato, estilo, tipos, capas y SQL
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests dbt_project/snapshots --disable-progress-bar
+	@$(BIN)/sqlfluff lint dbt_project/models dbt_project/tests dbt_project/snapshots --disable-progress-bar --processes 0
 
 lock: ## Rehace los archivos de versiones (necesita uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras --no-header -q pyproject.toml -o requirements.lock

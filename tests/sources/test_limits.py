@@ -92,12 +92,3 @@ def test_a_row_too_wide_for_the_warehouse_fails_its_table_and_no_other(
     assert "no entra en una tabla de PostgreSQL" in message
     assert "Secretaría de Prueba" in message
     assert rows(warehouse, "select estado from meta.carga") == [("fallida",)]
-
-
-def test_a_column_named_as_one_of_the_servers_own_fails_its_table_and_says_what_to_do(
-    load_csv: Callable[..., LoadReport],
-) -> None:
-    report = load_csv([column("ctid")], "ctid", "1")
-
-    assert report.state == "fallida"
-    assert "physicalName" in report.errors[0].next_step

@@ -189,7 +189,11 @@ def test_a_warehouse_cut_mid_batch_keeps_its_tables_and_the_next_run_heals(
     ]
     for direction, bytes_, action in faults:
         warehouse_proxy.fail_after(int(bytes_), action, direction)
-        with pytest.raises(WarehouseUnavailable, match="se cortó la conexión con el alm") as caught:
+        # Between two files a connection is opened anew: cut there, it is one that is not answered.
+        with pytest.raises(
+            (WarehouseUnavailable, WarehouseError),
+            match=r"se cortó la conexión con el alm|no responde",
+        ) as caught:
             attack.load(by_proxy)
         assert "Qué hacer: " in str(caught.value)
         assert left_behind(attacked) == []
