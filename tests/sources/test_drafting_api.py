@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestration.checkers import checkers_for
-from sources.contract import load_contract
+from sources.contract_document import load_contract
 from sources.drafting import Draft, draft_api
 from sources.drafting.document import DraftError
 from sources.errors import SourceDataError, SourceUnavailable
