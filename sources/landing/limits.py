@@ -8,16 +8,15 @@ Without them one such row stops its whole load: PostgreSQL refuses the transacti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sources.arrow_values import from_flags, from_numbers, from_texts, to_flags, to_numbers
+from sources.arrow_values import from_numbers, from_texts, to_flags, to_numbers
 from sources.contract import Contract
+from sources.landing.divided import Divided, divided
 from sources.landing.months import detached_months
 from sources.landing.report import Checker
 from sources.raw_table import Connection
@@ -49,7 +48,7 @@ class KeyLength:
     def __init__(self, columns: tuple[str, ...]) -> None:
         self._columns = columns
 
-    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> _Checked:
+    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> Divided:
         """Divide the batch."""
         total = np.zeros(batch.num_rows, dtype=np.int64)
         for name in self._columns:
@@ -60,9 +59,9 @@ class KeyLength:
             f"la clave tiene más de {LONGEST_KEY_BYTES} bytes, lo más que admite un índice: "
             f"{', '.join(self._columns)}"
         )
-        return _divided(
+        return divided(
             batch, row_numbers, total > LONGEST_KEY_BYTES,
-            RULE_LONG_KEY, self._columns[0], reason,
+            RULE_LONG_KEY, self._columns[0], lambda _: reason,
         )  # fmt: skip
 
 
@@ -72,7 +71,7 @@ class MonthRange:
     def __init__(self, column: str) -> None:
         self._column = column
 
-    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> _Checked:
+    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> Divided:
         """Divide the batch."""
         values: Any = batch.column(self._column)
         low, high = (_first_moment(year, values.type) for year in (FIRST_YEAR, LAST_YEAR + 1))
@@ -81,37 +80,7 @@ class MonthRange:
             f"{self._column}: la tabla se divide en meses y admite de {FIRST_YEAR} a {LAST_YEAR}"
         )
         bad = to_flags(outside)
-        return _divided(batch, row_numbers, bad, RULE_MONTH, self._column, reason)
-
-
-@dataclass(frozen=True, slots=True)
-class _Beyond:
-    index: int
-    rule: str
-    column: str | None
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    good: pa.RecordBatch
-    good_rows: pa.Int64Array
-    failures: list[_Beyond]
-
-
-def _divided(
-    batch: pa.RecordBatch,
-    row_numbers: pa.Int64Array,
-    bad: npt.NDArray[np.bool_],
-    rule: str,
-    column: str,
-    reason: str,
-) -> _Checked:
-    if not bad.any():
-        return _Checked(batch, row_numbers, [])
-    kept = from_flags(~bad)
-    failures = [_Beyond(int(index), rule, column, reason) for index in np.flatnonzero(bad)]
-    return _Checked(batch.filter(kept), row_numbers.filter(kept), failures)
+        return divided(batch, row_numbers, bad, RULE_MONTH, self._column, lambda _: reason)
 
 
 def _first_moment(year: int, kind: Any) -> Any:

@@ -97,14 +97,14 @@ class Merge:
         """One pass over both. A row of raw meets one row at most: a surplus is repeated keys."""
         kept = self.quarantine.kept_condition()
         stood = self._count(table_name(self.contract))
-        self._find_changes("full", kept, sql.SQL("true"))
+        self._find_changes(kept)
         found = self._changes_by_kind()
         met_here = self._good - found.get("alta", 0)
         met_there = stood - found.get("baja", 0) - found.get("retenida", 0)
         if met_here != met_there or self._has_repeated(CHANGES, sql.SQL("_cambio = 'alta'")):
             self.intake.move_repeated(self.quarantine, self.report)
             self._run("drop table {changes}")
-            self._find_changes("full", kept, sql.SQL("true"))
+            self._find_changes(kept)
             found = self._changes_by_kind()
         refuse_mass_deletion(self.contract, found.get("baja", 0), stood)
 
@@ -112,9 +112,9 @@ class Merge:
         """Keys beyond the highest of raw meet nothing there: they are not looked for."""
         if self._has_repeated(INPUT, sql.SQL("true")):
             self.intake.move_repeated(self.quarantine, self.report)
-        self._find_changes("right", sql.SQL("false"), self._parts()["within"])
+        self._find_changes(sql.SQL("false"))
 
-    def _find_changes(self, join: str, kept: sql.Composable, among: sql.Composable) -> None:
+    def _find_changes(self, kept: sql.Composable) -> None:
         """Fill `CHANGES`: each row that differs, the earlier version and its key beside it."""
         first = self.contract.key[0]
         self._run(
@@ -127,8 +127,8 @@ class Merge:
             "and (_r.{first} is null or _e.{first} is null or ({t}) is distinct from ({e}))",
             first=sql.Identifier(first),
             kept=kept,
-            among=among,
-            kind=sql.SQL(join),
+            among=sql.SQL("true") if self.whole else self._parts()["within"],
+            kind=sql.SQL("full" if self.whole else "right"),
             keys=sql.SQL(", ").join(
                 sql.SQL("_r.{} as {}").format(sql.Identifier(name), sql.Identifier(f"_clave_{at}"))
                 for at, name in enumerate(self.contract.key)

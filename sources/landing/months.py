@@ -27,6 +27,7 @@ from psycopg.types.json import Jsonb
 
 from sources.contract import Contract
 from sources.errors import PipelineError
+from sources.landing.divided import Divided, divided
 from sources.landing.records import extent_details, lock, new_load_id
 from sources.raw_table import LOAD_ID, RAW, Connection, month_table, table_name
 
@@ -243,7 +244,7 @@ class DetachedMonths:
         self._column = column
         self._spans = spans
 
-    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> _Checked:
+    def check(self, batch: pa.RecordBatch, row_numbers: pa.Int64Array) -> Divided:
         """Divide the batch; a row without a date is not of any month."""
         values: Any = batch.column(self._column)
         away = np.zeros(batch.num_rows, dtype=bool)
@@ -251,19 +252,10 @@ class DetachedMonths:
             low, high = (pa.scalar(value).cast(values.type) for value in _ends(values, begin, end))
             inside = pc.and_(pc.greater_equal(values, low), pc.less(values, high))
             away |= pc.fill_null(inside, False).to_numpy(zero_copy_only=False)
-        if not away.any():
-            return _Checked(batch, row_numbers, [])
-        kept = pa.array(~away)
-        return _Checked(
-            batch.filter(kept),
-            row_numbers.filter(kept),
-            [
-                _Away(
-                    int(index), self._column, f"el mes {_month(values[int(index)])} está separado"
-                )
-                for index in np.flatnonzero(away)
-            ],
-        )
+        return divided(
+            batch, row_numbers, away, RULE_DETACHED, self._column,
+            lambda at: f"el mes {_month(values[at])} está separado",
+        )  # fmt: skip
 
 
 def detached_months(connection: Connection, contract: Contract) -> list[DetachedMonths]:
@@ -275,21 +267,6 @@ def detached_months(connection: Connection, contract: Contract) -> list[Detached
         [contract.landing_table],
     ).fetchall()
     return [DetachedMonths(contract.partition_by, spans)] if spans else []
-
-
-@dataclass(frozen=True, slots=True)
-class _Away:
-    index: int
-    column: str | None
-    reason: str
-    rule: str = RULE_DETACHED
-
-
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    good: pa.RecordBatch
-    good_rows: pa.Int64Array
-    failures: list[_Away]
 
 
 def _ends(values: Any, begin: dt.datetime, end: dt.datetime) -> tuple[Any, Any]:
