@@ -87,7 +87,7 @@ def _apply_roles(warehouse: Warehouse) -> tuple[str, ...]:
     except psycopg.errors.InsufficientPrivilege as error:
         return (
             f"no se pudieron crear roles o permisos ({_cause(error)}); pida a quien administra el "
-            f"servidor que ejecute {ROLES_SQL.name}.",
+            f"servidor que ejecute una vez, en la base {warehouse.label}, el archivo {ROLES_SQL}.",
         )
     return ()
 

@@ -16,7 +16,7 @@ from orchestration.settings import Settings
 from orchestration.warehouse import connection as connection_module
 from orchestration.warehouse.connection import RowCount, Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
-from orchestration.warehouse.migrate import migrate
+from orchestration.warehouse.migrate import ROLES_SQL, migrate
 from sources.errors import PipelineError
 
 
@@ -171,7 +171,9 @@ def test_a_user_without_superuser_rights_can_own_a_warehouse(postgres: EmbeddedS
     assert result.before is None and result.after
 
 
-def test_roles_that_may_not_be_created_are_reported_and_nothing_is_refused(tmp_path: Path) -> None:
+def test_roles_that_may_not_be_created_are_reported_and_can_be_created_later(
+    tmp_path: Path,
+) -> None:
     server = EmbeddedServer(tmp_path / "warehouse")
     server.start()
     try:
@@ -182,7 +184,18 @@ def test_roles_that_may_not_be_created_are_reported_and_nothing_is_refused(tmp_p
 
         result = migrate(Warehouse(url, embedded=False))
 
-        assert result.after and "roles.sql" in result.warnings[0]
+        assert result.after and str(ROLES_SQL) in result.warnings[0]
+
+        with psycopg.connect(url) as connection:
+            connection.execute("create view agua.luji_consumo as select 1 as cuenta_id")
+        with psycopg.connect(server.url("comun")) as administrator:
+            administrator.execute(ROLES_SQL.read_bytes())
+        assert not migrate(Warehouse(url, embedded=False)).warnings
+        with psycopg.connect(server.url("comun")) as connection:
+            connection.execute("set role datos_luji")
+            assert connection.execute("select * from agua.luji_consumo").fetchall() == [(1,)], (
+                "a view made before its role is readable once the role is there"
+            )
     finally:
         server.destroy()
 

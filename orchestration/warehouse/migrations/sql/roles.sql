@@ -53,8 +53,19 @@ grant usage on schema meta to datos_equipo, datos_analista;
 grant select on all tables in schema meta to datos_equipo, datos_analista;
 alter default privileges in schema meta grant select on tables to datos_equipo, datos_analista;
 
--- dbt grants each luji_* view as it makes it; nothing else of the schema is readable.
+-- The views agua.luji_*; nothing else of the schema is readable. dbt grants each as it makes it, and
+-- this those that are older than the role.
 grant usage on schema agua to datos_luji;
+do $$
+declare
+    shown text;
+begin
+    foreach shown in array array['luji_consumo', 'luji_facturas', 'luji_alertas'] loop
+        continue when to_regclass('agua.' || shown) is null;
+        execute format('grant select on agua.%I to datos_luji', shown);
+    end loop;
+end
+$$;
 
 -- Rows of each account stand in entrega.luji_*, which the views agua.luji_* read as their owner. A
 -- second barrier behind them: whoever is ever let into these tables sees the account of the session
