@@ -11,6 +11,7 @@ needed=""
 here mariadbd || needed="$needed mariadb-server"
 here redis-server || needed="$needed redis-server"
 here mosquitto || needed="$needed mosquitto"
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || needed="$needed postgresql"
 here sshd || needed="$needed openssh-server"
 # CKAN compiles psycopg2.
 here gcc || needed="$needed gcc"

@@ -11,13 +11,23 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
+from typing import IO
 from urllib.parse import unquote, urlsplit
 
 from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse, WarehouseError
 from orchestration.warehouse.migrate import migrate
+
+# What a copy sets that servers before PostgreSQL 17 do not know, among the settings it begins with.
+_UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
+_SETTINGS_LINES = 100
+_BLOCK = 1 << 20
 
 
 def client_environment(warehouse: Warehouse) -> dict[str, str]:
@@ -58,12 +68,17 @@ def dump(warehouse: Warehouse, file: Path, pg_dump: Path) -> int:
 def restore(warehouse: Warehouse, file: Path, pg_restore: Path) -> None:
     """Fill a warehouse that has no loads with a copy, and bring it to the version of this program.
 
+    The server may be older than the one the copy was made of (15 or later, as any warehouse).
+
     Raises WarehouseError when it has loads, when a database that is no warehouse has schemas of the
-    same names, or when the file is no copy that can be read; the warehouse is empty then.
+    same names, when the copy's roles cannot be made there, or when the file is no copy that can be
+    read; the warehouse is empty then.
     """
-    schemas = _schemas(pg_restore, file, warehouse)
+    contents = _run(pg_restore, ["--list", str(file)], warehouse)
+    schemas = _schemas(contents, file)
     _refuse_others(warehouse, schemas)
-    migrate(warehouse)  # the roles that the copy names
+    if lacking := migrate(warehouse).warnings:  # the roles that the copy names
+        raise WarehouseError(lacking[0], next_step="después vuelva a ejecutar.")
     with warehouse.connect() as connection:
         if connection.execute("select exists (select from meta.carga)").fetchone() != (False,):
             raise WarehouseError(
@@ -76,10 +91,66 @@ def restore(warehouse: Warehouse, file: Path, pg_restore: Path) -> None:
                 sql.SQL("drop schema if exists {} cascade").format(sql.Identifier(name))
             )
     try:
-        arguments = ["--single-transaction", "--exit-on-error", "--no-owner", str(file)]
-        _run(pg_restore, [f"--dbname={warehouse.database}", *arguments], warehouse)
+        _fill(warehouse, file, contents, pg_restore)
     finally:
         migrate(warehouse)
+
+
+def _fill(warehouse: Warehouse, file: Path, contents: str, pg_restore: Path) -> None:
+    """Run a copy's statements in one transaction, which ends well only if the whole copy did."""
+    read = [str(pg_restore), "--no-owner", "--file=-", str(file)]
+    write = [str(pg_restore.with_name("psql")), "-X", "-q", "-v", "ON_ERROR_STOP=1"]
+    with (
+        tempfile.NamedTemporaryFile("w") as wanted,
+        tempfile.TemporaryFile() as reading_told,
+        tempfile.TemporaryFile() as writing_told,
+        subprocess.Popen(
+            write, env=os.environ | client_environment(warehouse),
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=writing_told,
+        ) as writer,
+        subprocess.Popen(
+            [*read, f"--use-list={_without_defaults(contents, wanted)}"],
+            stdout=subprocess.PIPE, stderr=reading_told,
+        ) as reader,
+    ):  # fmt: skip
+        assert writer.stdin is not None and reader.stdout is not None
+        # A writer that gave up says why below.
+        with suppress(BrokenPipeError), writer.stdin as statements:
+            statements.write(b"begin;\n")
+            for block in _statements(reader.stdout):
+                statements.write(block)
+            if reader.wait() == 0:
+                statements.write(b"commit;\n")
+        reader.stdout.close()
+        # The writer first: a reader whose pipe was closed complains of that alone.
+        for program, process, told in (
+            (Path(write[0]), writer, writing_told),
+            (pg_restore, reader, reading_told),
+        ):
+            if process.wait() != 0:
+                told.seek(0)
+                raise _failed(program, told.read().decode(errors="replace"), warehouse)
+
+
+def _without_defaults(contents: str, wanted: IO[str]) -> str:
+    """Name of a list of a copy's contents without default privileges.
+
+    Those are of the copied warehouse's user, whom another server need not have; a migration gives
+    them to its own.
+    """
+    wanted.writelines(line for line in contents.splitlines(True) if " DEFAULT ACL " not in line)
+    wanted.flush()
+    return wanted.name
+
+
+def _statements(copy: IO[bytes]) -> Iterator[bytes]:
+    """A copy as SQL, without the setting that older servers do not know."""
+    for line in islice(iter(copy.readline, b""), _SETTINGS_LINES):
+        if line == _UNKNOWN_BEFORE_17:
+            break
+        yield line
+    while block := copy.read(_BLOCK):
+        yield block
 
 
 def _refuse_others(warehouse: Warehouse, schemas: list[str]) -> None:
@@ -98,10 +169,9 @@ def _refuse_others(warehouse: Warehouse, schemas: list[str]) -> None:
         )
 
 
-def _schemas(pg_restore: Path, file: Path, warehouse: Warehouse) -> list[str]:
+def _schemas(contents: str, file: Path) -> list[str]:
     """Schemas that a copy holds, as its list of contents names them."""
-    listed = _run(pg_restore, ["--list", str(file)], warehouse)
-    found = re.findall(r"^\d+; \d+ \d+ SCHEMA - (\S+) ", listed, flags=re.MULTILINE)
+    found = re.findall(r"^\d+; \d+ \d+ SCHEMA - (\S+) ", contents, flags=re.MULTILINE)
     if "meta" not in found:
         raise WarehouseError(
             f"{file} no es una copia de un almacén.",
@@ -116,9 +186,15 @@ def _run(program: Path, arguments: list[str], warehouse: Warehouse) -> str:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or ["sin más detalle"]
-        raise WarehouseError(
-            f"{program.name} no pudo con el almacén {warehouse.label}: {said[-1]}.",
-            next_step="corrija lo que dice el mensaje y vuelva a ejecutar; no quedó nada a medias.",
-        )
+        raise _failed(program, done.stderr, warehouse)
     return done.stdout
+
+
+def _failed(program: Path, told: str, warehouse: Warehouse) -> WarehouseError:
+    """What a program ended with: its first error, or its last words."""
+    lines = told.strip().splitlines() or ["sin más detalle"]
+    errors = [line for line in lines if re.search(r"\b(error|ERROR|FATAL):", line)]
+    return WarehouseError(
+        f"{program.name} no pudo con el almacén {warehouse.label}: {(errors or lines[-1:])[0]}.",
+        next_step="corrija lo que dice el mensaje y vuelva a ejecutar; no quedó nada a medias.",
+    )

@@ -16,7 +16,7 @@ from orchestration.settings import Settings
 from orchestration.warehouse import connection as connection_module
 from orchestration.warehouse.connection import RowCount, Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
-from orchestration.warehouse.migrate import ROLES_SQL, migrate
+from orchestration.warehouse.migrate import migrate
 from sources.errors import PipelineError
 
 
@@ -169,35 +169,6 @@ def test_a_user_without_superuser_rights_can_own_a_warehouse(postgres: EmbeddedS
     result = migrate(Warehouse(f"postgresql://{name}:clave@127.0.0.1:{port}/{name}", False))
 
     assert result.before is None and result.after
-
-
-def test_roles_that_may_not_be_created_are_reported_and_can_be_created_later(
-    tmp_path: Path,
-) -> None:
-    server = EmbeddedServer(tmp_path / "warehouse")
-    server.start()
-    try:
-        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-            connection.execute("create role comun login password 'clave'")
-            connection.execute("create database comun owner comun")
-        url = server.url("comun").replace(server.url().split("//")[1].split("@")[0], "comun:clave")
-
-        result = migrate(Warehouse(url, embedded=False))
-
-        assert result.after and str(ROLES_SQL) in result.warnings[0]
-
-        with psycopg.connect(url) as connection:
-            connection.execute("create view agua.luji_consumo as select 1 as cuenta_id")
-        with psycopg.connect(server.url("comun")) as administrator:
-            administrator.execute(ROLES_SQL.read_bytes())
-        assert not migrate(Warehouse(url, embedded=False)).warnings
-        with psycopg.connect(server.url("comun")) as connection:
-            connection.execute("set role datos_luji")
-            assert connection.execute("select * from agua.luji_consumo").fetchall() == [(1,)], (
-                "a view made before its role is readable once the role is there"
-            )
-    finally:
-        server.destroy()
 
 
 def test_a_setting_that_cannot_be_used_is_named_without_its_value(
