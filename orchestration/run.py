@@ -33,7 +33,7 @@ from sources.contract import Catalogue
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterEvent, DagsterInstance
 
 _SAMPLE_LEFT = (
     "el almacén todavía tiene el municipio sintético de muestra, y todo lo que sale de él lo dice. "
@@ -231,23 +231,36 @@ def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:
 
 
 def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
-    """Steps that ended in an error of the program, not in a withheld export or a red check."""
+    """Steps, or the run itself, that ended in an error of the program.
+
+    A withheld export or a red check is none.
+    """
     from dagster import DagsterEventType
 
+    def events(kind: DagsterEventType) -> Iterator[DagsterEvent]:
+        for record in instance.get_records_for_run(run_id, of_type=kind).records:
+            if (event := record.event_log_entry.dagster_event) is not None:
+                yield event
+
+    failed = [
+        (event.step_key, event.step_failure_data.error)
+        for event in events(DagsterEventType.STEP_FAILURE)
+    ]
+    failed += [
+        ("la corrida", event.job_failure_data.error)
+        for event in events(DagsterEventType.RUN_FAILURE)
+        if event.job_failure_data.first_step_failure_event is None
+    ]
     found = []
-    for record in instance.get_records_for_run(
-        run_id, of_type=DagsterEventType.STEP_FAILURE
-    ).records:
-        event = record.event_log_entry.dagster_event
-        if event is None or event.step_failure_data.error is None:
+    for where, error in failed:
+        if error is None:
             continue
-        error = event.step_failure_data.error
         names = {error.cls_name, error.cause.cls_name if error.cause else None}
         if not names & {"Withheld", "Refused", "DagsterAssetCheckFailedError"}:
             message = (error.cause or error).message.strip().splitlines()[0]
             # The name of an error without where it is written.
             words = re.sub(r"^(\w+\.)+(?=\w+: )", "", message)
-            found.append(f"{event.step_key}: {words}")
+            found.append(f"{where}: {words}")
     return tuple(found)
 
 

@@ -111,7 +111,7 @@ def summarise(
             run_id=run_id,
             sample=linked.sample,
             seconds=seconds,
-            loads=_loads(connection, run_id, catalogue, linked),
+            loads=_loads(connection, run_id, catalogue, linked, bool(crashed)),
             unconfigured=tuple(
                 system for system in sorted(catalogue.systems()) if not linked.is_connected(system)
             ),
@@ -143,9 +143,17 @@ def summarise(
 
 
 def _loads(
-    connection: Connection, run_id: str, catalogue: Catalogue, linked: Connections
+    connection: Connection,
+    run_id: str,
+    catalogue: Catalogue,
+    linked: Connections,
+    interrupted: bool,
 ) -> tuple[LoadLine, ...]:
-    """A line per dataset whose system is connected; the days worked through again are no load."""
+    """A line per dataset whose system is connected; the days worked through again are no load.
+
+    Without a record of it, a dataset had nothing new, or its turn never came in a run that was
+    `interrupted`.
+    """
     from sources.landing.again import AGAIN
 
     found = {
@@ -166,6 +174,8 @@ def _loads(
             identifier, (False, False, 0, 0, 0, None)
         )
         state = "fallida" if failed else "cargada" if did_load else "sin_cambios"
+        if interrupted and identifier not in found:
+            state = "sin_cargar"
         lines.append(
             LoadLine(
                 identifier, contract.title, state, int(read), int(loaded), int(quarantined), error

@@ -18,6 +18,7 @@ _STATES = {
     "cargada": "[green]cargado[/green]",
     "sin_cambios": "[dim]sin cambios[/dim]",
     "fallida": "[red]falló[/red]",
+    "sin_cargar": "[yellow]no se cargó[/yellow]",
 }
 _REASONS = {
     "tipo_invalido": "valor que no corresponde al tipo",
@@ -73,7 +74,7 @@ def show(summary: RunSummary, console: Console) -> None:
     for note in summary.notes:
         console.print(f"[yellow]Atención:[/yellow] {escape(note)}", highlight=False)
     for step in summary.crashed:
-        console.print(f"[red]Paso interrumpido:[/red] {step}")
+        console.print(f"[red]Interrumpido:[/red] {escape(step)}", highlight=False)
     if summary.unconfigured:
         console.print(f"Sistemas sin configurar (omitidos): {', '.join(summary.unconfigured)}.")
     console.print()

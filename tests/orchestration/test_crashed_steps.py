@@ -1,7 +1,8 @@
-"""What counts as a step that broke off: an error of the program, not a dataset that is withheld."""
+"""What counts as broken off: an error of the program, not a dataset that is withheld."""
 
 from __future__ import annotations
 
+import pytest
 from dagster import DagsterInstance, job, op
 
 from orchestration.assets.exports import Refused
@@ -34,3 +35,20 @@ def test_a_refused_dataset_is_withheld_and_an_error_of_the_program_is_told_witho
         [words] = _crashed_steps(instance, done.run_id)
 
     assert words == "broken: PipelineError: el disco está lleno. Qué hacer: haga lugar."
+
+
+def test_a_run_that_breaks_off_outside_of_any_step_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(*_: object) -> None:
+        raise PipelineError("el almacén no responde.", next_step="enciéndalo.")
+
+    with DagsterInstance.ephemeral() as instance:
+        monkeypatch.setattr(
+            "dagster._core.execution.plan.active.ActiveExecution.get_next_step", lost
+        )
+        done = both.execute_in_process(instance=instance, raise_on_error=False)
+
+        [words] = _crashed_steps(instance, done.run_id)
+
+    assert words == "la corrida: PipelineError: el almacén no responde. Qué hacer: enciéndalo."

@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from orchestration.connections import Connections
-from orchestration.summary import EXIT_SOURCE_FAILED, LoadLine, RunSummary, summarise
+from orchestration.summary import EXIT_CRASHED, EXIT_SOURCE_FAILED, LoadLine, RunSummary, summarise
 from orchestration.warehouse.connection import Warehouse
 from sources.contract_document import load_catalogue
 from sources.urls import SourceUrl
@@ -20,11 +20,11 @@ LOAD = (
 )
 
 
-def read_back(warehouse: Warehouse) -> RunSummary:
+def read_back(warehouse: Warehouse, *crashed: str) -> RunSummary:
     return summarise(
         warehouse, run_id=RUN, catalogue=CATALOGUE,
         linked=Connections({"aguas": SourceUrl.parse("sqlite:///aguas.sqlite")}, sample=False),
-        contract_errors=(), notes=(), crashed=(), seconds=1.0,
+        contract_errors=(), notes=(), crashed=crashed, seconds=1.0,
     )  # fmt: skip
 
 
@@ -53,6 +53,12 @@ def test_loads_are_added_up_by_dataset_and_those_of_other_runs_left_out(
     assert {name.partition(".")[0] for name in lines} == {"aguas"}
     assert set(summary.unconfigured) == set(CATALOGUE.systems()) - {"aguas"}
     assert summary.exit_code == EXIT_SOURCE_FAILED
+
+    broken_off = read_back(warehouse, "la corrida: se cortó la luz")
+    states = {line.dataset: line.state for line in broken_off.loads}
+    assert states["aguas.medidores"] == "sin_cargar", "its turn never came"
+    assert states["aguas.zonas"] == "cargada"
+    assert broken_off.exit_code == EXIT_CRASHED
 
 
 def test_days_worked_through_again_are_told_as_days_and_are_no_load(
