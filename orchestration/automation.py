@@ -284,7 +284,7 @@ findings_sensors = [
 ]
 
 
-@op(pool="resumen_hallazgos", description="Escribe y envía el resumen semanal de cada área.")
+@op(description="Escribe y envía el resumen semanal de cada área.")
 def send_weekly_digest(context: OpExecutionContext) -> None:
     """One that fails stays written and goes with the next attempt."""
     from orchestration.digest import send_digests, senders

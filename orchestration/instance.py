@@ -34,9 +34,6 @@ run_monitoring:
 concurrency:
   runs:
     max_concurrent_runs: 1
-  pools:
-    granularity: op
-    default_limit: 1
 local_artifact_storage:
   module: dagster.core.storage.root
   class: LocalArtifactStorage

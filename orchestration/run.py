@@ -148,7 +148,7 @@ def execute(
                 prepared.warehouse.connect(autocommit=True) as alive,
             ):
                 _hold(alive, run_id)
-                _release_dead_runs(instance, alive)
+                _close_dead_runs(instance, alive)
                 result = job.execute_in_process(
                     instance=instance,
                     run_id=run_id,
@@ -197,12 +197,9 @@ def _hold(connection: Connection, run_id: str) -> bool:
     return row == (True,)
 
 
-def _release_dead_runs(instance: DagsterInstance, connection: Connection) -> None:
-    """Give back the pools that command-line runs held when they were killed.
-
-    A killed run says nothing: Dagster takes it for running, and the next one would wait for its
-    pools for ever.
-    """
+def _close_dead_runs(instance: DagsterInstance, connection: Connection) -> None:
+    """Close command-line runs that were killed: they say nothing, and Dagster takes them for
+    running."""
     from dagster import DagsterRunStatus, RunsFilter
 
     from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
@@ -217,7 +214,6 @@ def _release_dead_runs(instance: DagsterInstance, connection: Connection) -> Non
     for run in instance.get_runs(filters=unfinished):
         if _hold(connection, run.run_id):
             instance.report_run_failed(run, "El proceso de la corrida terminó sin avisar.")
-            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
 
 
 def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:

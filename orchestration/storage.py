@@ -6,7 +6,6 @@ anything of ours that is stored.
 dagster-postgres opens a connection for every event it stores or reads, thousands in a run, and
 keeps one only in the webserver, which asks for it. Opening them was half of a run without news.
 Before most events it also asks the catalogue whether tables and columns of its own are there.
-And of two runs that are the first to use a pool at the same moment, it lets one fail.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagster_postgres import DagsterPostgresStorage
-from psycopg2.errors import InFailedSqlTransaction
 from sqlalchemy import create_engine
-from sqlalchemy.exc import InternalError
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
@@ -49,8 +46,6 @@ class PooledPostgresStorage(DagsterPostgresStorage):
         events: Any = made.event_log_storage
         for question in ("has_table", "has_asset_key_col"):
             setattr(events, question, _until_yes(getattr(events, question)))
-        first_use = "initialize_concurrency_limit_to_default"
-        setattr(events, first_use, _by_one_of_two(getattr(events, first_use)))
         return made
 
 
@@ -64,21 +59,3 @@ def _until_yes(ask: Callable[[str], bool]) -> Callable[[str], bool]:
         return name in there
 
     return answer
-
-
-def _by_one_of_two(make: Callable[[str], bool]) -> Callable[[str], bool]:
-    """Making a pool's limit, where another run may be making it at this moment.
-
-    Dagster goes on in the transaction that the other's row has just ended. By then the other has
-    made all that was to be made.
-    """
-
-    def made(pool: str) -> bool:
-        try:
-            return make(pool)
-        except InternalError as error:
-            if isinstance(error.orig, InFailedSqlTransaction):
-                return True
-            raise
-
-    return made

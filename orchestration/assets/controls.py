@@ -105,7 +105,6 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         name=CHECK_NAME,
         blocking=True,
         description=f"Suite de Great Expectations de {suite.mart}.",
-        pool="great_expectations",
     )
     def check(context: AssetCheckExecutionContext) -> AssetCheckResult:
         watch = observer()

@@ -71,6 +71,7 @@ from orchestration.warehouse.connection import (
     export_environment,
     locate,
 )
+from sources.raw_table import Connection
 
 BUILD_CHECK = "construccion"
 # Where dagster-dbt keeps a node's name in the metadata of its asset.
@@ -176,14 +177,13 @@ def dbt_models() -> AssetsDefinition:
         check_specs=checks,
         can_subset=True,
         op_tags=nodes.op.tags,
-        pool="dbt",
         allow_arbitrary_check_specs=True,
     )
     def build(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         warehouse = locate()
         export_environment(warehouse)
         with warehouse.connect(autocommit=True) as lock:
-            lock.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
+            _wait_for_others(context, lock)
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
                 plan, unsent = plan_build(connection, today), marts_not_exported(connection)
@@ -199,6 +199,15 @@ def dbt_models() -> AssetsDefinition:
             yield from _with_unsent(context, building, unsent)
 
     return build
+
+
+def _wait_for_others(context: AssetExecutionContext, connection: Connection) -> None:
+    """Take the lock of builds, and say so where another run has it."""
+    row = connection.execute("select pg_try_advisory_lock(%s)", [BUILD_LOCK]).fetchone()
+    if row != (True,):
+        context.log.info("Otra corrida está construyendo los modelos: se espera a que termine.")
+        observer().started("dbt", "espera a otra corrida")
+        connection.execute("select pg_advisory_lock(%s)", [BUILD_LOCK])
 
 
 def _nothing() -> Generator[Any, None, set[str]]:

@@ -158,7 +158,6 @@ def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:
             "frecuencia": frequency(definition.frecuencia),
             "marts": ", ".join(definition.marts),
         },
-        pool=f"export_{definition.nombre.replace('-', '_')}",
     )
     def export(context: AssetExecutionContext) -> MaterializeResult[None]:
         return _export(context, definition)

@@ -36,7 +36,6 @@ def projection_asset() -> AssetsDefinition:
         ),
         owners=owners(_OWNER),
         kinds={"python", "postgres"},
-        pool="proyecciones",
     )
     def projections(context: AssetExecutionContext) -> MaterializeResult[None]:
         watch = observer()

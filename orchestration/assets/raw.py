@@ -118,7 +118,6 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
         },
         tags={"sistema": first.system, "prioridad": first.priority},
         check_specs=specs,
-        pool=f"raw_{table}",
         config_schema=AGAIN_CONFIG if first.partition_by else None,
     )
     def load_table(context: AssetExecutionContext) -> Iterator[Any]:

@@ -183,8 +183,8 @@ class EmbeddedServer:
     def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / ".write").touch()
-            (self.folder / ".write").unlink()
+            # A name of its own: another process may be asking the same.
+            tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise EmbeddedServerError(
                 f"no se puede escribir en {self.folder}: {error.strerror}.",

@@ -197,12 +197,17 @@ def test_no_password_or_address_with_one_is_written_anywhere_but_its_file(
     ) == [(0,)]
 
 
-def test_a_second_run_finds_nothing_to_do_and_says_so(
+def test_later_runs_find_nothing_to_do_and_say_so_two_at_once_as_well(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
     before = portal_files(city)
 
-    second = city.lujan("run")
+    with (city.folder / "beside.log").open("w+") as output:
+        beside = city.start(output, "run")
+        second = city.lujan("run")
+        assert beside.wait(timeout=120) == 0
+        output.seek(0)
+        assert "Sin novedades" in output.read()
 
     assert second.returncode == 0, second.stdout[-2000:]
     assert "Sin novedades" in second.stdout
@@ -291,7 +296,7 @@ def test_days_are_worked_through_again_by_a_killed_run_by_the_next_and_by_the_jo
         assert "Días por recalcular: 1" in output.read()
     assert city.query("select distinct dia from agua.fct_consumo_diario where litros = -1") != []
 
-    # It takes the killed run for what it is: Dagster alone would wait for its pools for ever. And
+    # It takes the killed run for what it is: Dagster alone would have it running for ever. And
     # it carries on with all days of that one, though it was asked for one of them.
     done = city.lujan("run", *_range(str(damaged), str(damaged)))
     assert done.returncode == 0

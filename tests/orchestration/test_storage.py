@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -99,35 +97,3 @@ def test_a_connection_that_was_cut_costs_no_event(
     assert set(instance.all_asset_keys()) == {
         AssetKey(["agua", "mart_0"]), AssetKey(["agua", "mart_1"])
     }  # fmt: skip
-
-
-def test_two_runs_that_use_a_pool_first_at_the_same_moment_both_go_on(
-    instance: DagsterInstance, warehouse: Warehouse
-) -> None:
-    storage = instance.event_log_storage
-    storage.initialize_concurrency_limit_to_default("otra")  # Dagster makes its tables
-    with (
-        ThreadPoolExecutor(1) as pool,
-        psycopg.connect(warehouse.url, options="-c search_path=dagster") as other,
-    ):
-        other.execute(
-            'insert into concurrency_limits (concurrency_key, "limit", using_default_limit) '
-            "values ('raw_agua', 1, true)"
-        )
-        asked = pool.submit(storage.initialize_concurrency_limit_to_default, "raw_agua")
-        deadline = time.monotonic() + 20
-        while not waits_for_a_row(warehouse):
-            assert time.monotonic() < deadline, "the second run asked for nothing"
-            time.sleep(0.02)
-        other.commit()
-
-        assert asked.result(timeout=20) is True
-    assert instance.event_log_storage.get_concurrency_info("raw_agua").limit == 1
-
-
-def waits_for_a_row(warehouse: Warehouse) -> bool:
-    with psycopg.connect(warehouse.url, autocommit=True) as connection:
-        return connection.execute(
-            "select exists (select from pg_stat_activity where datname = current_database() "
-            "and wait_event_type = 'Lock')"
-        ).fetchone() == (True,)
