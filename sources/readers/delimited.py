@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sources.arrow_values import from_flags, to_flags
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
 from sources.names import told_apart
@@ -184,21 +185,21 @@ class DelimitedReader(TextFileReader):
         if self._recoded.marked:
             bad = _marked_rows(columns, len(rows))
             rejected = [*rejected, *self._undecodable(columns, rows, bad)]
-            keep = pa.array(~bad)
+            keep = from_flags(~bad)
             columns = {name: array.filter(keep) for name, array in columns.items()}
             rows = rows[~bad]
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _only_rejected(self, rejected: Iterable[RejectedRow]) -> RawBatch:
         """What remains when no line of the last block was good: Arrow may not hand it over."""
-        columns = {name: pa.array([], pa.string()) for name in self._positions}
+        columns = {name: pa.nulls(0, pa.string()) for name in self._positions}
         rows = np.array([], np.int64)
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _undecodable(
         self, columns: Mapping[str, Array], rows: Rows, bad: npt.NDArray[np.bool_]
     ) -> Iterator[RejectedRow]:
-        held = pa.array(bad)
+        held = from_flags(bad)
         texts = {name: array.filter(held).to_pylist() for name, array in columns.items()}
         for at, number in enumerate(rows[bad].tolist()):
             yield RejectedRow(
@@ -274,5 +275,5 @@ def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
 def _marked_rows(columns: Mapping[str, Array], count: int) -> npt.NDArray[np.bool_]:
     bad = np.zeros(count, bool)
     for array in columns.values():
-        bad |= pc.match_substring_regex(array, MARKED_PATTERN).to_numpy(zero_copy_only=False)
+        bad |= to_flags(pc.match_substring_regex(array, MARKED_PATTERN))
     return bad
