@@ -673,6 +673,33 @@ def test_a_numeric_cursor_is_compared_as_a_number(tmp_path: Path) -> None:
     assert parameters == {"desde": 9007199254740993}
 
 
+@pytest.mark.parametrize("declared", ["varchar(20)", "nvarchar(max)"])
+def test_a_number_written_as_text_is_compared_as_a_number(tmp_path: Path, declared: str) -> None:
+    contract = make_contract(
+        tmp_path, "sqlserver", [column("actualizado_en", "bigint", key=True)],
+        loadMode="incremental", cursor="actualizado_en",
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, declared, "99")
+
+    number = "TRY_CAST ([tabla].[actualizado_en] AS NUMERIC(38, 10))"
+    assert f"WHERE {number} IS NULL OR {number} >= %(desde)s" in text
+    assert parameters == {"desde": 99}
+
+
+def test_a_time_written_as_text_is_asked_for_by_its_day(tmp_path: Path) -> None:
+    """Of text no conversion is asked: one value that is no time would end the statement."""
+    contract = make_contract(
+        tmp_path, "sqlserver",
+        [column("id", "bigint", key=True), column("actualizado_en", "timestamp")], **INCREMENTAL,
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, "varchar(19)", "2026-06-10T10:00:00")
+
+    assert "[actualizado_en] >= %(desde)s OR" in text
+    assert parameters == {"desde": "2026-06-06"}
+
+
 def incremental(contract: Contract, cursor_type: str, watermark: str) -> tuple[str, Any]:
     """The statement from a watermark on; the cursor is of that type at the source."""
     names = {c.name: c.source_name for c in contract.columns}

@@ -326,6 +326,11 @@ class SqlServer(Engine):
         text = value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
         return column >= sa.cast(sa.bindparam("desde", text, type_=sa.Unicode()), kind)
 
+    def since_number(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[bool]:
+        # There are no regular expressions here, and a cast that fails ends the statement.
+        number = sa.try_cast(column, sa.Numeric(38, 10))
+        return sa.or_(number.is_(None), number >= sa.bindparam("desde", value))
+
     # --- reading ----------------------------------------------------------------------------------
 
     def stream(
