@@ -1,6 +1,7 @@
 """The key of a raw table: that of its contract, also when the contract comes to name another.
 
-Belongs here: taking a key off that the contract no longer has, and putting on the one it has.
+Belongs here: taking a key off that the contract no longer has, and putting on the one it has, in
+the table and in a month that comes back to it.
 Does not belong here: merging by the key (`merge.py`), keys of the source (`keys.py`), the key of an
 empty table that is written straight into (`intake.py`).
 
@@ -11,11 +12,13 @@ read again: what the source still repeats is set aside, as in a first load.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from psycopg import sql
 
 from sources.contract import Contract
 from sources.landing.records import names_of
-from sources.raw_table import LOAD_ID, RAW, Connection, drop_key, table_name
+from sources.raw_table import LOAD_ID, RAW, Connection, table_name
 
 
 def settle_key(connection: Connection, contract: Contract, load_id: int) -> int | None:
@@ -25,39 +28,83 @@ def settle_key(connection: Connection, contract: Contract, load_id: int) -> int 
     stand side by side, and the table has none.
     """
     wanted = () if contract.load_mode == "files" else contract.key
-    found = connection.execute(
-        "select c.conname, array_agg(a.attname::text) from pg_constraint c join pg_attribute a "
-        "on a.attrelid = c.conrelid and a.attnum = any(c.conkey) "
-        "where c.conrelid = to_regclass(%s) and c.contype = 'p' group by c.conname",
-        [f"{RAW}.{contract.landing_table}"],
-    ).fetchone()
-    name, columns = found or (None, [])
+    name, columns = _key_of(connection, contract.landing_table)
     if set(columns) == set(wanted):
         return None
+    table = table_name(contract)
     if name is not None:
-        drop_key(connection, contract, str(name))
-        for column in set(columns) - set(wanted):
-            connection.execute(  # the key leaves it behind
-                sql.SQL("alter table {} alter column {} drop not null").format(
-                    table_name(contract), sql.Identifier(column)
-                )
-            )
+        _take_off(connection, table, name, set(columns) - set(wanted))
     if not wanted:
         return 0
-    gone = _keep_one_of_each(connection, contract, load_id)
+    gone = _keep_one_of_each(connection, contract, table, wanted, load_id)
     connection.execute(
-        sql.SQL("alter table {} add primary key ({})").format(
-            table_name(contract), names_of(contract.key)
-        )
+        sql.SQL("alter table {} add primary key ({})").format(table, names_of(wanted))
     )
     return gone
 
 
-def _keep_one_of_each(connection: Connection, contract: Contract, load_id: int) -> int:
-    """Rows without a key, and all but the first of a key, into the history."""
-    nulls = sql.SQL(" or ").join(
-        sql.SQL("{} is null").format(sql.Identifier(name)) for name in contract.key
+def settle_part(connection: Connection, contract: Contract, part: str, load_id: int) -> int:
+    """Make a month that was apart fit for the key its table has come to have meanwhile.
+
+    How many of its rows left for the history. The key itself comes with attaching it. Commits
+    nothing.
+    """
+    _, wanted = _key_of(connection, contract.landing_table)
+    name, columns = _key_of(connection, part)
+    if columns == wanted:
+        return 0
+    table = sql.Identifier(RAW, part)
+    if name is not None:
+        _take_off(connection, table, name, set(columns) - set(wanted))
+    if not wanted:
+        return 0
+    gone = _keep_one_of_each(connection, contract, table, wanted, load_id)
+    for column in wanted:
+        connection.execute(
+            sql.SQL("alter table {} alter column {} set not null").format(
+                table, sql.Identifier(column)
+            )
+        )
+    return gone
+
+
+def _key_of(connection: Connection, table: str) -> tuple[str | None, tuple[str, ...]]:
+    """Name and columns of a raw table's primary key, in its order; no name where it has none."""
+    found = connection.execute(
+        "select c.conname, array_agg(a.attname::text order by array_position(c.conkey, a.attnum)) "
+        "from pg_constraint c join pg_attribute a "
+        "on a.attrelid = c.conrelid and a.attnum = any(c.conkey) "
+        "where c.conrelid = to_regclass(format('%%I.%%I', %s::text, %s::text)) "
+        "and c.contype = 'p' group by c.conname",
+        [RAW, table],
+    ).fetchone()
+    return (None, ()) if found is None else (str(found[0]), tuple(found[1]))
+
+
+def _take_off(
+    connection: Connection, table: sql.Identifier, name: str, freed: Iterable[str]
+) -> None:
+    """Drop a key, and what it leaves behind in columns that are in none any more."""
+    connection.execute(
+        sql.SQL("alter table {} drop constraint {}").format(table, sql.Identifier(name))
     )
+    for column in freed:
+        connection.execute(
+            sql.SQL("alter table {} alter column {} drop not null").format(
+                table, sql.Identifier(column)
+            )
+        )
+
+
+def _keep_one_of_each(
+    connection: Connection,
+    contract: Contract,
+    table: sql.Identifier,
+    key: Sequence[str],
+    load_id: int,
+) -> int:
+    """Rows of a table without a key, and all but the first of a key, into the history."""
+    nulls = sql.SQL(" or ").join(sql.SQL("{} is null").format(sql.Identifier(name)) for name in key)
     return connection.execute(
         sql.SQL(
             "with _surplus as (delete from {raw} _r using (select ctid as _place, tableoid as "
@@ -67,8 +114,8 @@ def _keep_one_of_each(connection: Connection, contract: Contract, load_id: int) 
             "returning _r.*) insert into raw._historial (dataset, operacion, fila, carga_id) "
             "select {dataset}, 'baja', to_jsonb(_surplus.*), {load} from _surplus"
         ).format(
-            raw=table_name(contract),
-            key=names_of(contract.key),
+            raw=table,
+            key=names_of(key),
             load_id=sql.Identifier(LOAD_ID),
             nulls=nulls,
             dataset=sql.Literal(contract.id),
