@@ -246,8 +246,7 @@ def _try_all(
                 judged = judge(_styled(contract, textual), checkers, raw)
                 notes |= {row.row_number: row.reason for row in judged.bad}
                 _note(connection, contract, some, notes)
-                if contract.load_mode == "files":
-                    partitions.prepare(judged.good, writer.pause)
+                partitions.prepare(judged.good, writer.pause)
                 writer.write(judged.good, judged.rows)
                 writer.pause()
     for table in ("_reproceso", "_intento"):

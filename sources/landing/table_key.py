@@ -17,12 +17,18 @@ from collections.abc import Iterable, Sequence
 from psycopg import sql
 
 from sources.contract import Contract
+from sources.errors import LoadRefused
 from sources.landing.records import names_of
 from sources.raw_table import LOAD_ID, RAW, Connection, table_name
+
+# Of fewer rows a share says nothing.
+_FEWEST_GUARDED = 50
 
 
 def settle_key(connection: Connection, contract: Contract, load_id: int) -> int | None:
     """Give the raw table the contract's key; how many rows left for the history.
+
+    Raises LoadRefused where that would be many, and the source may not bring them again.
 
     None where it has it already, which is nearly always. Commits nothing. In the mode `files` rows
     stand side by side, and the table has none.
@@ -37,10 +43,34 @@ def settle_key(connection: Connection, contract: Contract, load_id: int) -> int 
     if not wanted:
         return 0
     gone = _keep_one_of_each(connection, contract, table, wanted, load_id)
+    if gone:
+        _refuse_losing(connection, contract, gone)
     connection.execute(
         sql.SQL("alter table {} add primary key ({})").format(table, names_of(wanted))
     )
     return gone
+
+
+def _refuse_losing(connection: Connection, contract: Contract, gone: int) -> None:
+    """Raises LoadRefused where many rows would leave that the source may not bring again."""
+    if contract.load_mode != "append" and contract.deletions_every is not None:
+        return  # what is read again is all there is
+    row = connection.execute(
+        sql.SQL("select count(*) from {}").format(table_name(contract))
+    ).fetchone()
+    stood = gone + (int(row[0]) if row else 0)
+    if stood < _FEWEST_GUARDED or gone <= contract.max_deletion_share * stood:
+        return
+    raise LoadRefused(
+        f"por la clave nueva ({', '.join(contract.key)}) {gone} de las {stood} filas de "
+        f"{contract.raw_name} se repiten o no la tienen, y el origen puede no traerlas otra vez; "
+        f"el máximo admitido es {contract.max_deletion_share:.0%}. No se cargó ni se borró nada.",
+        dataset=contract.id,
+        owner=contract.owner,
+        next_step=f"revise qué columnas llevan `primaryKey` en {contract.path.name}; si es "
+        "correcto, suba `maxDeletionShare` (hasta 1), o dele otro nombre en `landingTable`: la "
+        "tabla nueva se llena desde el origen y la de antes queda como está.",
+    )
 
 
 def settle_part(connection: Connection, contract: Contract, part: str, load_id: int) -> int:

@@ -19,6 +19,7 @@ from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
 from sources.errors import SourceChanged, SourceUnavailable
 from sources.landing import LoadContext, LoadReport, load
+from sources.landing.replay import replay
 from sources.landing.slots import slots
 from sources.landing.totals import Totals, exact_sum
 from sources.readers import RejectedRow, database
@@ -621,6 +622,41 @@ def test_a_divided_table_whose_rows_could_not_be_divided_any_more_is_that_table_
         assert why in str(error) or "visto_en es timestamp" in str(error)
         assert error.owner and error.next_step
     assert city.names() == ["Ana"]
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_a_row_that_enters_later_may_be_of_a_month_that_is_not_there_yet(
+    city: City, mode: str
+) -> None:
+    city.run("alter table tabla alter saldo type text")
+    columns = [KEY, column("visto_en", "timestamp", key=True), column("saldo", "integer")]
+    options = {"loadMode": mode, "cursor": "visto_en", "partitionBy": "visto_en"}
+    city.add((1, "Ana", "1", 1), (2, "Blas", "s/d", "2026-03-09"))
+    assert city.load(by(city, *columns, **options)).quarantined == 1
+    contract = by(city, *columns, missingValues=["s/d"], **options)
+
+    done = replay(contract, LoadContext(connect=city.warehouse.connect, run_id="prueba"), [])
+
+    assert (done.loaded, done.pending) == (1, 0)
+    assert city.ask("select cuenta_id, saldo from raw.prueba__tabla order by 1") == [
+        (1, 1), (2, None)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["append", "incremental"])
+def test_a_key_by_which_most_rows_would_leave_is_refused_where_they_may_not_come_again(
+    city: City, mode: str
+) -> None:
+    options = {"cursor": "visto_en", "deletionsEvery": "never"}
+    city.fill(1, 60)
+    city.load(city.contract(NO_KEY, loadMode="append", cursor="visto_en"))
+    columns = [NO_KEY, column("nombre"), column("saldo", "numeric(10,2)")]
+    when = column("visto_en", "timestamp", key=True)
+
+    [error] = city.load(by(city, *columns, when, loadMode=mode, **options)).errors
+
+    assert "59 de las 60 filas" in str(error) and "landingTable" in (error.next_step or "")
+    assert error.owner and len(city.names()) == 60 and city.history() == []
 
 
 def test_a_row_in_quarantine_is_neither_gone_nor_missing(city: City) -> None:
