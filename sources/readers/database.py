@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Self
@@ -65,6 +65,8 @@ _SEARCHED_ROWS = 1_000_000
 # what takes the time. They serve where the source or the way to it is slow.
 PARTED_ROWS = 1_000_000
 PARALLEL_RANGES = 1
+# Longer than any clock was ever put back at once.
+_A_CHANGE_OF_CLOCKS = timedelta(hours=3)
 _LEAST_PARTS = 2
 _WHOLE = re.compile(r"^(small|big)?int(eger)?$")
 _MOMENTS = re.compile(r"^(date|timestamp)\b")
@@ -587,12 +589,21 @@ def _as_stored(column: Column, value: CursorValue, zoned: bool | None) -> Cursor
     """A time as the source's column holds it: the local clock where it carries no zone."""
     if not isinstance(value, datetime):
         return value
-    if value.tzinfo and not zoned:
-        local = value.astimezone(zone_of(column))
-        return local if zoned is None else local.replace(tzinfo=None)
-    if value.tzinfo is None and zoned:
-        return value.replace(tzinfo=zone_of(column))
-    return value
+    if zoned:
+        return value if value.tzinfo else value.replace(tzinfo=zone_of(column))
+    local = value.astimezone(zone_of(column)) if value.tzinfo else value
+    earlier = _before_the_clock_goes_back(local.replace(tzinfo=zone_of(column)))
+    return earlier if zoned is None and value.tzinfo else earlier.replace(tzinfo=None)
+
+
+def _before_the_clock_goes_back(local: datetime) -> datetime:
+    """A local time from which on no row is missed: where clocks go back soon, that much earlier.
+
+    The hour that comes twice is written twice: its second rows lie before the last of its first.
+    """
+    later = (local.astimezone(UTC) + _A_CHANGE_OF_CLOCKS).astimezone(local.tzinfo)
+    back = (local.utcoffset() or timedelta(0)) - (later.utcoffset() or timedelta(0))
+    return local - max(back, timedelta(0))
 
 
 def _with_limits(contract: Contract, options: ReaderOptions) -> ReaderOptions:

@@ -55,6 +55,7 @@ _HEADER_LINES = 50
 
 Rows = npt.NDArray[np.int64]
 
+_LONG_NAME = "su encabezado tiene un nombre de más de 128 KB: no parece una tabla"
 _ONLY_CR = (
     "sus líneas terminan solo con el carácter CR, como las de equipos muy viejos: guárdelo otra "
     "vez como texto de Windows o de Unix"
@@ -135,7 +136,8 @@ class DelimitedReader(TextFileReader):
         try:
             header = next(csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape))
         except csv.Error as error:
-            raise self._unreadable(_ONLY_CR if b"\r" in first else error) from error
+            why = _ONLY_CR if b"\r" in first else error
+            raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error
         self._positions = match_columns(
             self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
         )

@@ -260,6 +260,34 @@ ODD_COLUMNS = [
 ODD_INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en"}
 
 
+@pytest.mark.parametrize("contract_type", ["timestamptz", "timestamp"])
+def test_the_hour_that_comes_twice_is_read_twice(
+    tmp_path: Path, pg: psycopg.Connection[Any], database: str, contract_type: str
+) -> None:
+    """Chile put its clocks back from 24:00 to 23:00 on 4 April 2026."""
+    pg.execute("create table tabla (id int, visto_en timestamp)")
+    pg.execute(
+        "insert into tabla values (1, '2026-04-04 22:29'), (2, '2026-04-04 22:55'), "
+        "(3, '2026-04-04 23:40'), (4, '2026-04-05 09:00')"
+    )
+    santiago = {"timezone": "America/Santiago"}
+    contract = make_contract(
+        tmp_path, "postgresql",
+        [column("id", "integer", key=True), column("visto_en", contract_type, **santiago)],
+        loadMode="incremental", cursor="visto_en",
+    )  # fmt: skip
+
+    def read_since(watermark: str) -> list[int]:
+        reader = open_reader(contract, SourceUrl.parse(database), watermark=watermark)
+        return [row["id"] for row in rows_of(read_all(reader))]
+
+    zone = "-03:00" if contract_type == "timestamptz" else ""
+    # 23:30 of the first time round: what comes at 22:55 by the clock may be later, an hour before.
+    assert read_since(f"2026-04-04T23:30:00{zone}") == [2, 3, 4]
+    assert read_since(f"2026-04-04T20:00:00{zone}") == [1, 2, 3, 4]
+    assert read_since(f"2026-06-04T23:30:00{zone}") == []
+
+
 def test_names_that_sql_would_trip_over(
     tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:

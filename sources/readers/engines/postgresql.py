@@ -50,6 +50,7 @@ _SHORT_NAMES = {
     "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
 }
+_HEX = "hex"
 _ANY_TEXT = re.compile(r"^(text|character varying(\(\d+\))?)$")
 
 
@@ -114,6 +115,14 @@ class Postgresql(Engine):
                 [(self._statement_timeout_s or 0) * 1000],
             )
         return True
+
+    def select(
+        self, column: sa.ColumnElement[Any], source: SourceColumn, target: Column
+    ) -> sa.ColumnElement[Any]:
+        """Octets as their digits alone where the contract says so, as from any other engine."""
+        if source.type == "bytea" and target.format == _HEX:
+            return sa.func.upper(sa.func.encode(column, sa.literal_column("'hex'")))
+        return column
 
     def share_snapshot(self, connection: Any) -> str | None:
         return str(self.scalar(connection, sa.select(sa.func.pg_export_snapshot())))
