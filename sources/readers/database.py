@@ -46,7 +46,6 @@ from sources.readers.text_cursor import (
     is_compared_as_text,
     is_misordered,
     is_misordered_text,
-    is_text,
     refuse_format,
     refuse_numbers,
 )
@@ -418,7 +417,7 @@ class DatabaseReader(ClosingReader):
         if not contract.has_watermark or contract.cursor not in self._source_names:
             return None
         source = self._found[self._source_names[contract.cursor]]
-        return contract.column(contract.cursor) if is_text(source.type) else None
+        return contract.column(contract.cursor) if self._engine.holds_text(source) else None
 
     def _statement(self, written: Collection[str] = ()) -> sa.Select[Any]:
         return build_query(
@@ -570,7 +569,7 @@ def _since(
     """The condition of the rows from the watermark on, and of those without a cursor."""
     cursor = contract.column(contract.cursor or "")
     since = since_value(contract, watermark)
-    if is_text(source.type) and not is_compared_as_text(cursor):
+    if engine.holds_text(source) and not is_compared_as_text(cursor):
         if not isinstance(since, date):
             return engine.since_number(column, since)
         since = first_text(cursor, since) or since

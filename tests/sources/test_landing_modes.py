@@ -585,6 +585,24 @@ def test_rows_that_were_added_take_a_column_that_is_declared_later_and_stay_one_
     assert (again.loaded, again.quarantined, again.notes) == (0, 0, [])
 
 
+def test_rows_of_a_divided_table_take_it_too(city: City) -> None:
+    """Also beside documents, which have no order, and among equal rows."""
+    city.run("alter table tabla add datos jsonb default '{\"a\": 1}'")
+    city.add((1, "Ana", 1, 1), (1, "Ana", 2, 1), (2, None, 3, "2026-07-02"))
+    options = {"loadMode": "append", "cursor": "visto_en", "lookback": "P60D",
+               "partitionBy": "visto_en"}  # fmt: skip
+    columns = [NO_KEY, REST[0], REST[2], column("datos", "jsonb")]
+    city.load(by(city, *columns, **options))
+
+    report = city.load(by(city, *columns, REST[1], **options))
+
+    assert figures(report) == (3, 3, 0, 0, 0)
+    assert city.ask("select saldo::int, datos ->> 'a' from raw.prueba__tabla order by 1") == [
+        (1, "1"), (2, "1"), (3, "1")
+    ]  # fmt: skip
+    assert city.load(by(city, *columns, REST[1], **options)).loaded == 0
+
+
 @pytest.mark.parametrize("mode", ["full", "incremental"])
 def test_a_table_stays_divided_or_whole_as_it_was_made(city: City, mode: str) -> None:
     options = {"loadMode": mode, "cursor": "visto_en"}

@@ -401,7 +401,8 @@ def test_sqlite_incremental_read_takes_times_of_any_spelling(tmp_path: Path) -> 
         tmp_path,
         "create table obras (obra_id integer primary key, actualizado_en text)",
         "insert into obras values (1, '2026-06-01 08:00:00'), (2, '2026-06-10T13:00:00Z'), "
-        "(3, '2026-06-10 10:00:00'), (4, '2026-06-10T10:00:00-03:00'), (5, 'ayer'), (6, null)",
+        "(3, '2026-06-10 10:00:00'), (4, '2026-06-10T10:00:00-03:00'), (5, 'ayer'), (6, null), "
+        "(7, '2026-06-10 09:00:00')",
     )
     contract = make_contract(
         tmp_path,

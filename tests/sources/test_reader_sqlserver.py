@@ -584,6 +584,26 @@ def test_everything_that_is_sent_for_a_full_read(tmp_path: Path, server: TdsServ
     ]
 
 
+def test_a_hidden_column_is_read_where_the_contract_names_it(
+    tmp_path: Path, server: TdsServer
+) -> None:
+    """As those are by which a temporal table keeps its versions apart."""
+    fields = [Field("obra_id", "int", tds.INT), Field("vale_desde", "int", tds.INT)]
+    serve_table(server, "obras", fields, [(1, 7)])
+    server.answer(r"select \* FROM \[dbo\]\.\[obras\]", Result([("obra_id", tds.INT)]))
+    server.answer(r"select \[vale_desde\] FROM .* WHERE 0 = 1", Result([("vale_desde", tds.INT)]))
+    names = [column("obra_id", "integer", key=True), column("vale_desde", "integer")]
+    named = make_contract(tmp_path, "sqlserver", names, table="dbo.obras")
+
+    with open_reader(named, SourceUrl.parse(server.url)) as reader:
+        assert reader.columns() == ("obra_id", "vale_desde")
+        assert cast_all(named, list(reader.batches()))[0] == [{"obra_id": 1, "vale_desde": 7}]
+
+    plain = make_contract(tmp_path, "sqlserver", names[:1], table="dbo.obras")
+    with open_reader(plain, SourceUrl.parse(server.url)) as reader:
+        assert reader.columns() == ("obra_id",)
+
+
 def test_a_connection_says_who_it_is_and_that_it_only_reads(
     tmp_path: Path, server: TdsServer
 ) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sources.contract import Column
 from sources.readers.arrow import Array
 from sources.readers.base import ReaderOptions, Sent, column_from_values
+from sources.readers.text_cursor import is_text
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -243,6 +244,10 @@ class Engine(ABC):
         the parameter must be its own.
         """
         return column >= sa.bindparam("desde", value, unique=True)
+
+    def holds_text(self, source: SourceColumn) -> bool:
+        """Whether values of a column are compared as text, whatever they mean."""
+        return is_text(source.type)
 
     def since_number(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[bool]:
         """The condition `column >= value` of a text column by the number it writes.
