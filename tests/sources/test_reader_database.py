@@ -260,6 +260,37 @@ ODD_COLUMNS = [
 ODD_INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en"}
 
 
+def test_rows_of_postgresql_come_in_batches_of_the_size_asked_for(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute("create table t as select n from generate_series(1, 10) n")
+    contract = make_contract(
+        tmp_path, "postgresql", [column("n", "integer", key=True)], table="t", fetchRows=4
+    )
+
+    batches = read_all(open_reader(contract, SourceUrl.parse(database)))
+
+    assert [batch.read for batch in batches] == [4, 4, 2]
+
+
+def test_a_statement_of_postgresql_that_takes_too_long_is_ended(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute(
+        "create view lenta as select n, pg_sleep(0.3) is null as v from generate_series(1, 40) n"
+    )
+    contract = make_contract(
+        tmp_path, "postgresql", [column("n", "integer"), column("v", "boolean")], table="lenta",
+        statementTimeout="PT1S",
+    )  # fmt: skip
+    began = time.monotonic()
+
+    with pytest.raises(SourceUnavailable, match="no respondió a tiempo") as caught:
+        read_all(open_reader(contract, SourceUrl.parse(database)))
+
+    assert time.monotonic() - began < 8 and "horario de menos uso" in caught.value.next_step
+
+
 @pytest.mark.parametrize("contract_type", ["timestamptz", "timestamp"])
 def test_the_hour_that_comes_twice_is_read_twice(
     tmp_path: Path, pg: psycopg.Connection[Any], database: str, contract_type: str
