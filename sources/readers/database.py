@@ -67,6 +67,8 @@ PARALLEL_RANGES = 1
 # Longer than any clock was ever put back at once.
 _A_CHANGE_OF_CLOCKS = timedelta(hours=3)
 _LEAST_PARTS = 2
+# What stands before the digits of octets in a text: in PostgreSQL, in SQL Server.
+_MARK_OF_OCTETS = re.compile(r"^(?:\\x|0x)")
 _WHOLE = re.compile(r"^(small|big)?int(eger)?$")
 _MOMENTS = re.compile(r"^(date|timestamp)\b")
 
@@ -573,6 +575,9 @@ def _since(
         if not isinstance(since, date):
             return engine.since_number(column, since)
         since = first_text(cursor, since) or since
+    elif isinstance(since, str) and engine.holds_octets(source):
+        digits = _MARK_OF_OCTETS.sub("", since)
+        return sa.or_(engine.since_octets(column, digits), column.is_(None))
     else:
         since = _as_stored(cursor, since, source.zoned)
     return sa.or_(engine.since(column, since, source.zoned), column.is_(None))

@@ -664,6 +664,11 @@ def test_statement_is_quoted_and_bound(tmp_path: Path) -> None:
          "2026-06-07 10:00:00"),
         ("datetime2(7)", "timestamp", "2026-06-10T10:00:00.123456", "DATETIME2(7)",
          "2026-06-07 10:00:00.123456"),
+        # Written .007, it is .0066667: the row of the watermark itself would be missed.
+        ("datetime", "timestamp", "2026-06-10T10:00:00.007", "DATETIME2(7)",
+         "2026-06-07 10:00:00.006666"),
+        ("datetime", "timestamp", "2026-06-10T10:00:00.003", "DATETIME2(7)",
+         "2026-06-07 10:00:00.003000"),
         ("datetime", "date", "2026-06-10", "DATE", "2026-06-07"),
     ],
 )  # fmt: skip
@@ -705,6 +710,26 @@ def test_a_number_written_as_text_is_compared_as_a_number(tmp_path: Path, declar
     number = "TRY_CAST ([tabla].[actualizado_en] AS NUMERIC(38, 10))"
     assert f"WHERE {number} IS NULL OR {number} >= %(desde)s" in text
     assert parameters == {"desde": 99}
+
+
+@pytest.mark.parametrize(
+    ("settings", "watermark"),
+    [({}, "0x00000000000007D1"), ({"format": "hex"}, "00000000000007D1")],
+)
+def test_a_row_version_is_compared_as_octets(
+    tmp_path: Path, settings: dict[str, Any], watermark: str
+) -> None:
+    """No text is: the server refuses to compare the two."""
+    contract = make_contract(
+        tmp_path, "sqlserver",
+        [column("id", "bigint", key=True), column("actualizado_en", **settings)],
+        loadMode="incremental", cursor="actualizado_en",
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, "timestamp", watermark)
+
+    assert "[actualizado_en] >= convert(VARBINARY(8), %(desde)s, 2) OR" in text
+    assert parameters == {"desde": "00000000000007D1"}
 
 
 def test_a_time_written_as_text_is_asked_for_by_its_day(tmp_path: Path) -> None:

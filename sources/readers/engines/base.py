@@ -29,6 +29,7 @@ APPLICATION = "lujan-datos"
 _BATCH_BYTES = 8 << 20
 # Rows fetched at once, and every how many of them one is measured.
 _PIECE_ROWS, _MEASURED = 64, 16
+_OCTETS = re.compile(r"^(?:bytea|(?:tiny|medium|long)?blob|(?:var)?binary)\b")
 # A number as text, written without backslashes: engines take them differently.
 _A_NUMBER = "^ *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+) *$"
 # The digits, and those behind the point, of the widest number that every engine has.
@@ -244,6 +245,14 @@ class Engine(ABC):
         the parameter must be its own.
         """
         return column >= sa.bindparam("desde", value, unique=True)
+
+    def holds_octets(self, source: SourceColumn) -> bool:
+        """Whether values of a column are octets: contracts have them as hexadecimal digits."""
+        return _OCTETS.match(source.type or "") is not None
+
+    def since_octets(self, column: sa.ColumnElement[Any], digits: str) -> sa.ColumnElement[bool]:
+        """The condition `column >= value` of octets; the value in hexadecimal digits."""
+        return column >= sa.func.unhex(sa.bindparam("desde", digits, unique=True))
 
     def holds_text(self, source: SourceColumn) -> bool:
         """Whether values of a column are compared as text, whatever they mean."""

@@ -267,6 +267,10 @@ class Postgresql(Engine):
             kind = sa.DateTime(timezone=value.tzinfo is not None)
         return column >= sa.bindparam("desde", value, type_=kind, unique=True)
 
+    def since_octets(self, column: sa.ColumnElement[Any], digits: str) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.bindparam("desde", digits, unique=True)
+        return column >= sa.func.decode(value, sa.literal_column("'hex'"))
+
     def _zoned(self, entry: Sequence[Any]) -> bool | None:
         return bool(entry[1] == self._TIMESTAMPTZ_OID)
 
