@@ -2,10 +2,11 @@
 
 The first value that pyarrow itself converts (`pa.array`, `pa.scalar`, an argument of a compute
 function, `to_numpy`) has it import pandas where that is installed, just to know whether the value
-is one of pandas's: 0.2 s and 40 MB. A load in which nothing is wrong goes by these alone.
+is one of pandas's: 0.2 s and 40 MB. A load goes by these alone, also one with rows whose values do
+not fit; only a broken rule imports it, as Pandera explains which.
 
 Belongs here: conversions of plain types over their buffers. Does not belong here: nested types, or
-anything that is only needed once something is wrong: pyarrow does that well.
+what few loads meet: pyarrow does that well.
 """
 
 from __future__ import annotations
@@ -78,6 +79,15 @@ def from_texts(values: Sequence[str], *, empty_is_null: bool = False) -> Any:
     valid = None if not empty_is_null or some.all() else some
     buffers = [bitmap(valid), pa.py_buffer(offsets.astype(np.int32).data), pa.py_buffer(data)]
     return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def from_some_texts(values: Sequence[str | None]) -> Any:
+    """Texts as an Arrow array, None as null. Raises as `from_texts` does."""
+    array = from_texts(["" if value is None else value for value in values])
+    valid = np.fromiter((value is not None for value in values), np.bool_, len(values))
+    if valid.all():
+        return array
+    return pa.Array.from_buffers(array.type, len(array), [bitmap(valid), *array.buffers()[1:]])
 
 
 def bitmap(flags: Valid) -> pa.Buffer | None:

@@ -44,6 +44,7 @@ from sources.arrow_values import (
     YES,
     from_flags,
     from_numbers,
+    from_some_texts,
     from_texts,
     to_flags,
     to_numbers,
@@ -244,11 +245,11 @@ def _typed_to_text(contract: Contract, column: Column, array: Array) -> Array:
             array = _local(array, column)
         written = jdk_format(contract, column.format).strftime
         return pc.strftime(pc.cast(array, pa.timestamp("s"), safe=False), format=written)
-    return pa.array(verbatim(array), pa.string()) if _is_nested(kind) else _as_strings(array)
+    return from_some_texts(verbatim(array)) if _is_nested(kind) else _as_strings(array)
 
 
 def _to_json(array: Array) -> _Casted:
-    texts = array if pa.types.is_string(array.type) else pa.array(verbatim(array), pa.string())
+    texts = array if pa.types.is_string(array.type) else from_some_texts(verbatim(array))
     texts = _empty_to_null(texts)
     bad = np.array([value is not None and not _is_json(value) for value in texts.to_pylist()], bool)
     return _with_failure(_Casted(texts), bad, RULE_TYPE, "no es JSON válido")
@@ -447,7 +448,7 @@ def _spelled_out(texts: Array) -> tuple[Array, Mask]:
     for index in np.flatnonzero(_mask(odd)):
         values[index] = _without_exponent(values[index])
         too_long[index] = values[index] is None
-    return pa.array(values, pa.string()), too_long
+    return from_some_texts(values), too_long
 
 
 def _without_exponent(text: str) -> str | None:
@@ -695,7 +696,7 @@ def _as_strings(array: Array) -> Array:
     try:
         return pc.cast(array, pa.string())
     except pa.ArrowNotImplementedError:
-        return pa.array([as_text(value) for value in array.to_pylist()], pa.string())
+        return from_some_texts([as_text(value) for value in array.to_pylist()])
 
 
 def _empty_to_null(texts: Array) -> Array:

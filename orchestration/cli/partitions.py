@@ -108,6 +108,12 @@ def attach_month(table: Table, month: MonthText, by: By) -> None:
             "separado: pasaron a raw._historial.",
             highlight=False,
         )
+    if done.repeated:
+        console.print(
+            f"Otras {number(done.repeated)} no tienen la clave que la tabla tiene ahora, o la "
+            "repiten: pasaron a raw._historial.",
+            highlight=False,
+        )
 
 
 @partitions_app.command("retain")

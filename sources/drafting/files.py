@@ -44,7 +44,7 @@ from sources.readers.encoding import open_bytes
 from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
 from sources.readers.spreadsheet import header_text
-from sources.readers.workbooks import UnusableWorkbook, open_workbook
+from sources.readers.workbooks import Area, Sheet, UnusableWorkbook, open_workbook
 
 SAMPLED_ROWS = 20_000
 _SAMPLE_BYTES = 1 << 20
@@ -363,8 +363,7 @@ def _header_row(rows: Sequence[Sequence[Any]]) -> int:
     counts = Counter(width for width in widths if width)
     usual = max(counts, key=lambda width: (counts[width], width), default=0)
     for number, (row, width) in enumerate(zip(rows, widths, strict=True), start=1):
-        filled = sum(str(cell).strip() != "" for cell in row)
-        if width and width >= usual and filled * 2 > width:
+        if width and width >= usual and _filled(row) * 2 > width:
             return number
     return 1
 
@@ -529,15 +528,15 @@ def _workbook(path: Path, wanted: str | None) -> _Look:
             ]
             hidden = [sheet.name for sheet in book.sheets if sheet.name not in visible]
             looked_at = _sheets_to_look_at(path, wanted, visible, hidden)
-            begins = {name: list(islice(book.read(name).rows, _HEADER_ROWS)) for name in looked_at}
+            begins = {name: _beginning(book.read(name)) for name in looked_at}
         finally:
             book.close()
     except UnusableWorkbook as error:
         raise DraftError(f"{path.name} {error.why}.", next_step=error.next_step) from error
     # A cover has no table: the first sheet with a header and something below it.
-    name = next((name for name, rows in begins.items() if _is_table(rows)), looked_at[0])
-    rows = begins[name]
-    number = _header_row(rows)
+    name = next((name for name, (rows, _) in begins.items() if _is_table(rows)), looked_at[0])
+    rows, merged = begins[name]
+    number = _lowest_header_row(rows, _header_row(rows), merged)
     names = (
         told_apart([header_text(cell) for cell in rows[number - 1]], unnamed=True) if rows else []
     )
@@ -545,7 +544,44 @@ def _workbook(path: Path, wanted: str | None) -> _Look:
     told = f"se miró la hoja {name!r}, con encabezado en la fila {number}"
     if others:
         told = f"{told}; hay otras (se eligen con --table): {', '.join(others)}"
-    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=(told,))
+    notes = [told]
+    if groups := _groups_above(rows, number, merged):
+        notes.append(
+            f"encima del encabezado hay títulos que agrupan columnas ({', '.join(groups)}), que no "
+            "son parte de los nombres: revise los que se repiten, que llevan (2), (3)…"
+        )
+    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=tuple(notes))
+
+
+def _beginning(sheet: Sheet) -> tuple[list[list[Any]], Sequence[Area]]:
+    """The first rows of a sheet, a cell merged with cells above it as the reader names it; and
+    what is merged in them."""
+    rows = [list(row) for row in islice(sheet.rows, _HEADER_ROWS)]
+    merged = [area for area in sheet.merged if area.bottom < len(rows)]
+    for area in merged:
+        for row in rows[area.top + 1 : area.bottom + 1]:
+            row[area.left] = rows[area.top][area.left]
+    return rows, merged
+
+
+def _lowest_header_row(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> int:
+    """The last row of a header of several, where that names more columns than the first does."""
+    lowest = max((a.bottom + 1 for a in merged if a.top < number <= a.bottom), default=number)
+    return lowest if _filled(rows[lowest - 1]) > _filled(rows[number - 1]) else number
+
+
+def _groups_above(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
+    """Titles right above a header, each over several but not all of its columns."""
+    width = _width(rows[number - 1]) if rows else 0
+    return [
+        header_text(rows[area.top][area.left])
+        for area in sorted(merged, key=lambda area: area.left)
+        if area.bottom == number - 2 and 1 < area.right - area.left + 1 < width
+    ]
+
+
+def _filled(row: Sequence[Any]) -> int:
+    return sum(str(cell).strip() != "" for cell in row)
 
 
 def _sheets_to_look_at(

@@ -65,17 +65,19 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
             sa.quoted_name(name, quote=True),
             schema=sa.quoted_name(schema, quote=True) if schema and engine.has_schemas else None,
         )
-        found = engine.describe(connection, asked)
+        described = engine.describe(connection, asked)
+        # What `*` leaves out is read by who names it; nobody has yet.
+        found = {name: column for name, column in described.items() if not column.hidden}
         key = engine.primary_key(connection, asked)
         proposed = [_column(engine, url, column, key) for column in found.values()]
         text = f"{schema}.{name}" if schema and engine.has_schemas else name
-        described = _source(identifier, url, schema, text)
-        first = compose(identifier, described, proposed)
+        origin = _source(identifier, url, schema, text)
+        first = compose(identifier, origin, proposed)
         carried = [
             _carried(engine, first.contract, source, column)
             for source, column in zip(found.values(), proposed, strict=True)
         ]
-    return compose(identifier, described, carried)
+    return compose(identifier, origin, carried)
 
 
 def names(identifier: str, url: SourceUrl) -> list[str]:

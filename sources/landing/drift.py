@@ -234,6 +234,8 @@ def _retyped(
     findings = []
     for name, now in declared.items():
         before, version = seen.get(name, (now, contract.version))
+        if before == now:
+            continue
         wider = is_widening(before, now)
         # Two spellings of one type hold each other: int(11) and int.
         if version != contract.version or (wider and is_widening(now, before)):

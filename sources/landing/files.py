@@ -28,7 +28,7 @@ from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
 from sources.landing.limits import limits
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
-from sources.landing.partitions import Extent, Partitions
+from sources.landing.partitions import Extent, Partitions, as_it_is_divided, division_note
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
@@ -219,9 +219,13 @@ class _Feed:
             ledger.note_name(entry, file.sha256, self._listed_at)
             return self._known()
         ensure_raw_table(connection, contract)
+        stands = as_it_is_divided(connection, contract)
+        report = LoadReport(contract.id, "cargada", files=1)
+        if stands is not contract:
+            report.notes.append(division_note(contract, stands))
+            contract = self._contract = stands
         load_id = new_load_id(connection)
         settle_key(connection, contract, load_id)
-        report = LoadReport(contract.id, "cargada", files=1)
         span = self._write_rows(connection, file, report, load_id)
         refuse_if_mostly_bad(contract, report, file.name)
         if replaces(contract):

@@ -29,6 +29,7 @@ from sources.contract import Contract
 from sources.errors import PipelineError
 from sources.landing.divided import Divided, divided
 from sources.landing.records import extent_details, lock, new_load_id
+from sources.landing.table_key import settle_part
 from sources.raw_table import LOAD_ID, RAW, Connection, month_table, table_name
 
 RULE_DETACHED = "mes_separado"
@@ -64,11 +65,13 @@ class Month:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What putting a month back did: `rows` are in the table again, `replaced` are in the history
-    because their file was replaced while the month was away."""
+    """What putting a month back did: `rows` are in the table again. In the history are `replaced`,
+    because their file was replaced while the month was away, and `repeated`, because the table got
+    another key meanwhile and they have none by it, or that of another row."""
 
     rows: int
     replaced: int
+    repeated: int
     load_id: int
 
 
@@ -169,7 +172,8 @@ def attach(
     """Put a month back. Commits nothing.
 
     Before it is let in: it is the table that was taken out, with its columns, its rows and nothing
-    but its month; columns that the raw table got meanwhile are added to it. Rows of files that were
+    but its month; columns that the raw table got meanwhile are added to it, and it takes the key of
+    now. Rows of files that were
     replaced meanwhile go to the history, as the replacement would have put them. A load record
     makes the models look at the month again.
 
@@ -190,8 +194,8 @@ def attach(
                 f"{start:%Y-%m} no está separado.",
                 f"mire los meses con `lujan partitions list {contract.landing_table}`.",
             )
-        recorded, begin, end, column, gone = row
-        if gone:
+        recorded, begin, end, column, lost = row
+        if lost:
             raise _problem(
                 contract,
                 f"la tabla raw.{name} ya no está: alguien la borró o le cambió el nombre.",
@@ -214,6 +218,7 @@ def attach(
             )
         load_id = new_load_id(connection)
         replaced = _move_replaced(connection, contract, place, load_id)
+        repeated = settle_part(connection, contract, name, load_id)
         try:
             connection.execute(
                 sql.SQL("alter table {} attach partition {} for values from ({}) to ({})").format(
@@ -233,8 +238,9 @@ def attach(
         )
         connection.execute(sql.SQL("comment on table {} is null").format(place))
         month = Month(name, start, True, rows, 0)
-        _record(connection, contract, load_id, run_id, month, came=rows, gone=replaced)
-    return Returned(rows - replaced, replaced, load_id)
+        gone = replaced + repeated
+        _record(connection, contract, load_id, run_id, month, came=rows, gone=gone)
+    return Returned(rows - gone, replaced, repeated, load_id)
 
 
 class DetachedMonths:
@@ -336,11 +342,23 @@ def _match_columns(connection: Connection, contract: Contract, name: str) -> Non
     own = {str(column): str(kind) for of_parent, column, kind in rows if not of_parent}
     odd = sorted(column for column, kind in own.items() if parent.get(column) != kind)
     if odd:
+        statements = " ".join(
+            f"alter table {RAW}.{name} alter column {column} type {parent[column]} "
+            f"using {column}::{parent[column]};"
+            for column in odd
+            if column in parent
+        )
         raise _problem(
             contract,
             f"raw.{name} tiene columnas que {contract.raw_name} no tiene o tiene de otro tipo: "
             f"{', '.join(odd)}.",
-            "deje la tabla como estaba al separarla.",
+            "deje la tabla como estaba al separarla"
+            + (
+                "; si cambió el tipo en la tabla principal, páselo también al mes con "
+                f"`lujan warehouse psql`: {statements}"
+                if statements
+                else "."
+            ),
         )
     for column in parent.keys() - own.keys():
         connection.execute(

@@ -24,6 +24,7 @@ import pgpq.schema
 import pyarrow as pa
 from psycopg import sql
 
+from sources.arrow_values import from_flags, from_numbers, from_some_texts, from_texts
 from sources.casting import NumberStyle, cast_column, number_style
 from sources.contract import Contract
 from sources.landing.records import names_of
@@ -182,15 +183,15 @@ class Quarantine:
         self._with_key = self._with_key or keys.null_count < len(keys)
         batch = pa.RecordBatch.from_arrays(
             [
-                pa.array([row.row_number for row in rows], pa.int64()),
-                pa.array([row.rule for row in rows], pa.string()),
-                pa.array([row.column for row in rows], pa.string()),
-                pa.array([row.reason.replace(_NUL, _NUL_WRITTEN) for row in rows], pa.string()),
-                pa.array([text for text, _, _ in written], pa.string()),
-                pa.array([mark for _, mark, _ in written], pa.string()),
+                from_numbers(np.array([row.row_number for row in rows], np.int64)),
+                from_texts([row.rule for row in rows]),
+                from_some_texts([row.column for row in rows]),
+                from_texts([row.reason.replace(_NUL, _NUL_WRITTEN) for row in rows]),
+                from_texts([text for text, _, _ in written]),
+                from_texts([mark for _, mark, _ in written]),
                 keys,
-                pa.repeat(pa.scalar(textual), len(rows)),
-                pa.array([with_nul for _, _, with_nul in written], pa.bool_()),
+                from_flags(np.full(len(rows), textual)),
+                from_flags(np.array([with_nul for _, _, with_nul in written], np.bool_)),
             ],
             schema=_FIELDS,
         )
@@ -237,16 +238,33 @@ def keys_of(
     parts = []
     for name in contract.key:
         column = contract.column(name)
-        texts = pa.array([row.get(name, column.constant) for row in rows], pa.string())
+        texts = from_some_texts([row.get(name, column.constant) for row in rows])
         parts.append(pc.cast(cast_column(contract, column, texts, style).array, pa.string()))
     complete = parts[0].is_valid()
     for part in parts[1:]:
         complete = pc.and_(complete, part.is_valid())
     places = np.arange(len(rows) * len(parts)).reshape(len(parts), len(rows)).T.ravel()
-    offsets = pa.array(range(0, len(places) + 1, len(parts)), pa.int32())
-    lists = pa.ListArray.from_arrays(offsets, pa.concat_arrays(parts).take(pa.array(places)))
-    keys: pa.Array[Any] = pc.if_else(complete, lists, pa.scalar(None, lists.type))
+    offsets = from_numbers(np.arange(0, len(places) + 1, len(parts), dtype=np.int32))
+    lists = pa.ListArray.from_arrays(offsets, pa.concat_arrays(parts).take(from_numbers(places)))
+    keys: pa.Array[Any] = pc.if_else(complete, lists, pa.nulls(1, lists.type)[0])
     return keys
+
+
+def held_condition(contract: Contract, alias: str) -> sql.Composable:
+    """SQL that is true for a row whose key is one of a row kept out, and not closed since.
+
+    Only rows last judged by this contract: their keys are of its types.
+    """
+    return sql.SQL(
+        "exists (select from (select {values} from quarantine.fila where dataset = {dataset} "
+        "and contrato_sha256 = {sha} and clave is not null "
+        "and estado in ('pendiente', 'descartada') offset 0) q where {join})"
+    ).format(
+        values=_key_values(contract),
+        dataset=sql.Literal(contract.id),
+        sha=sql.Literal(contract.sha256),
+        join=_same_key(contract, "q", alias),
+    )
 
 
 def style_of(contract: Contract, *, textual: bool) -> NumberStyle:

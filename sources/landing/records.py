@@ -6,7 +6,7 @@ Belongs here: rows of `meta` that every load writes. Does not belong here: quara
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,12 +25,14 @@ class Books:
     """What the books say when a load of a table begins, read by one statement under its lock.
 
     `watermark` is None when everything is to be read: no load came before, the contract names
-    another cursor, or raw is empty. `expected_rows` is what the source counted the last time.
+    another cursor, or raw is empty. `reading` is how columns were read up to the watermark, None
+    where that is not known. `expected_rows` is what the source counted the last time.
     """
 
     load_id: int
     raw_is_empty: bool
     watermark: str | None
+    reading: tuple[str, ...] | None
     expected_rows: int | None
     compared_at: dt.datetime | None
 
@@ -41,6 +43,7 @@ def open_books(connection: Connection, contract: Contract) -> Books:
             "select nextval(pg_get_serial_sequence('meta.carga', 'carga_id')), "
             "not exists (select from {raw}), "
             "(select valor from meta.marca where dataset = {dataset} and columna = {cursor}), "
+            "(select lectura from meta.marca where dataset = {dataset} and columna = {cursor}), "
             "(select filas_origen from meta.carga where dataset = {dataset} "
             "and estado <> 'fallida' and modo <> 'reproceso' order by carga_id desc limit 1), "
             "(select comparado_en from meta.comparacion where dataset = {dataset})"
@@ -51,9 +54,16 @@ def open_books(connection: Connection, contract: Contract) -> Books:
         )
     ).fetchone()
     assert row is not None
-    load_id, is_empty, mark, expected, compared = row
+    load_id, is_empty, mark, reading, expected, compared = row
     usable = contract.has_watermark and not is_empty and _is_readable(contract, mark)
-    return Books(int(load_id), bool(is_empty), mark if usable else None, expected, compared)
+    return Books(
+        int(load_id),
+        bool(is_empty),
+        mark if usable else None,
+        tuple(reading) if usable and reading is not None else None,
+        expected,
+        compared,
+    )
 
 
 def _is_readable(contract: Contract, mark: str | None) -> bool:
@@ -74,9 +84,12 @@ def store_watermark(
     highest: Any,
     *,
     known: str | None,
+    reading: Sequence[str],
     now: dt.datetime,
 ) -> str | None:
     """Store the highest cursor value read so far; gives the one in force. It does not go back.
+
+    `reading` says how each column was read.
 
     `highest` has the Python type of the cursor's Arrow type. Texts are compared by code point: if
     the source orders them otherwise, more is read again, and nothing is missed. A time in the
@@ -95,12 +108,38 @@ def store_watermark(
         highest = min(highest, now.astimezone(zone_of(cursor)).date())
     value = highest.isoformat() if isinstance(highest, dt.date) else str(highest)
     connection.execute(
-        "insert into meta.marca (dataset, columna, valor, carga_id) values (%s, %s, %s, %s) "
+        "insert into meta.marca (dataset, columna, valor, carga_id, lectura) "
+        "values (%s, %s, %s, %s, %s) "
         "on conflict (dataset) do update set columna = excluded.columna, valor = excluded.valor, "
-        "carga_id = excluded.carga_id, actualizado_en = now()",
-        [contract.id, cursor.name, value, load_id],
+        "carga_id = excluded.carga_id, lectura = excluded.lectura, actualizado_en = now()",
+        [contract.id, cursor.name, value, load_id, list(reading)],
     )
     return value
+
+
+def lower_watermark(
+    connection: Connection,
+    contract: Contract,
+    load_id: int,
+    *,
+    reading: Sequence[str],
+    now: dt.datetime,
+) -> str | None:
+    """Take the watermark back to the highest cursor value of raw; gives it, None without rows."""
+    forget_watermark(connection, contract)
+    cursor = contract.column(contract.cursor or "")
+    row = connection.execute(
+        sql.SQL("select max({}{}) from {}").format(
+            sql.Identifier(cursor.name),
+            # By code point, as texts are compared here.
+            sql.SQL(' collate "C"' if cursor.pg_type == "text" else ""),
+            table_name(contract),
+        )
+    ).fetchone()
+    assert row is not None
+    return store_watermark(
+        connection, contract, load_id, row[0], known=None, reading=reading, now=now
+    )
 
 
 def forget_watermark(connection: Connection, contract: Contract) -> None:

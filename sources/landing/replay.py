@@ -30,7 +30,7 @@ from sources.contract import Contract
 from sources.errors import PipelineError
 from sources.landing.doorstep import judge
 from sources.landing.limits import limits
-from sources.landing.partitions import Partitions
+from sources.landing.partitions import Partitions, as_it_is_divided
 from sources.landing.quarantine import keys_of, restored, style_of
 from sources.landing.records import lock, names_of, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
@@ -133,6 +133,7 @@ def replay(
     with context.connect() as connection:
         lock(connection, contract)
         ensure_raw_table(connection, contract)
+        contract = as_it_is_divided(connection, contract)
         _create_tables(connection, contract)
         choice = _choice(contract, rule, only_other_contract, limit)
         if not _try_all(connection, contract, checkers, choice):
@@ -245,8 +246,7 @@ def _try_all(
                 judged = judge(_styled(contract, textual), checkers, raw)
                 notes |= {row.row_number: row.reason for row in judged.bad}
                 _note(connection, contract, some, notes)
-                if contract.load_mode == "files":
-                    partitions.prepare(judged.good, writer.pause)
+                partitions.prepare(judged.good, writer.pause)
                 writer.write(judged.good, judged.rows)
                 writer.pause()
     for table in ("_reproceso", "_intento"):

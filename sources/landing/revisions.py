@@ -35,6 +35,8 @@ from sources.readers.files import Entry
 # A file changed this recently when it was listed may change again without its date moving: the
 # clocks of file systems tick every 2 s at worst (FAT), those of SFTP every second.
 _SETTLED_S = 3.0
+# A version of fewer rows may well lose half of them.
+_FEWEST_GUARDED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +242,8 @@ def replace_versions(
 
     Rows that the new version does not have go to `raw._historial` as they were; of equal rows as
     many as it lacks. The report counts those as deleted, and rows that both versions have as known
-    instead of loaded. Raises LoadRefused when the new version has no good row and the old one had.
+    instead of loaded. Raises LoadRefused when the new version has no good row and the old one had,
+    or so many less that it is rather a part of the old one.
     """
     if not report.loaded and any(version.rows for version in old):
         raise problem(
@@ -249,6 +252,18 @@ def replace_versions(
             f"{file.name}: la versión nueva no tiene ninguna fila buena y la anterior "
             f"({old[-1].name}) tenía {old[-1].rows}. No se reemplazó nada.",
             "pida el archivo completo; si de verdad quedó sin datos, avise al equipo de datos.",
+        )
+    stood, share = max((version.rows for version in old), default=0), contract.max_deletion_share
+    if stood >= _FEWEST_GUARDED and stood - report.loaded > share * stood:
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: la versión nueva tiene {report.loaded} filas buenas y la anterior "
+            f"({old[-1].name}) tenía {stood}; puede achicarse {share:.0%} como máximo. No se "
+            "reemplazó nada y la tabla conserva las filas de la anterior.",
+            "pida el archivo completo; si de verdad se achicó, suba `maxDeletionShare` (hasta 1) "
+            f"en {contract.path.name} y vuelva a ejecutar; si cada archivo trae solo lo nuevo, "
+            "declare `revisions: append`.",
         )
     loads = [version.load_id for version in old]
     replays = _replays_of(connection, loads)

@@ -7,7 +7,8 @@ What is read, by mode:
   * full: everything; rows that are gone are removed;
   * incremental: from `watermark - lookback` on, that moment included, up to the snapshot; merged
     by the key, so that a row met again is known. Removals are found by comparing all keys, every
-    `deletionsEvery`, and whenever everything was read;
+    `deletionsEvery`, and whenever everything was read. So are versions that came behind the
+    look-back: then, and where columns are read otherwise than before, all is read once more;
   * append: the same rows, added where raw lacks them. With a key another version of a known row is
     set aside. Without one, equal rows are counted: of the rows that share a cursor value none is
     missed and none added twice, however often that value is read.
@@ -18,7 +19,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from sources.contract import DATABASE_TYPES, Contract
@@ -26,15 +27,24 @@ from sources.errors import SourceChanged
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.intake import Intake
-from sources.landing.keys import KeyReader, comparison_is_due, store_source_keys
+from sources.landing.keys import (
+    KeyReader,
+    comparison_is_due,
+    count_outdated,
+    source_went_back,
+    store_source_keys,
+)
 from sources.landing.limits import limits
 from sources.landing.merge import Merge, remove_gone
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
+from sources.landing.partitions import as_it_is_divided, division_note
 from sources.landing.quarantine import Quarantine
+from sources.landing.read_before import fill_in, note_of, read_otherwise, reading_of
 from sources.landing.records import (
     Books,
     forget_watermark,
     lock,
+    lower_watermark,
     open_books,
     record,
     store_comparison,
@@ -79,13 +89,8 @@ def _load(
 ) -> LoadReport:
     started = context.clock()
     with context.connect() as connection:
-        lock(connection, contract)
-        ensure_raw_table(connection, contract)
-        contract = with_known(connection, contract)
-        books = open_books(connection, contract)
-        rekeyed = settle_key(connection, contract, books.load_id)
-        if rekeyed is not None and not books.raw_is_empty:
-            books = replace(books, watermark=None)  # all is read again, by the new key
+        start = _begin(connection, contract)
+        contract, books = start.contract, start.books
         report = LoadReport(contract.id, "sin_cambios", watermark=books.watermark)
         quarantine = Quarantine(connection, contract, books.load_id, started)
         keys: int | None = None
@@ -108,9 +113,14 @@ def _load(
             report.notes.extend(notes_of(reader))
             if report.totals is not None:
                 report.checksums = report.totals.compare(sums)
-            if comparison_is_due(contract, books, started) and isinstance(reader, KeyReader):
+            went_back = source_went_back(contract, books, report, intake.highest)
+            due = went_back or comparison_is_due(contract, books, started)
+            if due and isinstance(reader, KeyReader):
                 keys = store_source_keys(connection, contract, reader, books.load_id)
             origin = reader.description
+        filled = 0
+        if contract.load_mode == "append" and intake.wrote and not intake.straight:
+            filled = fill_in(connection, contract, books.load_id, start.otherwise)
         merge = Merge(
             connection, contract, report, quarantine, intake, books.load_id,
             whole=_is_whole(contract, books),
@@ -118,17 +128,62 @@ def _load(
         merge.compare()
         refuse_if_mostly_bad(contract, report, origin)
         merge.apply()
-        if rekeyed:
-            report.deleted += rekeyed
-            report.notes.append(key_note(contract, rekeyed))
+        _account_for_the_contract(start, report, filled)
         if merge.whole:
             quarantine.close_absent()
         elif intake.wrote:
             quarantine.close_superseded(intake.table)
-        _close_books(connection, contract, books, report, intake, keys, started)
+        _close_books(
+            connection, contract, books, report, intake, keys, started, went_back=went_back
+        )
         report.state = "cargada" if report.changed or quarantine.new_rows else "sin_cambios"
         record(connection, contract, context, report, books.load_id, started, origin)
     return report
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What a load begins with: `contract` as its raw table stands, and what changed in it since.
+
+    `rekeyed` rows left for the history, as the table got another key (None: it did not);
+    `otherwise` are columns that are not read as before; `notes` are for the report.
+    """
+
+    contract: Contract
+    books: Books
+    rekeyed: int | None
+    otherwise: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def _begin(connection: Connection, contract: Contract) -> _Start:
+    """The raw table, made or brought to the contract, under its lock; and its books."""
+    lock(connection, contract)
+    ensure_raw_table(connection, contract)
+    stands = as_it_is_divided(connection, contract)
+    notes = () if stands is contract else (division_note(contract, stands),)
+    contract = with_known(connection, stands)
+    books = open_books(connection, contract)
+    rekeyed = settle_key(connection, contract, books.load_id)
+    otherwise = read_otherwise(contract, books.reading)
+    if (rekeyed is not None and not books.raw_is_empty) or (
+        otherwise and contract.load_mode == "incremental"
+    ):
+        books = replace(books, watermark=None)  # all is read again
+    return _Start(contract, books, rekeyed, otherwise, notes)
+
+
+def _account_for_the_contract(start: _Start, report: LoadReport, filled: int) -> None:
+    """Count and tell what the load did because the contract changed; `filled` rows of raw."""
+    contract = start.contract
+    report.notes.extend(start.notes)
+    report.loaded, report.known = report.loaded + filled, report.known - filled
+    if start.otherwise:
+        whole = contract.load_mode == "incremental"
+        report.notes.append(note_of(contract, start.otherwise, filled=None if whole else filled))
+    if start.rekeyed:
+        report.deleted += start.rekeyed
+        report.notes.append(key_note(contract, start.rekeyed))
 
 
 @contextmanager
@@ -207,19 +262,32 @@ def _close_books(
     intake: Intake,
     keys: int | None,
     now: dt.datetime,
+    *,
+    went_back: bool,
 ) -> None:
     """Watermark and comparison, with the rows. What raw turns out to lack is read the next time."""
     if contract.has_watermark:
         report.watermark = store_watermark(
-            connection, contract, books.load_id, intake.highest, known=books.watermark, now=now
-        )
+            connection, contract, books.load_id, intake.highest, known=books.watermark,
+            reading=reading_of(contract), now=now,
+        )  # fmt: skip
     if contract.load_mode != "incremental":
         return
     if keys is not None:
         deleted, missing = remove_gone(connection, contract, books.load_id, report)
+        missing += count_outdated(connection, contract)
         report.missing = missing
+        if went_back:
+            report.notes.append(
+                f"el origen ya no tiene la fila de la última marca ({books.watermark}): se "
+                "compararon todas las claves, por si volvió a un estado anterior"
+            )
         if missing > 0:
             forget_watermark(connection, contract)
+        elif went_back:
+            report.watermark = lower_watermark(
+                connection, contract, books.load_id, reading=reading_of(contract), now=now
+            )
     elif _is_whole(contract, books):
         keys, deleted, missing = report.read, report.deleted, 0
     else:

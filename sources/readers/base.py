@@ -26,7 +26,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from sources.arrow_values import from_flags, from_numbers, from_texts
+from sources.arrow_values import from_flags, from_numbers, from_some_texts, from_texts
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
 from sources.names import told_apart
@@ -348,17 +348,17 @@ def build_batch(
 
 
 def key_batch(contract: Contract, columns: Mapping[str, Array]) -> pa.RecordBatch:
-    """The key's columns in the contract's order, constants included; no row is ever left out."""
+    """Key and cursor in the contract's order, constants included; no row is ever left out."""
     decoded, _ = _decode(columns)
     length = len(next(iter(decoded.values())))
+    wanted = [c for c in contract.columns if c.primary_key or c.name in decoded]
     arrays = [
         decoded[column.name]
         if column.constant is None
-        else pa.repeat(pa.scalar(column.constant, pa.string()), length)
-        for column in contract.columns
-        if column.primary_key
+        else pa.repeat(from_texts([column.constant])[0], length)
+        for column in wanted
     ]
-    return pa.RecordBatch.from_arrays(arrays, names=list(contract.key))
+    return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in wanted])
 
 
 def column_from_values(values: Sequence[Any]) -> Array:
@@ -450,14 +450,14 @@ def undeclared_text(array: Array) -> Array:
         try:
             text = pc.cast(array, pa.string())
         except pa.ArrowInvalid:
-            return pa.array([_text_or_hex(value) for value in array.to_pylist()], pa.string())
+            return from_some_texts([_text_or_hex(value) for value in array.to_pylist()])
     elif pa.types.is_string(array.type):
         text = array
     else:
-        text = pa.array(verbatim(array), pa.string())
+        text = from_some_texts(verbatim(array))
     if pc.any(pc.match_substring(text, "\x00")).as_py():
         values = [None if v is None else v.encode() for v in text.to_pylist()]
-        return pa.array([_text_or_hex(value) for value in values], pa.string())
+        return from_some_texts([_text_or_hex(value) for value in values])
     return text
 
 
@@ -484,7 +484,7 @@ def row_values(
 
     Constants are left out, and what the document does not declare: nobody has classified it.
     """
-    taken = pa.array(indices)
+    taken = from_numbers(indices)
     texts = {
         column.name: verbatim(columns[column.name].take(taken))
         for column in source_columns(contract)
@@ -495,7 +495,7 @@ def row_values(
 
 def _text_array(values: Sequence[str | None]) -> Array:
     try:
-        return pa.array(values, pa.string())
+        return from_some_texts(values)
     except UnicodeEncodeError:
         encoded = [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
         return pa.array(encoded, pa.binary())
@@ -515,9 +515,8 @@ def _decode(columns: Mapping[str, Array]) -> tuple[dict[str, Array], Mask | None
             values = array.to_pylist()
             here = np.array([value is not None and not _is_utf8(value) for value in values])
             bad = here if bad is None else bad | here
-            decoded[name] = pa.array(
-                [None if value is None else decode_leniently(value) for value in values],
-                pa.string(),
+            decoded[name] = from_some_texts(
+                [None if value is None else decode_leniently(value) for value in values]
             )
     return decoded, bad
 

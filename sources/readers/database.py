@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
 from typing import Any, Self
@@ -41,6 +41,14 @@ from sources.readers.base import (
 )
 from sources.readers.engines import Engine, NotDecoded, SourceColumn, Trouble, engine_for
 from sources.readers.ranges import boundaries, in_turn, parted
+from sources.readers.text_cursor import (
+    first_text,
+    is_compared_as_text,
+    is_misordered,
+    is_misordered_text,
+    refuse_format,
+    refuse_numbers,
+)
 from sources.readers.watermark import CursorValue, period, since_value, zone_of
 from sources.urls import SourceUrl
 
@@ -56,7 +64,11 @@ _SEARCHED_ROWS = 1_000_000
 # what takes the time. They serve where the source or the way to it is slow.
 PARTED_ROWS = 1_000_000
 PARALLEL_RANGES = 1
+# Longer than any clock was ever put back at once.
+_A_CHANGE_OF_CLOCKS = timedelta(hours=3)
 _LEAST_PARTS = 2
+# What stands before the digits of octets in a text: in PostgreSQL, in SQL Server.
+_MARK_OF_OCTETS = re.compile(r"^(?:\\x|0x)")
 _WHOLE = re.compile(r"^(small|big)?int(eger)?$")
 _MOMENTS = re.compile(r"^(date|timestamp)\b")
 
@@ -107,7 +119,8 @@ class DatabaseReader(ClosingReader):
         """Connect, start the snapshot and find the columns.
 
         Raises SourceUnavailable for host, credentials, database, table or time-out, DriftError
-        when a column of the contract is missing.
+        when a column of the contract is missing, ContractError where its cursor is text that does
+        not sort as it grows.
         """
         try:
             self._connect()
@@ -117,11 +130,15 @@ class DatabaseReader(ClosingReader):
         return self
 
     def columns(self) -> tuple[str, ...]:
-        return tuple(self._found)
+        """All but hidden columns that the contract does not name: whoever hides one from `*` does
+        not offer it to those who do not ask for it."""
+        asked = set(self._source_names.values())
+        return tuple(n for n, found in self._found.items() if not found.hidden or n in asked)
 
     def source_types(self) -> dict[str, str]:
-        """Declared type of every column found, by the source's own name; unknown ones left out."""
-        return {name: column.type for name, column in self._found.items() if column.type}
+        """Declared type of every such column by the source's own name; unknown ones left out."""
+        types = {name: self._found[name].type for name in self.columns()}
+        return {name: kind for name, kind in types.items() if kind}
 
     def source_key(self) -> tuple[str, ...]:
         """Columns of the table's primary key under the source's names, in the table's order.
@@ -183,22 +200,32 @@ class DatabaseReader(ClosingReader):
         )
 
     def keys(self) -> Iterator[pa.RecordBatch]:
-        """The key of every row of the table, whatever the watermark, in the same snapshot.
+        """The key and cursor of every row of the table, whatever the watermark, in the same
+        snapshot.
 
-        The key's columns under the contract's names, as the source gives them (text that is not
-        valid Unicode: one character per byte), in no particular order. Not while `batches` is
-        being read. Raises SourceUnavailable when the connection breaks.
+        These columns under the contract's names, as the source gives them (text that is not valid
+        Unicode: one character per byte), in no particular order. Not while `batches` is being read.
+        Raises SourceUnavailable when the connection breaks.
         """
-        key = self._contract.key
+        key, cursor = self._contract.key, self._contract.cursor
         names = {name: source for name, source in self._source_names.items() if name in key}
-        query = select_columns(self._contract, self._engine, names, self._found)
         quickly = self._keys_go_quickly(names)
+        written = []
+        if cursor in self._source_names and cursor not in names:
+            names[cursor] = self._source_names[cursor]
+            table = source_table(self._contract, self._engine, [names[cursor]])
+            doubtful = self._doubts(
+                {cursor: (table.columns[names[cursor]], self._found[names[cursor]])}
+            )
+            written = list(doubtful)
+        query = select_columns(self._contract, self._engine, names, self._found, written)
         for columns, _ in self._stream(self._connection, query, quickly=quickly):
             yield key_batch(self._contract, columns)
 
     def batches(self) -> Iterator[RawBatch]:
         """Raises SourceUnavailable when the connection breaks while reading, and SourceChanged
         when the fast way of reading met a value it cannot take: read again with `exact`.
+        Raises ContractError for a cursor of text that turns out not to sort as it grows.
         """
         first = 1
         quickly = self._is_told_at_the_end or (self.source_count() or 0) >= QUICK_ROWS
@@ -212,7 +239,11 @@ class DatabaseReader(ClosingReader):
             for connection, part in zip(connections, self._parts(query), strict=True)
         ]
         as_in_raw = self._is_as_in_raw()
+        cursor = self._text_cursor
+        watched = cursor if cursor is not None and is_compared_as_text(cursor) else None
         for columns, sent in in_turn(streams):
+            if watched is not None and is_misordered(columns[watched.name]):
+                refuse_numbers(self._contract, watched, f"la tabla {self._table.fullname}")
             rows = np.arange(first, first + len(next(iter(columns.values()))), dtype=np.int64)
             first += len(rows)
             batch = build_batch(self._contract, columns, rows)
@@ -270,6 +301,7 @@ class DatabaseReader(ClosingReader):
             raise
         self._source_names = {name: names[position] for name, position in positions.items()}
         self._refuse_what_cannot_be_carried()
+        self._refuse_what_cannot_order()
 
     def _check_grants(self, error: DriftError) -> None:
         """Raise SourceUnavailable where what is missing is there, and may not be read."""
@@ -371,6 +403,23 @@ class DatabaseReader(ClosingReader):
                     f"quite la columna del contrato {self._contract.path.name}, o declárela como "
                     "texto (`physicalType: text`; si es binaria, con `format: hex`).",
                 )
+
+    def _refuse_what_cannot_order(self) -> None:
+        cursor = self._text_cursor
+        if cursor is None:
+            return
+        refuse_format(self._contract, cursor, f"la tabla {self._table.fullname}")
+        if is_compared_as_text(cursor) and is_misordered_text(self._watermark or ""):
+            refuse_numbers(self._contract, cursor, f"la tabla {self._table.fullname}")
+
+    @cached_property
+    def _text_cursor(self) -> Column | None:
+        """The cursor, where the source holds it as text."""
+        contract = self._contract
+        if not contract.has_watermark or contract.cursor not in self._source_names:
+            return None
+        source = self._found[self._source_names[contract.cursor]]
+        return contract.column(contract.cursor) if self._engine.holds_text(source) else None
 
     def _statement(self, written: Collection[str] = ()) -> sa.Select[Any]:
         return build_query(
@@ -506,15 +555,32 @@ def build_query(
     columns = query.get_final_froms()[0].c
     if contract.cursor and watermark is not None and contract.has_watermark:
         source = source_names[contract.cursor]
-        zoned = found[source].zoned
-        since = _as_stored(
-            contract.column(contract.cursor), since_value(contract, watermark), zoned
-        )
-        cursor = columns[source]
-        query = query.where(sa.or_(engine.since(cursor, since, zoned), cursor.is_(None)))
+        query = query.where(_since(contract, engine, columns[source], found[source], watermark))
     return query.order_by(
         *(columns[source_names[name]] for name in contract.key if name in source_names)
     )
+
+
+def _since(
+    contract: Contract,
+    engine: Engine,
+    column: sa.ColumnElement[Any],
+    source: SourceColumn,
+    watermark: str,
+) -> sa.ColumnElement[bool]:
+    """The condition of the rows from the watermark on, and of those without a cursor."""
+    cursor = contract.column(contract.cursor or "")
+    since = since_value(contract, watermark)
+    if engine.holds_text(source) and not is_compared_as_text(cursor):
+        if not isinstance(since, date):
+            return engine.since_number(column, since)
+        since = first_text(cursor, since) or since
+    elif isinstance(since, str) and engine.holds_octets(source):
+        digits = _MARK_OF_OCTETS.sub("", since)
+        return sa.or_(engine.since_octets(column, digits), column.is_(None))
+    else:
+        since = _as_stored(cursor, since, source.zoned)
+    return sa.or_(engine.since(column, since, source.zoned), column.is_(None))
 
 
 def count_of(query: sa.Select[Any], *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -527,12 +593,21 @@ def _as_stored(column: Column, value: CursorValue, zoned: bool | None) -> Cursor
     """A time as the source's column holds it: the local clock where it carries no zone."""
     if not isinstance(value, datetime):
         return value
-    if value.tzinfo and not zoned:
-        local = value.astimezone(zone_of(column))
-        return local if zoned is None else local.replace(tzinfo=None)
-    if value.tzinfo is None and zoned:
-        return value.replace(tzinfo=zone_of(column))
-    return value
+    if zoned:
+        return value if value.tzinfo else value.replace(tzinfo=zone_of(column))
+    local = value.astimezone(zone_of(column)) if value.tzinfo else value
+    earlier = _before_the_clock_goes_back(local.replace(tzinfo=zone_of(column)))
+    return earlier if zoned is None and value.tzinfo else earlier.replace(tzinfo=None)
+
+
+def _before_the_clock_goes_back(local: datetime) -> datetime:
+    """A local time from which on no row is missed: where clocks go back soon, that much earlier.
+
+    The hour that comes twice is written twice: its second rows lie before the last of its first.
+    """
+    later = (local.astimezone(UTC) + _A_CHANGE_OF_CLOCKS).astimezone(local.tzinfo)
+    back = (local.utcoffset() or timedelta(0)) - (later.utcoffset() or timedelta(0))
+    return local - max(back, timedelta(0))
 
 
 def _with_limits(contract: Contract, options: ReaderOptions) -> ReaderOptions:

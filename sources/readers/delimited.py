@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from sources.arrow_values import from_flags, to_flags
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
 from sources.names import told_apart
@@ -54,6 +55,7 @@ _HEADER_LINES = 50
 
 Rows = npt.NDArray[np.int64]
 
+_LONG_NAME = "su encabezado tiene un nombre de más de 128 KB: no parece una tabla"
 _ONLY_CR = (
     "sus líneas terminan solo con el carácter CR, como las de equipos muy viejos: guárdelo otra "
     "vez como texto de Windows o de Unix"
@@ -134,7 +136,8 @@ class DelimitedReader(TextFileReader):
         try:
             header = next(csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape))
         except csv.Error as error:
-            raise self._unreadable(_ONLY_CR if b"\r" in first else error) from error
+            why = _ONLY_CR if b"\r" in first else error
+            raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error
         self._positions = match_columns(
             self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
         )
@@ -184,21 +187,21 @@ class DelimitedReader(TextFileReader):
         if self._recoded.marked:
             bad = _marked_rows(columns, len(rows))
             rejected = [*rejected, *self._undecodable(columns, rows, bad)]
-            keep = pa.array(~bad)
+            keep = from_flags(~bad)
             columns = {name: array.filter(keep) for name, array in columns.items()}
             rows = rows[~bad]
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _only_rejected(self, rejected: Iterable[RejectedRow]) -> RawBatch:
         """What remains when no line of the last block was good: Arrow may not hand it over."""
-        columns = {name: pa.array([], pa.string()) for name in self._positions}
+        columns = {name: pa.nulls(0, pa.string()) for name in self._positions}
         rows = np.array([], np.int64)
         return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
 
     def _undecodable(
         self, columns: Mapping[str, Array], rows: Rows, bad: npt.NDArray[np.bool_]
     ) -> Iterator[RejectedRow]:
-        held = pa.array(bad)
+        held = from_flags(bad)
         texts = {name: array.filter(held).to_pylist() for name, array in columns.items()}
         for at, number in enumerate(rows[bad].tolist()):
             yield RejectedRow(
@@ -274,5 +277,5 @@ def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
 def _marked_rows(columns: Mapping[str, Array], count: int) -> npt.NDArray[np.bool_]:
     bad = np.zeros(count, bool)
     for array in columns.values():
-        bad |= pc.match_substring_regex(array, MARKED_PATTERN).to_numpy(zero_copy_only=False)
+        bad |= to_flags(pc.match_substring_regex(array, MARKED_PATTERN))
     return bad

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 from dagster import AssetKey
 
-from orchestration.assets.raw import TableOutcome, reconciliation_check
+from orchestration.assets.raw import TableOutcome, _metadata, reconciliation_check
 from sources.errors import SourceChanged
 from sources.landing import LoadReport
+from sources.landing.drift import Episode
 
 KEY = AssetKey(["raw", "aguas__cuentas"])
 
@@ -53,3 +55,22 @@ def test_a_source_that_was_not_counted_is_shown_as_such() -> None:
     found = reconciliation_check(KEY, TableOutcome([report(read=1, loaded=1)], []))
 
     assert found.passed and "sin contar" in str(found.metadata["por_conjunto"].value)
+
+
+def test_what_differs_from_the_contract_stands_with_the_asset_until_it_is_settled() -> None:
+    since = dt.datetime(2026, 6, 1, 12, tzinfo=dt.UTC)
+    episode = Episode(
+        "aguas.cuentas", "columna_nueva", "telefono", "existe en el origen y no en el contrato",
+        "se agregó como texto", "Secretaría de Prueba", "origen", since, since, None,
+    )  # fmt: skip
+    outcome = TableOutcome([report(notes=["se leyó toda la tabla otra vez"])], [], drift=[episode])
+
+    shown = {name: getattr(value, "value", value) for name, value in _metadata(outcome).items()}
+
+    assert (
+        "| aguas.cuentas | telefono | existe en el origen y no en el contrato | 01/06/2026 | "
+        "se agregó como texto | Secretaría de Prueba |"
+    ) in shown["deriva"]
+    assert shown["avisos"] == "- se leyó toda la tabla otra vez"
+    settled = _metadata(TableOutcome([report()], []))["deriva"].value
+    assert settled == "El origen tiene las columnas del contrato."

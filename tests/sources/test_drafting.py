@@ -334,6 +334,31 @@ def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) ->
     assert tried(draft, tmp_path, str(folder)).passed == 2
 
 
+@pytest.mark.parametrize("last", [["Total"], []], ids=["with a total", "without"])
+def test_a_header_of_two_rows_is_named_by_the_lower_one(tmp_path: Path, last: list[str]) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    with xlsxwriter.Workbook(str(folder / "o.xlsx")) as book:
+        sheet = book.add_worksheet("Consumo")
+        sheet.merge_range(0, 0, 0, 5, "Consumo por zona")
+        sheet.merge_range(2, 0, 3, 0, "Zona")
+        sheet.merge_range(2, 1, 2, 2, "2025")
+        sheet.merge_range(2, 3, 2, 4, "2026")
+        sheet.write_row(3, 1, ["enero", "febrero", "enero", "febrero"])
+        if last:
+            sheet.merge_range(2, 5, 3, 5, "Total")
+        for row in (4, 5, 6):
+            sheet.write_row(row, 0, [f"Zona {row}", 1, 2, 3, 4, 10][: 5 + len(last)])
+
+    draft = draft_file("s.o", folder / "o.xlsx")
+
+    names = ["Zona", "enero", "febrero", "enero (2)", "febrero (2)", *last]
+    assert [c.source_name for c in draft.contract.columns] == names
+    assert draft.contract.options["headerRow"] == 4
+    assert any("2025, 2026" in note for note in draft.notes)
+    assert tried(draft, tmp_path, str(folder)).passed == 3
+
+
 @pytest.mark.parametrize(
     ("name", "content", "why"),
     [

@@ -169,6 +169,14 @@ def test_the_same_trouble_later_is_an_episode_of_its_own(system: System) -> None
     ]
 
 
+def test_a_type_that_is_as_wide_as_no_other_is_no_drift_of_itself(system: System) -> None:
+    """Ranges, arrays, and whatever an engine comes to have."""
+    system.retype("int4range")
+
+    assert system.load().drift == [] and system.load().drift == []
+    assert system.kinds(closed_too=True) == []
+
+
 def test_a_wider_type_is_a_note_and_the_load_goes_on(system: System) -> None:
     system.load()
     system.retype("bigint")

@@ -540,6 +540,26 @@ def test_versions_may_be_kept_side_by_side(
     assert in_force(warehouse) == {"a.csv": True}
 
 
+def test_a_new_version_that_is_rather_a_part_of_the_old_one_is_refused(
+    run: Callable[..., LoadReport], feed: Feed, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """A correction that holds the corrected rows only would take all the others away."""
+    feed.write("mes.csv", *(f"m{n},2026-06-01,{n}" for n in range(100)))
+    run(feed)
+    feed.write("mes.csv", *(f"m{n},2026-06-01,{n}" for n in range(79)))
+
+    [error] = run(feed).errors
+
+    assert "tiene 79 filas buenas" in str(error) and "tenía 100" in str(error)
+    assert "maxDeletionShare" in error.next_step and "revisions: append" in error.next_step
+    assert error.owner and len(readings(warehouse)) == 100
+    feed.write("mes.csv", *(f"m{n},2026-06-01,{n}" for n in range(80)))
+    assert figures(run(feed)) == {"read": 80, "known": 80, "deleted": 20, "files": 1}
+    feed.write("mes.csv", "m1,2026-06-01,1")
+    shrunk = make_contract(tmp_path, "csv", COLUMNS, pattern="**/*.csv", maxDeletionShare=1)
+    assert figures(run(feed, of=shrunk))["deleted"] == 79
+
+
 @pytest.mark.parametrize(
     ("rows", "words"),
     [

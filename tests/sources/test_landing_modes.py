@@ -19,6 +19,7 @@ from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
 from sources.errors import SourceChanged, SourceUnavailable
 from sources.landing import LoadContext, LoadReport, load
+from sources.landing.replay import replay
 from sources.landing.slots import slots
 from sources.landing.totals import Totals, exact_sum
 from sources.readers import RejectedRow, database
@@ -442,6 +443,238 @@ def test_a_row_that_came_behind_the_look_back_is_noticed_and_read_the_next_time(
     city.load(contract, NOW + dt.timedelta(days=1))
 
     assert city.names() == ["Ana", "Blas", "atrasada"]
+
+
+def test_a_version_that_came_behind_the_look_back_is_noticed_and_read_the_next_time(
+    city: City,
+) -> None:
+    """An update whose transaction ended late, or rows put back to an earlier day."""
+    contract = incremental(city, deletionsEvery="P1D")
+    city.add((1, "Ana", 1, 1), (2, "Blas", 2, 5), (3, "Eva", 3, 20), (4, "sin fecha", 4, None))
+    city.load(contract)
+    city.run("update tabla set nombre = 'tarde', visto_en = '2026-06-07' where cuenta_id = 2")
+    city.run("update tabla set nombre = 'de antes', visto_en = '2026-05-01' where cuenta_id = 1")
+
+    assert city.load(contract).missing is None
+    noticed = city.load(contract, NOW + dt.timedelta(days=1))
+    assert (noticed.missing, noticed.loaded) == (2, 0)
+    mended = city.load(contract, NOW + dt.timedelta(days=1))
+
+    assert mended.loaded == 2
+    assert city.names() == ["Eva", "de antes", "sin fecha", "tarde"]
+    quiet = city.load(contract, NOW + dt.timedelta(days=2))
+    assert (quiet.missing, quiet.read) == (0, 2)
+
+
+def test_a_bad_version_behind_the_look_back_does_not_have_all_read_for_ever(city: City) -> None:
+    city.run("alter table tabla alter saldo type text")
+    city.add((1, "Ana", "1", 1), (2, "Blas", "2", 20))
+    contract = incremental(city, deletionsEvery="P1D")
+    city.load(contract)
+    city.run("update tabla set saldo = 'dos', visto_en = '2026-06-07' where cuenta_id = 1")
+
+    days = [NOW + dt.timedelta(days=day) for day in (1, 1, 2, 3)]
+    missing = [city.load(contract, day).missing for day in days]
+
+    assert missing == [1, None, 0, 0]  # noticed, all read, and quiet from then on
+    assert city.names() == ["Ana", "Blas"]
+    assert city.ask("select estado, fila ->> 'saldo' from quarantine.fila") == [
+        ("pendiente", "dos")
+    ]
+
+
+def test_a_source_put_back_to_an_earlier_day_is_followed(city: City) -> None:
+    """Its numbers are given out anew: what comes from then on lies before the watermark."""
+    contract = city.contract(loadMode="incremental", cursor="cuenta_id")
+    city.fill(1, 100)
+    city.load(contract)
+    city.run("delete from tabla where cuenta_id > 96")
+
+    followed = city.load(contract)
+
+    assert (followed.deleted, followed.watermark) == (4, "96")
+    assert "pudo" in followed.notes[0] or "volvió" in followed.notes[0]
+    city.add((97, "otra 97", 1, 2))
+    assert figures(city.load(contract)) == (2, 1, 0, 1, 0)
+    assert city.ask("select nombre from raw.prueba__tabla where cuenta_id > 96") == [("otra 97",)]
+    assert figures(city.load(contract)) == (1, 0, 0, 1, 0)
+
+
+def test_a_source_that_was_emptied_does_not_empty_raw(city: City) -> None:
+    contract = incremental(city)
+    city.fill(1, 60)
+    city.load(contract)
+    city.run("delete from tabla")
+
+    [error] = city.load(contract).errors
+
+    assert "ya no tiene 60 de las 60 filas" in str(error)
+    assert len(city.names()) == 60
+
+
+# --- a contract that changes between loads --------------------------------------------------------
+
+
+def by(city: City, *columns: dict[str, Any], **options: Any) -> Contract:
+    return make_contract(city.folder, "postgresql", columns, **options)
+
+
+@pytest.mark.parametrize("every", ["P7D", "never"])
+def test_a_column_that_is_declared_later_is_filled_for_every_row(city: City, every: str) -> None:
+    options = {"loadMode": "incremental", "cursor": "visto_en", "deletionsEvery": every}
+    city.add((1, "Ana", 1, 1), (2, "Blas", 2, 5))
+    city.load(by(city, KEY, REST[0], REST[2], newColumns="ignore", **options))
+
+    report = city.load(by(city, KEY, *REST, **options))
+
+    assert figures(report) == (2, 2, 0, 0, 0)
+    assert "saldo" in report.notes[0]
+    assert city.ask("select cuenta_id, saldo from raw.prueba__tabla order by 1") == [(1, 1), (2, 2)]
+    assert figures(city.load(by(city, KEY, *REST, **options))) == (1, 0, 0, 1, 0)
+
+
+def test_a_column_that_was_away_for_a_while_is_not_stale(city: City) -> None:
+    options = {"loadMode": "incremental", "cursor": "visto_en", "newColumns": "ignore"}
+    city.add((1, "Ana", 1, 1), (2, "Blas", 2, 5))
+    city.load(by(city, KEY, *REST, **options))
+    city.run("update tabla set saldo = 99, visto_en = '2026-06-06' where cuenta_id = 1")
+    city.load(by(city, KEY, REST[0], REST[2], **options))
+    city.add((3, "Eva", 3, 9))
+    city.load(by(city, KEY, REST[0], REST[2], **options))
+
+    city.load(by(city, KEY, *REST, **options))
+
+    assert city.ask("select cuenta_id, saldo from raw.prueba__tabla order by 1") == [
+        (1, 99), (2, 2), (3, 3)
+    ]  # fmt: skip
+
+
+def test_a_column_that_is_taken_from_another_one_is_read_anew(city: City) -> None:
+    options = {"loadMode": "incremental", "cursor": "visto_en", "newColumns": "ignore"}
+    city.run("alter table tabla add alias text")
+    city.run("insert into tabla values (1, 'Ana', 1, '2026-06-01', 'Anita'), "
+             "(2, 'Blas', 2, '2026-06-05', 'B')")  # fmt: skip
+    city.load(by(city, KEY, *REST, **options))
+
+    city.load(by(city, KEY, column("nombre", source="alias"), *REST[1:], **options))
+
+    assert city.names() == ["Anita", "B"]
+
+
+@pytest.mark.parametrize("key", [KEY, NO_KEY], ids=["with key", "without key"])
+def test_rows_that_were_added_take_a_column_that_is_declared_later_and_stay_one_row(
+    city: City, key: dict[str, Any]
+) -> None:
+    options = {"loadMode": "append", "cursor": "visto_en", "lookback": "P3D"}
+    city.add((1, "Ana", 1, 1), (2, "Blas", 2, 4), (3, "Eva", 3, 5))
+    if key is NO_KEY:
+        city.add((3, "Eva", 4, 5))
+    city.load(by(city, key, REST[0], REST[2], newColumns="ignore", **options))
+    city.add((4, "Ivo", 5, 6))
+    stood = 3 + (key is NO_KEY)
+
+    report = city.load(by(city, key, *REST, **options))
+
+    assert figures(report) == (stood, stood, 0, 0, 0)  # all but Ana, and the new one
+    assert "saldo" in report.notes[0]
+    rows = "select cuenta_id, saldo::int from raw.prueba__tabla order by 1, 2"
+    expected = [(1, None), (2, 2), (3, 3), (4, 5)]
+    assert city.ask(rows) == sorted([*expected, *([(3, 4)] if key is NO_KEY else [])], key=str)
+    assert [kind for kind, _ in city.history()] == ["modificacion"] * (stood - 1)
+    again = city.load(by(city, key, *REST, **options))
+    assert (again.loaded, again.quarantined, again.notes) == (0, 0, [])
+
+
+def test_rows_of_a_divided_table_take_it_too(city: City) -> None:
+    """Also beside documents, which have no order, and among equal rows."""
+    city.run("alter table tabla add datos jsonb default '{\"a\": 1}'")
+    city.add((1, "Ana", 1, 1), (1, "Ana", 2, 1), (2, None, 3, "2026-07-02"))
+    options = {"loadMode": "append", "cursor": "visto_en", "lookback": "P60D",
+               "partitionBy": "visto_en"}  # fmt: skip
+    columns = [NO_KEY, REST[0], REST[2], column("datos", "jsonb")]
+    city.load(by(city, *columns, **options))
+
+    report = city.load(by(city, *columns, REST[1], **options))
+
+    assert figures(report) == (3, 3, 0, 0, 0)
+    assert city.ask("select saldo::int, datos ->> 'a' from raw.prueba__tabla order by 1") == [
+        (1, "1"), (2, "1"), (3, "1")
+    ]  # fmt: skip
+    assert city.load(by(city, *columns, REST[1], **options)).loaded == 0
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_a_table_stays_divided_or_whole_as_it_was_made(city: City, mode: str) -> None:
+    options = {"loadMode": mode, "cursor": "visto_en"}
+    columns = [KEY, column("visto_en", "timestamp", key=True), REST[0]]
+    months = {"partitionBy": "visto_en"}
+    city.add((1, "Ana", 1, 1))
+    city.load(by(city, *columns, landingTable="entera", **options))
+    city.load(by(city, *columns, landingTable="por_mes", **months, **options))
+    city.add((2, "Blas", 2, "2026-09-09"))
+
+    whole = city.load(by(city, *columns, landingTable="entera", **months, **options))
+    divided = city.load(by(city, *columns, landingTable="por_mes", **options))
+
+    for report, table, words in (
+        (whole, "entera", "sigue sin dividir"), (divided, "por_mes", "sigue dividida por visto_en"),
+    ):  # fmt: skip
+        assert report.loaded == 1 and words in report.notes[0]
+        assert "landingTable" in report.notes[0]
+        assert city.ask(f"select count(*) from raw.{table}") == [(2,)]
+
+
+def test_a_divided_table_whose_rows_could_not_be_divided_any_more_is_that_table_s_failure(
+    city: City,
+) -> None:
+    columns = [KEY, column("visto_en", "timestamp", key=True), REST[0]]
+    city.add((1, "Ana", 1, 1))
+    city.load(by(city, *columns, partitionBy="visto_en"))
+
+    for changed, why in (
+        ([KEY, REST[0]], "ya no tiene esa columna"),
+        ([KEY, REST[0], REST[2]], "no la incluye"),
+        ([KEY, REST[0], column("visto_en", key=True)], "es text y no una fecha"),
+    ):
+        [error] = city.load(by(city, *changed)).errors
+        assert why in str(error) or "visto_en es timestamp" in str(error)
+        assert error.owner and error.next_step
+    assert city.names() == ["Ana"]
+
+
+@pytest.mark.parametrize("mode", ["incremental", "append"])
+def test_a_row_that_enters_later_may_be_of_a_month_that_is_not_there_yet(
+    city: City, mode: str
+) -> None:
+    city.run("alter table tabla alter saldo type text")
+    columns = [KEY, column("visto_en", "timestamp", key=True), column("saldo", "integer")]
+    options = {"loadMode": mode, "cursor": "visto_en", "partitionBy": "visto_en"}
+    city.add((1, "Ana", "1", 1), (2, "Blas", "s/d", "2026-03-09"))
+    assert city.load(by(city, *columns, **options)).quarantined == 1
+    contract = by(city, *columns, missingValues=["s/d"], **options)
+
+    done = replay(contract, LoadContext(connect=city.warehouse.connect, run_id="prueba"), [])
+
+    assert (done.loaded, done.pending) == (1, 0)
+    assert city.ask("select cuenta_id, saldo from raw.prueba__tabla order by 1") == [
+        (1, 1), (2, None)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["append", "incremental"])
+def test_a_key_by_which_most_rows_would_leave_is_refused_where_they_may_not_come_again(
+    city: City, mode: str
+) -> None:
+    options = {"cursor": "visto_en", "deletionsEvery": "never"}
+    city.fill(1, 60)
+    city.load(city.contract(NO_KEY, loadMode="append", cursor="visto_en"))
+    columns = [NO_KEY, column("nombre"), column("saldo", "numeric(10,2)")]
+    when = column("visto_en", "timestamp", key=True)
+
+    [error] = city.load(by(city, *columns, when, loadMode=mode, **options)).errors
+
+    assert "59 de las 60 filas" in str(error) and "landingTable" in (error.next_step or "")
+    assert error.owner and len(city.names()) == 60 and city.history() == []
 
 
 def test_a_row_in_quarantine_is_neither_gone_nor_missing(city: City) -> None:

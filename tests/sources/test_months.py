@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from orchestration.checkers import checkers_for
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
 from sources.contract_document import load_catalogue
@@ -190,6 +192,89 @@ def test_a_column_that_the_table_got_meanwhile_is_added(feed: Feed) -> None:
     feed.attach(JUNE)
 
     assert len(feed.rows()) == 4
+
+
+def test_a_type_that_the_table_got_meanwhile_is_told_with_the_statement_for_the_month(
+    feed: Feed,
+) -> None:
+    feed.detach(JUNE)
+    with feed.warehouse.connect() as connection:
+        connection.execute("alter table raw.prueba__tabla alter litros type bigint")
+
+    with pytest.raises(PartitionError) as caught:
+        feed.attach(JUNE)
+
+    statement = re.search(r"alter table [^;]+;", caught.value.next_step)
+    assert statement is not None
+    with feed.warehouse.connect() as connection:
+        connection.execute(statement[0].encode())
+    feed.attach(JUNE)
+    assert len(feed.rows()) == 4
+
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "none": (), "meter": ("medidor", "leido"), "litres": ("litros", "leido"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [("meter", "litres"), ("meter", "none"), ("none", "meter")]
+)
+def test_a_month_comes_back_to_a_table_that_has_another_key_by_now(
+    warehouse: Warehouse, new_database: Callable[[], str], tmp_path: Path, before: str, after: str
+) -> None:
+    """What has no key by the new one, or that of another row, goes to the history as in a load."""
+    source = new_database()
+    with psycopg.connect(source) as connection:
+        connection.execute(
+            "create table tabla as select * from (values ('m1', '2026-06-01 00:00Z'::timestamptz, "
+            "1), ('m2', '2026-06-01 00:00Z', 1), ('m3', '2026-06-02 00:00Z', null), "
+            "('m1', '2026-07-01 00:00Z', 4)) v (medidor, leido, litros)"
+        )
+    context = LoadContext(connect=warehouse.connect, run_id="prueba")
+
+    def contract(key: str) -> Contract:
+        columns = [
+            column(c["name"], c["physicalType"], key=c["name"] in KEYS[key]) for c in COLUMNS
+        ]
+        mode = {"loadMode": "append" if key == "none" else "incremental", "cursor": "leido"}
+        return make_contract(
+            tmp_path, "postgresql", columns, partitionBy="leido", maxQuarantineShare=1, **mode
+        )
+
+    def loaded(key: str) -> LoadReport:
+        wanted = contract(key)
+        report = load(wanted, SourceUrl.parse(source), context, checkers_for(wanted))
+        assert not report.errors, report.errors
+        return report
+
+    loaded(before)
+    with warehouse.connect() as connection:
+        detach(connection, contract(before), JUNE, by="Ana", reason="viejo", run_id="prueba")
+    loaded(after)
+    with warehouse.connect() as connection:
+        done = attach(connection, contract(after), JUNE, by="Ana", run_id="prueba")
+
+    lost = 2 if after == "litres" else 0
+    assert (done.rows, done.repeated) == (3 - lost, lost)
+    with warehouse.connect() as connection:
+        [(history,)] = connection.execute(
+            "select count(*) from raw._historial where carga_id = %s", [done.load_id]
+        ).fetchall()
+        keys = connection.execute(
+            "select conrelid::regclass::text, pg_get_constraintdef(oid) from pg_constraint "
+            "where contype = 'p' and conrelid::regclass::text like 'raw.prueba%%' order by 1"
+        ).fetchall()
+    assert history == lost
+    wanted = (
+        f"PRIMARY KEY ({', '.join(n for n in ('medidor', 'leido', 'litros') if n in KEYS[after])})"
+    )
+    assert [key for _, key in keys] == ([wanted] * 3 if KEYS[after] else [])
+    # And it takes loads again: those of the month that came meanwhile, and all that is known.
+    replay(contract(after), context, checkers_for(contract(after)))
+    with warehouse.connect() as connection:
+        connection.execute("delete from meta.marca")
+    assert loaded(after).loaded == 0
 
 
 @pytest.mark.parametrize(

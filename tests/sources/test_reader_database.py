@@ -260,6 +260,65 @@ ODD_COLUMNS = [
 ODD_INCREMENTAL = {"loadMode": "incremental", "cursor": "actualizado_en"}
 
 
+def test_rows_of_postgresql_come_in_batches_of_the_size_asked_for(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute("create table t as select n from generate_series(1, 10) n")
+    contract = make_contract(
+        tmp_path, "postgresql", [column("n", "integer", key=True)], table="t", fetchRows=4
+    )
+
+    batches = read_all(open_reader(contract, SourceUrl.parse(database)))
+
+    assert [batch.read for batch in batches] == [4, 4, 2]
+
+
+def test_a_statement_of_postgresql_that_takes_too_long_is_ended(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute(
+        "create view lenta as select n, pg_sleep(0.3) is null as v from generate_series(1, 40) n"
+    )
+    contract = make_contract(
+        tmp_path, "postgresql", [column("n", "integer"), column("v", "boolean")], table="lenta",
+        statementTimeout="PT1S",
+    )  # fmt: skip
+    began = time.monotonic()
+
+    with pytest.raises(SourceUnavailable, match="no respondió a tiempo") as caught:
+        read_all(open_reader(contract, SourceUrl.parse(database)))
+
+    assert time.monotonic() - began < 8 and "horario de menos uso" in caught.value.next_step
+
+
+@pytest.mark.parametrize("contract_type", ["timestamptz", "timestamp"])
+def test_the_hour_that_comes_twice_is_read_twice(
+    tmp_path: Path, pg: psycopg.Connection[Any], database: str, contract_type: str
+) -> None:
+    """Chile put its clocks back from 24:00 to 23:00 on 4 April 2026."""
+    pg.execute("create table tabla (id int, visto_en timestamp)")
+    pg.execute(
+        "insert into tabla values (1, '2026-04-04 22:29'), (2, '2026-04-04 22:55'), "
+        "(3, '2026-04-04 23:40'), (4, '2026-04-05 09:00')"
+    )
+    santiago = {"timezone": "America/Santiago"}
+    contract = make_contract(
+        tmp_path, "postgresql",
+        [column("id", "integer", key=True), column("visto_en", contract_type, **santiago)],
+        loadMode="incremental", cursor="visto_en",
+    )  # fmt: skip
+
+    def read_since(watermark: str) -> list[int]:
+        reader = open_reader(contract, SourceUrl.parse(database), watermark=watermark)
+        return [row["id"] for row in rows_of(read_all(reader))]
+
+    zone = "-03:00" if contract_type == "timestamptz" else ""
+    # 23:30 of the first time round: what comes at 22:55 by the clock may be later, an hour before.
+    assert read_since(f"2026-04-04T23:30:00{zone}") == [2, 3, 4]
+    assert read_since(f"2026-04-04T20:00:00{zone}") == [1, 2, 3, 4]
+    assert read_since(f"2026-06-04T23:30:00{zone}") == []
+
+
 def test_names_that_sql_would_trip_over(
     tmp_path: Path, database: str, pg: psycopg.Connection[Any]
 ) -> None:
@@ -373,7 +432,8 @@ def test_sqlite_incremental_read_takes_times_of_any_spelling(tmp_path: Path) -> 
         tmp_path,
         "create table obras (obra_id integer primary key, actualizado_en text)",
         "insert into obras values (1, '2026-06-01 08:00:00'), (2, '2026-06-10T13:00:00Z'), "
-        "(3, '2026-06-10 10:00:00'), (4, '2026-06-10T10:00:00-03:00'), (5, 'ayer'), (6, null)",
+        "(3, '2026-06-10 10:00:00'), (4, '2026-06-10T10:00:00-03:00'), (5, 'ayer'), (6, null), "
+        "(7, '2026-06-10 09:00:00')",
     )
     contract = make_contract(
         tmp_path,

@@ -166,6 +166,11 @@ def test_lines_that_end_in_a_carriage_return_alone_are_told(contract: Contract) 
         read(contract, b"medidor;lectura\rM-1;1.0\rM-2;2.0\r")
 
 
+def test_what_is_no_table_is_told_in_words(contract: Contract) -> None:
+    with pytest.raises(SourceDataError, match="un nombre de más de 128 KB"):
+        read(contract, b"0" * 200_000)
+
+
 def test_a_header_alone_is_a_file_of_no_rows(contract: Contract) -> None:
     assert read(contract, "medidor;lectura\n") == []
     assert read(contract, "medidor;lectura") == []

@@ -188,6 +188,41 @@ def test_incremental_read_on_either_kind_of_time(
     ]
 
 
+def test_a_column_that_select_all_leaves_out_is_read_where_the_contract_names_it(
+    tmp_path: Path, mariadb: MariaDb
+) -> None:
+    execute(
+        mariadb,
+        "drop table if exists obras",
+        "create table obras (obra_id int primary key, nombre varchar(20), "
+        "monto decimal(10,2) invisible, visto_en timestamp(3) null invisible)",
+        "set time_zone = '-03:00'",
+        "insert into obras (obra_id, nombre, monto, visto_en) values (1, 'Acequia', 12.5, "
+        "'2026-06-01 10:00:00.125'), (2, 'Plaza', null, null)",
+    )
+    names = [column("obra_id", "integer", key=True), column("nombre")]
+    hidden = [column("visto_en", "timestamptz"), column("monto", "numeric(10,2)")]
+    named = make_contract(tmp_path, "mysql", [*names, *hidden], table="obras")
+
+    with open_reader(named, SourceUrl.parse(mariadb.url)) as reader:
+        found = reader.columns()
+        good, rejected = cast_all(named, list(reader.batches()))
+
+    assert found == ("obra_id", "nombre", "monto", "visto_en")
+    assert rejected == []
+    assert good == [
+        {"obra_id": 1, "nombre": "Acequia", "monto": Decimal("12.50"),
+         "visto_en": datetime(2026, 6, 1, 13, 0, 0, 125000, tzinfo=UTC)},
+        {"obra_id": 2, "nombre": "Plaza", "monto": None, "visto_en": None},
+    ]  # fmt: skip
+    # Whoever does not ask for them is not told of them: they are no news, nor added to raw.
+    plain = make_contract(tmp_path, "mysql", names, table="obras")
+    with open_reader(plain, SourceUrl.parse(mariadb.url)) as reader:
+        assert reader.columns() == ("obra_id", "nombre")
+        assert isinstance(reader, database.DatabaseReader)
+        assert set(reader.source_types()) == {"obra_id", "nombre"}
+
+
 def test_names_that_sql_would_trip_over(tmp_path: Path, mariadb: MariaDb) -> None:
     execute(
         mariadb,

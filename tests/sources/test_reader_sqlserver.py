@@ -584,6 +584,26 @@ def test_everything_that_is_sent_for_a_full_read(tmp_path: Path, server: TdsServ
     ]
 
 
+def test_a_hidden_column_is_read_where_the_contract_names_it(
+    tmp_path: Path, server: TdsServer
+) -> None:
+    """As those are by which a temporal table keeps its versions apart."""
+    fields = [Field("obra_id", "int", tds.INT), Field("vale_desde", "int", tds.INT)]
+    serve_table(server, "obras", fields, [(1, 7)])
+    server.answer(r"select \* FROM \[dbo\]\.\[obras\]", Result([("obra_id", tds.INT)]))
+    server.answer(r"select \[vale_desde\] FROM .* WHERE 0 = 1", Result([("vale_desde", tds.INT)]))
+    names = [column("obra_id", "integer", key=True), column("vale_desde", "integer")]
+    named = make_contract(tmp_path, "sqlserver", names, table="dbo.obras")
+
+    with open_reader(named, SourceUrl.parse(server.url)) as reader:
+        assert reader.columns() == ("obra_id", "vale_desde")
+        assert cast_all(named, list(reader.batches()))[0] == [{"obra_id": 1, "vale_desde": 7}]
+
+    plain = make_contract(tmp_path, "sqlserver", names[:1], table="dbo.obras")
+    with open_reader(plain, SourceUrl.parse(server.url)) as reader:
+        assert reader.columns() == ("obra_id",)
+
+
 def test_a_connection_says_who_it_is_and_that_it_only_reads(
     tmp_path: Path, server: TdsServer
 ) -> None:
@@ -644,6 +664,11 @@ def test_statement_is_quoted_and_bound(tmp_path: Path) -> None:
          "2026-06-07 10:00:00"),
         ("datetime2(7)", "timestamp", "2026-06-10T10:00:00.123456", "DATETIME2(7)",
          "2026-06-07 10:00:00.123456"),
+        # Written .007, it is .0066667: the row of the watermark itself would be missed.
+        ("datetime", "timestamp", "2026-06-10T10:00:00.007", "DATETIME2(7)",
+         "2026-06-07 10:00:00.006666"),
+        ("datetime", "timestamp", "2026-06-10T10:00:00.003", "DATETIME2(7)",
+         "2026-06-07 10:00:00.003000"),
         ("datetime", "date", "2026-06-10", "DATE", "2026-06-07"),
     ],
 )  # fmt: skip
@@ -671,6 +696,53 @@ def test_a_numeric_cursor_is_compared_as_a_number(tmp_path: Path) -> None:
 
     assert "[actualizado_en] >= %(desde)s" in text
     assert parameters == {"desde": 9007199254740993}
+
+
+@pytest.mark.parametrize("declared", ["varchar(20)", "nvarchar(max)"])
+def test_a_number_written_as_text_is_compared_as_a_number(tmp_path: Path, declared: str) -> None:
+    contract = make_contract(
+        tmp_path, "sqlserver", [column("actualizado_en", "bigint", key=True)],
+        loadMode="incremental", cursor="actualizado_en",
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, declared, "99")
+
+    number = "TRY_CAST ([tabla].[actualizado_en] AS NUMERIC(38, 10))"
+    assert f"WHERE {number} IS NULL OR {number} >= %(desde)s" in text
+    assert parameters == {"desde": 99}
+
+
+@pytest.mark.parametrize(
+    ("settings", "watermark"),
+    [({}, "0x00000000000007D1"), ({"format": "hex"}, "00000000000007D1")],
+)
+def test_a_row_version_is_compared_as_octets(
+    tmp_path: Path, settings: dict[str, Any], watermark: str
+) -> None:
+    """No text is: the server refuses to compare the two."""
+    contract = make_contract(
+        tmp_path, "sqlserver",
+        [column("id", "bigint", key=True), column("actualizado_en", **settings)],
+        loadMode="incremental", cursor="actualizado_en",
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, "timestamp", watermark)
+
+    assert "[actualizado_en] >= convert(VARBINARY(8), %(desde)s, 2) OR" in text
+    assert parameters == {"desde": "00000000000007D1"}
+
+
+def test_a_time_written_as_text_is_asked_for_by_its_day(tmp_path: Path) -> None:
+    """Of text no conversion is asked: one value that is no time would end the statement."""
+    contract = make_contract(
+        tmp_path, "sqlserver",
+        [column("id", "bigint", key=True), column("actualizado_en", "timestamp")], **INCREMENTAL,
+    )  # fmt: skip
+
+    text, parameters = incremental(contract, "varchar(19)", "2026-06-10T10:00:00")
+
+    assert "[actualizado_en] >= %(desde)s OR" in text
+    assert parameters == {"desde": "2026-06-06"}
 
 
 def incremental(contract: Contract, cursor_type: str, watermark: str) -> tuple[str, Any]:

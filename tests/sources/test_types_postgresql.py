@@ -165,6 +165,14 @@ def test_text_and_what_comes_as_text(
     assert read(contract_of(tmp_path, pg_type), database) == list(values.values())
 
 
+def test_octets_come_as_their_digits_alone_where_the_format_says_so(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    fill(pg, "bytea", "'\\xff00'", "'\\x'", "null")
+
+    assert read(contract_of(tmp_path, "text", format="hex"), database) == ["FF00", "", None]
+
+
 def test_a_database_in_latin_1_is_read_in_utf_8(
     tmp_path: Path, database: str, new_database: Callable[[], str], pg: psycopg.Connection[Any]
 ) -> None:

@@ -19,6 +19,7 @@ from sqlalchemy.engine.interfaces import Dialect
 from sources.contract import Column
 from sources.readers.arrow import Array
 from sources.readers.base import ReaderOptions, Sent, column_from_values
+from sources.readers.text_cursor import is_text
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -28,6 +29,11 @@ APPLICATION = "lujan-datos"
 _BATCH_BYTES = 8 << 20
 # Rows fetched at once, and every how many of them one is measured.
 _PIECE_ROWS, _MEASURED = 64, 16
+_OCTETS = re.compile(r"^(?:bytea|(?:tiny|medium|long)?blob|(?:var)?binary)\b")
+# A number as text, written without backslashes: engines take them differently.
+_A_NUMBER = "^ *[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+) *$"
+# The digits, and those behind the point, of the widest number that every engine has.
+_WIDEST_NUMBER = (65, 20)
 # Bytes of a value that is no text: what Python needs for a number or a time.
 _VALUE_BYTES = 32
 
@@ -42,13 +48,15 @@ class SourceColumn:
 
     `type` is written as the source writes it, in lower case, with length and precision; `zoned`
     tells whether its times carry a zone. None stands for unknown, as with the columns of a view
-    that the server's catalogue does not describe.
+    that the server's catalogue does not describe. `hidden` is one that `select *` leaves out:
+    INVISIBLE in MySQL, HIDDEN in SQL Server.
     """
 
     name: str
     type: str | None = None
     zoned: bool | None = None
     nullable: bool | None = None
+    hidden: bool = False
 
 
 class NotDecoded(Exception):
@@ -94,23 +102,32 @@ class Engine(ABC):
         raise NotImplementedError(f"{self.name} shares no snapshot")
 
     def describe(self, connection: Any, table: sa.TableClause) -> dict[str, SourceColumn]:
-        """Columns of the table that the user may read, by name, in its order."""
-        asked: list[Any] = [sa.text("*")]
+        """Columns of the table that the user may read, by name, in its order; hidden ones last."""
+        asked: list[str] = []
         if withheld := self.withheld(connection, table):
-            readable = [n for n in self._declared(connection, table) if n not in withheld]
-            asked = [sa.column(sa.quoted_name(name, quote=True)) for name in readable]
-        statement = sa.select(*asked).select_from(table).where(sa.false())
-        cursor = self.execute(connection, statement)
-        try:
-            zones = {entry[0]: self._zoned(entry) for entry in cursor.description}
-        finally:
-            cursor.close()
+            asked = [n for n in self._declared(connection, table) if n not in withheld]
+        zones = self._zones(connection, table, asked)
         declared = self._declared(connection, table)
+        hidden = [n for n in declared if n not in zones and n not in withheld]
+        if hidden:
+            zones |= self._zones(connection, table, hidden)
         return {
-            name: SourceColumn(name, kind, zoned, nullable)
+            name: SourceColumn(name, kind, zoned, nullable, name in hidden)
             for name, zoned in zones.items()
             for kind, nullable in [declared.get(name, (None, None))]
         }
+
+    def _zones(
+        self, connection: Any, table: sa.TableClause, names: Sequence[str]
+    ) -> dict[str, bool | None]:
+        """Whether the times of these columns carry a zone; without names, of those of `*`."""
+        asked: list[Any] = [sa.column(sa.quoted_name(name, quote=True)) for name in names]
+        statement = sa.select(*(asked or [sa.text("*")])).select_from(table).where(sa.false())
+        cursor = self.execute(connection, statement)
+        try:
+            return {entry[0]: self._zoned(entry) for entry in cursor.description}
+        finally:
+            cursor.close()
 
     def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
         """What the server's catalogue says of the table's columns."""
@@ -228,6 +245,27 @@ class Engine(ABC):
         the parameter must be its own.
         """
         return column >= sa.bindparam("desde", value, unique=True)
+
+    def holds_octets(self, source: SourceColumn) -> bool:
+        """Whether values of a column are octets: contracts have them as hexadecimal digits."""
+        return _OCTETS.match(source.type or "") is not None
+
+    def since_octets(self, column: sa.ColumnElement[Any], digits: str) -> sa.ColumnElement[bool]:
+        """The condition `column >= value` of octets; the value in hexadecimal digits."""
+        return column >= sa.func.unhex(sa.bindparam("desde", digits, unique=True))
+
+    def holds_text(self, source: SourceColumn) -> bool:
+        """Whether values of a column are compared as text, whatever they mean."""
+        return is_text(source.type)
+
+    def since_number(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[bool]:
+        """The condition `column >= value` of a text column by the number it writes.
+
+        Texts that are no number, and nulls, are in it: whoever reads them decides about them.
+        """
+        shaped = column.regexp_match(_A_NUMBER)
+        number = sa.case((shaped, sa.cast(column, sa.Numeric(*_WIDEST_NUMBER))))
+        return sa.or_(number.is_(None), number >= sa.bindparam("desde", value, unique=True))
 
     def execute(
         self, connection: Any, statement: sa.Select[Any], *, streaming: bool = False

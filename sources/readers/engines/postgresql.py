@@ -50,6 +50,7 @@ _SHORT_NAMES = {
     "timestamp with time zone": "timestamptz",
     "timestamp without time zone": "timestamp",
 }
+_HEX = "hex"
 _ANY_TEXT = re.compile(r"^(text|character varying(\(\d+\))?)$")
 
 
@@ -114,6 +115,14 @@ class Postgresql(Engine):
                 [(self._statement_timeout_s or 0) * 1000],
             )
         return True
+
+    def select(
+        self, column: sa.ColumnElement[Any], source: SourceColumn, target: Column
+    ) -> sa.ColumnElement[Any]:
+        """Octets as their digits alone where the contract says so, as from any other engine."""
+        if source.type == "bytea" and target.format == _HEX:
+            return sa.func.upper(sa.func.encode(column, sa.literal_column("'hex'")))
+        return column
 
     def share_snapshot(self, connection: Any) -> str | None:
         return str(self.scalar(connection, sa.select(sa.func.pg_export_snapshot())))
@@ -257,6 +266,10 @@ class Postgresql(Engine):
         if isinstance(value, datetime):
             kind = sa.DateTime(timezone=value.tzinfo is not None)
         return column >= sa.bindparam("desde", value, type_=kind, unique=True)
+
+    def since_octets(self, column: sa.ColumnElement[Any], digits: str) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.bindparam("desde", digits, unique=True)
+        return column >= sa.func.decode(value, sa.literal_column("'hex'"))
 
     def _zoned(self, entry: Sequence[Any]) -> bool | None:
         return bool(entry[1] == self._TIMESTAMPTZ_OID)

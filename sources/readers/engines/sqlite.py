@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite
 
 from sources.readers.base import ReaderOptions
-from sources.readers.engines.base import Declared, Engine, Trouble, by_text
+from sources.readers.engines.base import Declared, Engine, SourceColumn, Trouble, by_text
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
@@ -71,6 +71,10 @@ class Sqlite(Engine):
         columns = sa.func.pragma_table_xinfo(str(table.name)).table_valued("cid", "name", "pk")
         statement = sa.select(columns.c.name).where(columns.c.pk > 0).order_by(columns.c.cid)
         return tuple(name for (name,) in self.rows(connection, statement))
+
+    def holds_text(self, source: SourceColumn) -> bool:
+        """Declared types say nothing of the values here; `since` compares what they mean."""
+        return False
 
     def since(
         self, column: sa.ColumnElement[Any], value: CursorValue, zoned: bool | None

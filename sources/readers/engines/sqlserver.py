@@ -22,7 +22,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -81,6 +81,11 @@ _STEP, _LONG_STEP = 1024, 8
 # How texts begin that are not the server's own.
 _OF_THE_DRIVER = ("DB-Lib error", "Unknown error", "Not connected", "Connection to the database")
 _TIMED_OUT, _REFUSED = 20003, 20018
+
+
+# A `datetime` holds three-hundredths of a second and is written in thousandths: .007 is .0066667,
+# and that is what it is compared as since SQL Server 2016.
+_TEN_MS, _SEVEN_MS, _A_THIRD_BELOW = 10_000, 7_000, timedelta(microseconds=334)
 
 
 class _AsBytes(sa.types.TypeEngine[Any]):
@@ -321,10 +326,24 @@ class SqlServer(Engine):
             return column >= sa.bindparam("desde", value)
         kind: Any = sa.DATE()
         if isinstance(value, datetime):
+            if value.microsecond % _TEN_MS == _SEVEN_MS:
+                value -= _A_THIRD_BELOW
             exact: Any = DATETIMEOFFSET if value.tzinfo else DATETIME2
             kind = exact(7)
         text = value.isoformat(" ") if isinstance(value, datetime) else value.isoformat()
         return column >= sa.cast(sa.bindparam("desde", text, type_=sa.Unicode()), kind)
+
+    def holds_octets(self, source: SourceColumn) -> bool:
+        return _kind_of(source) in _BINARY
+
+    def since_octets(self, column: sa.ColumnElement[Any], digits: str) -> sa.ColumnElement[bool]:
+        kind: Any = VARBINARY(max(1, len(digits) // 2))  # type: ignore[no-untyped-call]
+        return column >= _convert(kind, sa.bindparam("desde", digits), _HEX_DIGITS)
+
+    def since_number(self, column: sa.ColumnElement[Any], value: Any) -> sa.ColumnElement[bool]:
+        # There are no regular expressions here, and a cast that fails ends the statement.
+        number = sa.try_cast(column, sa.Numeric(38, 10))
+        return sa.or_(number.is_(None), number >= sa.bindparam("desde", value))
 
     # --- reading ----------------------------------------------------------------------------------
 
