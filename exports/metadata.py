@@ -25,6 +25,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from exports.definition import (
     LICENCES,
+    YAML_LOADER,
     DatasetDefinition,
     Disclosure,
     Resource,
@@ -130,7 +131,7 @@ def load_catalog_facts(
 ) -> CatalogFacts:
     """Read `catalogo.yaml`; the caller's settings replace its example address and portal."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)
         given = {"correo": correo, "portal": portal.rstrip("/") if portal else None}
         return CatalogFacts.model_validate(
             {

@@ -15,20 +15,24 @@ import sys
 from collections.abc import Sequence
 
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.contracts.graph.manifest import Manifest
 
 # dbt's own codes: what it ran failed; it could not run.
 _FAILED, _BROKEN = 1, 2
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], manifest: Manifest | None = None) -> int:
     """Run one dbt command in this process; its exit code as dbt gives it.
 
     The project, its profile and its target are those of the environment (DBT_PROJECT_DIR and such).
+    With `manifest` the project is not read: it is what this process has just parsed there.
     """
-    parsed = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"])
-    if not parsed.success:
-        return _exit_code(parsed)
-    return _exit_code(dbtRunner(manifest=parsed.result).invoke(list(arguments)))
+    if manifest is None:
+        parsed = dbtRunner().invoke(["--quiet", "--no-write-json", "parse"])
+        if not parsed.success or not isinstance(parsed.result, Manifest):
+            return _exit_code(parsed)
+        manifest = parsed.result
+    return _exit_code(dbtRunner(manifest=manifest).invoke(list(arguments)))
 
 
 def _exit_code(done: dbtRunnerResult) -> int:

@@ -21,6 +21,26 @@ from orchestration.warehouse.migrate import migrate
 from tests.support.ckan import CkanPortal, running_portal
 from tests.support.folders import open_folder
 
+# Files that one worker is busy with for minutes, the longest first: begun last, one of them would
+# run alone while the other workers have nothing left to do.
+_LONGEST_FILES = (
+    "orchestration/test_pipeline.py",
+    "exports/test_ckan_hostile.py",
+    "benchmarks/test_defects.py",
+    "dbt_project/test_agua_incremental.py",
+    "dbt_project/test_agua_avisos.py",
+    "dbt_project/test_project.py",
+    "sources/attacks/test_cut_connections.py",
+    "sources/attacks/test_all_bad.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; all others, and the tests within a file, keep their order."""
+    tests = Path(__file__).parent
+    turns = {tests / name: turn for turn, name in enumerate(_LONGEST_FILES)}
+    items.sort(key=lambda item: turns.get(item.path, len(turns)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_developer_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

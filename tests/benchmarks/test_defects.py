@@ -212,9 +212,9 @@ def test_an_order_to_stop_is_obeyed_though_dbt_takes_it_for_a_failure(order: int
     began = time.monotonic()
     with pytest.raises(SystemExit) as stopped, stopping.interrupting(), suppress(BaseException):
         os.kill(os.getpid(), order)
-        time.sleep(5)
+        time.sleep(30)
     assert stopped.value.code == 128 + order
-    assert time.monotonic() - began < 4, "dbt is interrupted, not waited for"
+    assert time.monotonic() - began < 20, "dbt is interrupted, not waited for"
 
 
 @pytest.mark.usefixtures("orders")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from orchestration.deliveries import deliveries, replace_rows
 from orchestration.warehouse.connection import Warehouse
+from tests.dbt_project.conftest import Build
 from tests.support.water import City, Reading, build_models
 
 START = dt.datetime(2026, 6, 1, 3, tzinfo=dt.UTC)
@@ -25,7 +27,15 @@ LEAKS = "select alerta_id, estado, cuenta_id from agua.alerta_agua where clase =
 
 
 @pytest.fixture
-def leaking(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
+def leaking(
+    warehouse: Warehouse, built_once: Callable[[str, Build], None], tmp_path: Path
+) -> Warehouse:
+    """The warehouse of two homes with a leak each, as the models make it."""
+    built_once("almacen_con_fugas", lambda empty: leaks(empty, tmp_path))
+    return warehouse
+
+
+def leaks(warehouse: Warehouse, folder: Path) -> None:
     """Two homes with a leak each; the first hours of one of them have not come yet."""
     with warehouse.connect() as connection:
         city = City(connection)
@@ -50,8 +60,7 @@ def leaking(warehouse: Warehouse, tmp_path: Path) -> Warehouse:
         city.add("aguas.cuentas", cuenta_id=7, numero_cuenta="g", zona_id=7, activa=True)
         city.add("aguas.macromedidores", macromedidor_id="I-7", tipo="ingreso_zona", zona_id=7)
         supply(city, dt.date(2026, 5, 1), 31, billed=100)
-    build_models(warehouse, tmp_path, TABLES)
-    return warehouse
+    build_models(warehouse, folder, TABLES)
 
 
 def test_an_alert_is_told_once_and_the_chatbot_sees_its_own_account_only(

@@ -76,12 +76,14 @@ class City:
     def materialize(self, selection: str) -> subprocess.CompletedProcess[str]:
         """A run of some assets alone, as Dagster's own page would start it."""
         server = EmbeddedServer(self.folder / "warehouse")
+        home = self.folder / "dagster_aside"  # without one, Dagster makes it where it is started
+        home.mkdir(exist_ok=True)
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("SOURCE_", "CKAN_"))}
         return subprocess.run(
             [str(Path(sys.executable).with_name("dagster")), "asset", "materialize",
              "--select", selection, "-m", "orchestration.definitions"],
             env=clean | {"LUJAN_DATA_DIR": str(self.folder), "WAREHOUSE_URL": server.url(),
-                         "DAGSTER_HOME": ""},
+                         "DAGSTER_HOME": str(home)},
             cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
 

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import multiprocessing
-import os
-import random
-import signal
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -472,59 +468,6 @@ def test_rows_refused_by_a_checker_are_quarantined_with_their_place_in_the_file(
         warehouse,
         "select archivo, min(numero_fila), max(numero_fila) from quarantine.fila group by 1",
     ) == [("dia_01.csv", 25, 48)]
-
-
-def _load_slowly(contract: Contract, url: SourceUrl, warehouse: Warehouse) -> None:
-    """What the killed process runs: small batches, so that a kill falls in the middle."""
-    load(contract, url, context(warehouse, batch_rows=50, progress=lambda n: time.sleep(0.002)), [])
-
-
-def _killed_loads(contract: Contract, url: SourceUrl, warehouse: Warehouse) -> Iterator[float]:
-    chance = random.Random(20260601)
-    fork = multiprocessing.get_context("fork")
-    for _ in range(10):
-        process = fork.Process(target=_load_slowly, args=(contract, url, warehouse))
-        process.start()
-        delay = chance.uniform(0.01, 0.35)
-        time.sleep(delay)
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
-        process.join(20)
-        yield delay
-
-
-def test_killed_at_ten_moments_and_run_again_gives_the_tables_of_one_clean_run(
-    warehouse: Warehouse, new_database: Callable[[], str], feed: Path, feed_contract: Contract
-) -> None:
-    from orchestration.warehouse.migrate import migrate
-
-    for day in range(1, 9):
-        write_day(feed, day, meters=10)
-    (feed / "dia_09.csv").write_text(
-        "medidor_id;fecha_hora;lectura\nm1;09/06/2026 00:00:00;1\nm1;31/06/2026 00:00:00;2\n"
-    )
-    url = SourceUrl.parse(str(feed))
-    for _ in _killed_loads(feed_contract, url, warehouse):
-        counts = (
-            rows(
-                warehouse,
-                "select (select count(*) from raw.aguas__cuentas), "
-                "(select coalesce(sum(filas_cargadas), 0) from meta.carga)",
-            )
-            if rows(warehouse, "select to_regclass('raw.aguas__cuentas')") != [(None,)]
-            else []
-        )
-        assert all(raw == recorded for raw, recorded in counts)
-    load(feed_contract, url, context(warehouse), [])
-
-    clean = Warehouse(new_database(), embedded=True)
-    migrate(clean)
-    load(feed_contract, url, context(clean), [])
-    assert readings(warehouse) == readings(clean)
-    quarantined = "select archivo, numero_fila, regla, fila from quarantine.fila order by 1, 2"
-    assert rows(warehouse, quarantined) == rows(clean, quarantined)
-    files = "select nombre, sha256, filas_leidas from meta.archivo order by 1"
-    assert rows(warehouse, files) == rows(clean, files)
 
 
 def test_json_columns_are_stored_as_json(

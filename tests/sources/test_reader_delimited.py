@@ -7,6 +7,7 @@ import io
 import zipfile
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sources.contract import Contract
@@ -224,14 +225,19 @@ def test_an_unknown_encoding_is_named(tmp_path: Path) -> None:
         read(contract, "medidor;lectura\n")
 
 
+def open_files() -> set[str]:
+    return {file.path for file in psutil.Process().open_files()}
+
+
 def test_an_abandoned_read_closes_the_file(contract: Contract) -> None:
     path = contract.path.parent / "f.csv"
     path.write_text("medidor;lectura\n" + "M;1\n" * 200_000)
 
     with open_file(contract, feed_file(path), batch_rows=10) as reader:
         next(reader.batches())
+        assert str(path) in open_files()
 
-    path.unlink()
+    assert str(path) not in open_files()
 
 
 def test_a_day_of_the_city_is_read_and_cast(tmp_path: Path) -> None:

@@ -492,7 +492,7 @@ def test_a_statement_that_takes_too_long_is_ended(tmp_path: Path, mariadb: Maria
     with pytest.raises(SourceUnavailable, match="no respondió a tiempo"):
         read_all(open_reader(contract, SourceUrl.parse(mariadb.url)))
 
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 15  # to its end it takes twenty
 
 
 def test_the_session_can_only_read(mariadb: MariaDb) -> None:

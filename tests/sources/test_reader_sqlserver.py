@@ -904,7 +904,7 @@ def test_a_server_that_takes_the_call_and_says_nothing(obras: Contract) -> None:
         message = refused(obras, f"mssql://lector:otra-clave@127.0.0.1:{port}/prueba")
 
     assert "no respondió a tiempo" in message
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 25
 
 
 @pytest.mark.parametrize(
@@ -967,18 +967,18 @@ def test_a_server_that_falls_silent_is_not_waited_for(
     started = time.monotonic()
 
     assert "no respondió a tiempo" in refused(obras, server.url, read_timeout_s=1)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_a_statement_ends_at_its_limit_though_rows_keep_coming(
     obras: Contract, server: TdsServer
 ) -> None:
-    rows = [(i,) for i in range(100)]
+    rows = [(i,) for i in range(300)]  # half a minute of them
     server.answer(ROWS, Result([("obra_id", tds.INT)], rows, row_delay_s=0.1))
     started = time.monotonic()
 
     assert "no respondió a tiempo" in refused(obras, server.url, statement_timeout_s=1)
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 15
 
 
 # --- whole loads ----------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""dbt commands of the tests, each in a process of its own that need not import dbt again.
+"""dbt commands of the tests, each in a process of its own that need not import or parse again.
 
 Belongs here: starting such processes and what they answered. Does not belong here: what is built
-(`water.py`). Importing dbt takes longer than most builds of these tests: one process does so and
-forks for every command. That a run starts dbt as a process of its own is proved by
-`tests/orchestration/test_dbt_cli.py`; what the process does is the same here.
+(`water.py`). Importing dbt, parsing the project and compiling its macros take longer than most
+builds of these tests: one process does so once and forks for every command. That a run starts dbt
+as a process of its own, which parses, is proved by `tests/orchestration/test_dbt_cli.py` and the
+pipeline.
 """
 
 from __future__ import annotations
@@ -20,24 +21,52 @@ from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT
 
 _COMMAND = PROJECT_ROOT / "orchestration" / "dbt_command.py"
 _PROGRAM = """
-import importlib.util, json, os, sys
+import gc, importlib.util, json, os, sys
 import dbt.adapters.postgres
+from dbt.cli.main import dbtRunner
+from dbt_common.clients.jinja import template_cache
 # By its file: its neighbours are no modules of dbt's.
 found = importlib.util.spec_from_file_location("dbt_command", sys.argv[1])
 dbt_command = importlib.util.module_from_spec(found)
 found.loader.exec_module(dbt_command)
+# Where a command writes is no matter for what the project says.
+PLACES = ("DBT_TARGET_PATH", "DBT_LOG_PATH")
+parsed_for, manifest = None, None
+
+def use(environment):
+    os.environ.clear()
+    os.environ.update(environment)
+
+def parse(environment):
+    # What the project says there; None when it cannot be read: the command itself will say why.
+    use(environment)
+    done = dbtRunner().invoke(["--quiet", "--no-write-json", "--no-partial-parse", "parse"])
+    if not done.success:
+        return None
+    for macro in done.result.macros.values():
+        template_cache.get_node_template(macro)
+    gc.collect()
+    gc.freeze()
+    return done.result
+
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+os.dup2(1, 2)
 for line in sys.stdin:
     asked = json.loads(line)
+    said_by = {name: value for name, value in asked["environment"].items() if name not in PLACES}
+    if parsed_for != said_by:
+        parsed_for, manifest = said_by, parse(asked["environment"])
     child = os.fork()
     if child == 0:
         nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(asked["said"], os.O_WRONLY)
         os.dup2(nothing, 0)
         os.dup2(said, 1)
         os.dup2(said, 2)
-        os.environ.clear()
-        os.environ.update(asked["environment"])
-        sys.exit(dbt_command.main(asked["arguments"]))
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        use(asked["environment"])
+        sys.exit(dbt_command.main(asked["arguments"], manifest))
+    answers.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\\n")
+    answers.flush()
 """
 
 

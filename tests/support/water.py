@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from tests.support.dbt import Answer, DbtCommands
 
 COMMANDS = DbtCommands()
 FEED = "telemetria.lecturas_csv"
+_SAID = "said.log"
 Reading = tuple[str, dt.datetime, int, bool]  # meter, moment, litres of the register, estimated
 
 
@@ -138,7 +138,7 @@ def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *opt
     """
     wanted = " ".join(f"+{name.split('.')[1]}" for name in tables)
     left_out = ["resource_type:unit_test", "resource_type:test"]
-    if (folder / "target" / "run_results.json").exists():
+    if (folder / _SAID).exists():
         left_out += ["resource_type:seed", "path:models/staging"]
     done = dbt(
         warehouse, folder,
@@ -158,21 +158,16 @@ def data_test_passes(warehouse: Warehouse, folder: Path, table: str | None, name
 
 
 def dbt(warehouse: Warehouse, folder: Path, arguments: list[str]) -> Answer:
-    """One dbt command, as a run gives it. Parsing the project takes longer than most builds: what
-    one test parsed serves the others of the session, as long as their warehouse has its address."""
-    target, parsed = folder / "target", folder.parent / "partial_parse.msgpack"
+    """One dbt command, as a run gives it."""
+    target = folder / "target"
     target.mkdir(exist_ok=True)
-    if parsed.exists():
-        shutil.copy(parsed, target)
-    done = COMMANDS.run(
+    return COMMANDS.run(
         arguments,
         os.environ | warehouse.environment() | {
             "DBT_FECHA_REFERENCIA": "2026-07-01", "DBT_USE_COLORS": "false",
+            "DBT_WRITE_JSON": "false",  # nobody reads it here, and it takes as long as a model
             "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR), "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
             "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(folder),
         },
-        folder / "said.log",
+        folder / _SAID,
     )  # fmt: skip
-    if (target / parsed.name).exists():
-        shutil.copy(target / parsed.name, parsed)
-    return done

@@ -28,9 +28,10 @@ from tests.sources.attacks.support import (
 )
 from tests.support.limited_postgres import database_on, small_disk, start_limited
 
-# A raw table of these takes more than 18 MiB: accounts with names of 80 letters, and readings.
-_ROWS = 150_000
-_READINGS = 350_000
+# A raw table of these takes more than 18 MiB: accounts and meters with names of this many letters.
+_ROWS = 30_000
+_READINGS = 40_000
+_LETTERS = 600
 _FILE_LIMIT = 17 << 20
 _DISK_MIB = 30
 MODES = ("full", "full_without_key", "append", "files")
@@ -69,8 +70,13 @@ def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
     attack = scenario(mode, _READINGS if mode == "files" else _ROWS)
     if mode == "files":
         attack.change()
+        for file in Path(attack.url).iterdir():
+            file.write_text(file.read_text().replace("\nm", f"\nm{'.' * _LETTERS}"))
     else:
-        postgres_source.run("update cuentas set nombre = rpad(nombre, 80, '.')")
+        postgres_source.run(
+            "alter table cuentas alter nombre type text",
+            f"update cuentas set nombre = rpad(nombre, {_LETTERS}, '.')",
+        )
     name = f"limited_{mode}"
     warehouse = Warehouse(private_server.ensure_database(name), embedded=True)
     migrate(warehouse)
