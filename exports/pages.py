@@ -82,7 +82,7 @@ code { font-size: .92em; }
 @media print { header, .saltar { display: none; } }
 """
 _PAGE = """<!doctype html>
-<html lang="es-AR">
+<html lang="es">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -92,7 +92,7 @@ _PAGE = """<!doctype html>
 {head}</head>
 <body>
 <a class="saltar" href="#contenido">Ir al contenido</a>
-<header><div><a href="{home}">Luján Data · Datos abiertos</a></div></header>
+<header><div><a href="{home}">{brand}</a></div></header>
 <main id="contenido">
 {body}
 </main>
@@ -143,7 +143,8 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
         f'<a href="{TURTLE_NAME}">{TURTLE_NAME}</a> y '
         f'<a href="{JSONLD_NAME}">{JSONLD_NAME}</a> (DCAT-AP).</p>'
     )
-    return _page(document["title"], document["description"], body, foot, home="index.html")
+    title = document["title"]
+    return _page(title, document["description"], body, foot, home="index.html", site=title)
 
 
 def dataset_page(
@@ -196,12 +197,28 @@ def dataset_page(
     head = f'<script type="application/ld+json">{linked.replace("<", chr(92) + "u003c")}</script>\n'
     foot = f"<p>{_text(publisher['title'])}</p>"
     return _page(
-        package["title"], package["description"], body, foot, home="../index.html", head=head
+        package["title"],
+        package["description"],
+        body,
+        foot,
+        home="../index.html",
+        site=package.get("catalogTitle"),
+        head=head,
     )
 
 
-def _page(title: str, summary: str, body: str, foot: str, *, home: str, head: str = "") -> str:
+def _page(
+    title: str,
+    summary: str,
+    body: str,
+    foot: str,
+    *,
+    home: str,
+    site: str | None,
+    head: str = "",
+) -> str:
     return _PAGE.format(
+        brand=_text(" · ".join(filter(None, (site, "Datos abiertos")))),
         title=_text(title),
         summary=_text(_first_sentence(summary)),
         style=_STYLE,

@@ -39,6 +39,7 @@ from orchestration.connections import connections
 from orchestration.digest import is_configured
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.wording import frequency
+from sources.city import city_time
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ daily_schedule = ScheduleDefinition(
     cron_schedule="0 3 * * *",
     execution_timezone=CITY_TIMEZONE.key,
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Todos los días a las 03:00 de Mendoza.",
+    description=f"Todos los días a las 03:00 de {city_time()}.",
 )
 
 feed_job = define_asset_job(
@@ -313,7 +314,7 @@ def digest_job() -> None:
     default_status=(
         DefaultScheduleStatus.RUNNING if is_configured() else DefaultScheduleStatus.STOPPED
     ),
-    description="Los lunes a las 07:30 de Mendoza, cuando hay correo o webhook configurado.",
+    description=f"Los lunes a las 07:30 de {city_time()}, cuando hay correo o webhook configurado.",
 )
 def digest_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """One run a week."""
