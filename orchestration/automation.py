@@ -104,7 +104,10 @@ again_job = define_asset_job(
     "recalcular_lecturas",
     selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream() - _publications,
     description="Vuelve a calcular los días `desde`–`hasta` de las lecturas y lo que depende de "
-    "ellos, en una sola corrida. Los días van en la configuración del paso de carga.",
+    "ellos, en una sola corrida. Escriba los días en el formulario (Launchpad) en lugar de "
+    "aaaa-mm-dd.",
+    # What the form shows. As it is, it is refused: without days this would be an ordinary load.
+    config={"ops": {FEED_STEP: {"config": dict.fromkeys(("desde", "hasta"), "aaaa-mm-dd")}}},
 )
 
 publication_job = define_asset_job(
