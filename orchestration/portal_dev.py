@@ -37,6 +37,8 @@ import psycopg
 import requests
 from psycopg import sql
 
+from exports.ckan.description import MACHINE_EXTRAS
+from exports.ckan.notices import NOTICE
 from exports.metadata import load_catalog_facts
 from orchestration.processes import end
 from orchestration.settings import PROJECT_ROOT
@@ -78,6 +80,7 @@ def _appearance() -> dict[str, str]:
         "ckan.site_description": f"Datos abiertos · {facts.editor}",
         "ckan.site_intro_text": f"# Datos abiertos de {facts.lugar} (portal de desarrollo)",
         "ckan.site_about": "Portal de desarrollo: vive en esta máquina y no es el de la ciudad.",
+        "package_hide_extras": " ".join((*MACHINE_EXTRAS, NOTICE)),
         "ckan.site_custom_css": ".module-promotion .media-overlay {display: none}",
     }
 
