@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 # Runs of the command line, which do by themselves what the sensors below do for the others.
 ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
+# Dagster's pages list under a job, and on the time line, the runs that name its place by this tag;
+# it sets it only on those it launches itself. The name of the place is that of `workspace.yaml`.
+PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
 # Dagster names the step of an asset after its key.
