@@ -33,6 +33,7 @@ import pyarrow.compute as pc
 from expectations.batches import CheckedBatch, Finding, KeySampler, Tally, separate
 from expectations.results import CheckResult
 from sources.arrow_values import YES, from_numbers, from_texts
+from sources.city import city_timezone
 from sources.contract import Column, Contract, Rule
 from sources.errors import ContractError
 
@@ -56,7 +57,7 @@ RULE_NAMES: Mapping[str, str] = MappingProxyType(
         "max_length": "largo_maximo",
     }
 )
-_CITY_TIME = ZoneInfo("America/Argentina/Mendoza")
+_CITY_TIME = city_timezone()
 _TRUE, _FALSE = ("true", "t", "si", "sí", "1"), ("false", "f", "no", "0")
 _CHECK_OUTPUT = "check_output"
 

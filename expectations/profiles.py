@@ -23,6 +23,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from sources.city import city_timezone
 from sources.contract import Column, Contract
 
 SAMPLE_ROWS = 50_000
@@ -70,10 +71,11 @@ def take(
     row = connection.execute(
         "insert into meta.perfil (corrida_id, dataset, objeto, alcance, hasta_carga_id, filas, "
         "filas_medidas, columnas, dia) values (%s, %s, %s, %s, %s, %s, %s, %s, "
-        "(now() at time zone 'America/Argentina/Mendoza')::date) returning perfil_id",
+        "(now() at time zone %s)::date) returning perfil_id",
         [
             run_id, contract.id, contract.raw_name, "tabla" if whole else "llegadas",
             max(loads), rows, measured, Jsonb(_columns_now(connection, contract)),
+            city_timezone().key,
         ],
     ).fetchone()  # fmt: skip
     assert row is not None

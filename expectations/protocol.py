@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, cast
-from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from expectations.batches import CheckedBatch, Finding, KeySampler, Tally, separate
 from expectations.results import CheckResult
+from sources.city import city_timezone
 from sources.contract import Column, Contract, Severity
 from sources.errors import PipelineError
 
@@ -67,7 +67,7 @@ IMPOSSIBLE_DATE = "protocolo.fecha_imposible"
 DATE_FORMAT = "protocolo.fecha_nacimiento.formato"
 GENDER_EQUIVALENT = "protocolo.genero.equivalencia"
 
-_CITY_TIME = ZoneInfo("America/Argentina/Mendoza")
+_CITY_TIME = city_timezone()
 _PROTOCOL_DATE = re.compile(r"\d{2}/\d{2}/\d{4}", re.ASCII)
 # What staging can read besides (dbt_project/macros/fechas.sql), with the midnight that spreadsheets
 # add to a date. A year of two digits is ambiguous, so it is not here.
@@ -213,7 +213,7 @@ class ProtocolChecker:
     `protocolSeverity: advertencia` on the column it is only reported. All else is reported.
     A contract without such fields costs nothing and gives no results.
 
-    `today` bounds dates of birth (a day of Mendoza); `lists` come from `seeds/reference/` unless
+    `today` bounds dates of birth (a day of the city); `lists` come from `seeds/reference/` unless
     given. Not for use from several threads: it keeps the counts of one load.
 
     Raises PipelineError when the lists cannot be read.

@@ -39,7 +39,7 @@ td{overflow-wrap:anywhere}td.n{text-align:right;white-space:nowrap}td:first-chil
 td:nth-child(3):not(.n){min-width:8rem}
 small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
 .falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}.duda{color:#555}
-@media(max-width:50rem){details{overflow-x:auto}td{overflow-wrap:normal}}
+@media(max-width:50rem){details{overflow-x:auto}body>table{display:block;overflow-x:auto}td{overflow-wrap:normal}}
 """
 _QUERY = """
 select v.objeto, v.motor, v.control, v.columna, v.dimension, v.severidad, v.paso, v.filas_evaluadas,

@@ -8,7 +8,7 @@ published files. It holds values untouched: no apostrophe in front of what a spr
 and null told apart from the empty text. The DataStore gives a page of rows in the same form, so
 that what was loaded is compared byte for byte.
 
-Instants are wall-clock times of Mendoza there (DataStore's tools know no other kind), and the
+Instants are wall-clock times of the city there (DataStore's tools know no other kind), and the
 dictionary says so. A page shows them to the millisecond, or to the second in CKAN before 2.11, so
 fractions of a second are left out of the comparison.
 """
@@ -34,6 +34,7 @@ from exports.formats import TIMEZONE, sync
 from exports.manifest import Kind, Manifest, MartColumn
 from exports.queries import column_of, select_rows
 from exports.versions import Table, TableColumn
+from sources.city import city_time, fixed_offset
 
 # One request holds half a megabyte of rows: thousands of them, done in a second or two, far from
 # the 60 s after which portals cut (ckan#2525), and small in the portal's memory and in ours, where
@@ -414,7 +415,8 @@ def _column(column: MartColumn) -> TableColumn:
     if column.unit:
         notes += f" Unidad: {column.unit}."
     if column.kind == "datetime":
-        notes += " Hora de Mendoza (UTC−3)."
+        offset = fixed_offset()
+        notes += f" Hora de {city_time()}{f' ({offset})' if offset else ''}."
     return TableColumn(
         id=column.name,
         type=_TYPES[column.kind],

@@ -113,7 +113,7 @@ def schema_org(package: Mapping[str, Any], addresses: Addresses | None = None) -
         "keywords": package["keywords"],
         "license": package["licenses"][0]["path"],
         "isAccessibleForFree": True,
-        "inLanguage": "es-AR",
+        "inLanguage": "es",
         "creator": {"@type": "GovernmentOrganization", "name": author["title"]},
         "publisher": {
             "@type": "GovernmentOrganization",
@@ -127,7 +127,6 @@ def schema_org(package: Mapping[str, Any], addresses: Addresses | None = None) -
         },
         "datePublished": package["issued"],
         "dateModified": package["modified"],
-        "spatialCoverage": {"@type": "Place", "name": "Luján de Cuyo, Mendoza, Argentina"},
         "variableMeasured": [_variable(field) for field in fields.values()],
         "distribution": [
             {
@@ -144,6 +143,9 @@ def schema_org(package: Mapping[str, Any], addresses: Addresses | None = None) -
             if "sourceTable" in resource
         ],
     }
+    # Packages of an earlier version do not name their place.
+    if "spatialName" in package:
+        document["spatialCoverage"] = {"@type": "Place", "name": package["spatialName"]}
     if "temporal" in package:
         document["temporalCoverage"] = package["temporal"]
     return document
@@ -275,7 +277,7 @@ def _place(facts: CatalogFacts, code: str) -> dict[str, Any]:
         "@id": f"{facts.portal}/#ambito-{code}",
         "@type": "dct:Location",
         "dct:identifier": code,
-        "skos:prefLabel": _spanish("Luján de Cuyo, Mendoza, Argentina"),
+        "skos:prefLabel": _spanish(facts.lugar),
     }
 
 

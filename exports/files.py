@@ -8,7 +8,7 @@ Choices, all of them visible in `datapackage.json` or in docs/publicar-un-conjun
 
 * CSV follows RFC 4180: UTF-8 without a byte-order mark, comma, CRLF at the end of every record,
   quotes only where needed, a header row, empty for null, '.' decimals, `true`/`false`.
-* Dates are ISO 8601; instants carry Mendoza's offset (`2026-06-01T03:00:00-03:00`).
+* Dates are ISO 8601; instants carry the city's offset (`2026-06-01T03:00:00-03:00`).
 * Spreadsheets run a cell that starts with `=`, `+`, `-` or `@` as a formula. In CSV, text that
   starts so (or with a tab or a line break) gets an apostrophe in front; numbers do not. Workbooks
   mark it as text, and the other kinds of files hold it untouched.

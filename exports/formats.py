@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from exports.manifest import MartColumn
+from sources.city import city_timezone
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TIMEZONE = "America/Argentina/Mendoza"
+TIMEZONE = city_timezone().key
 
 _WRITE_BYTES = 1 << 20
 _BATCH_ROWS = 10_000

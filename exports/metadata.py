@@ -103,7 +103,9 @@ class CatalogFacts(BaseModel):
     licencia: str
     version_perfil: Text
     taxonomia_supertemas: Text
-    ambito_geografico: Annotated[str, Field(pattern=r"^\d{5}$")]
+    lugar: Text
+    # A code of the country's own list: 50063 of INDEC, CL-13132, 28079.
+    ambito_geografico: Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]*$")]
     sintetico: bool = False
 
     @property
@@ -193,6 +195,8 @@ def data_package(
         "accrualPeriodicity": definition.frecuencia,
         "language": [facts.idioma],
         "spatial": facts.ambito_geografico,
+        "spatialName": facts.lugar,
+        "catalogTitle": facts.titulo,
         "synthetic": facts.sintetico,
         "warnings": warnings,
         "resources": [

@@ -24,6 +24,7 @@ from typing import Any
 from exports.dcat import JSONLD_NAME, TURTLE_NAME, schema_org
 from exports.definition import FREQUENCIES, SUPER_THEMES
 from exports.metadata import PACKAGE_NAME, Addresses
+from exports.wording import spoken_day, spoken_period
 
 PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 80
@@ -31,8 +32,6 @@ _TYPES = {
     "string": "texto", "integer": "número entero", "number": "número", "boolean": "sí o no",
     "date": "fecha", "datetime": "fecha y hora", "time": "hora", "object": "objeto",
 }  # fmt: skip
-_MONTHS = ("enero", "febrero", "marzo", "abril", "mayo", "junio", "julio", "agosto",
-           "septiembre", "octubre", "noviembre", "diciembre")  # fmt: skip
 _STYLE = """
 :root { color-scheme: light; --tinta: #1c2430; --suave: #4c5868; --linea: #d5dbe3;
   --fondo: #f5f7fa; --azul: #0a4f8f; --aviso: #8a4b00; }
@@ -82,7 +81,7 @@ code { font-size: .92em; }
 @media print { header, .saltar { display: none; } }
 """
 _PAGE = """<!doctype html>
-<html lang="es-AR">
+<html lang="es">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -92,7 +91,7 @@ _PAGE = """<!doctype html>
 {head}</head>
 <body>
 <a class="saltar" href="#contenido">Ir al contenido</a>
-<header><div><a href="{home}">Luján Data · Datos abiertos</a></div></header>
+<header><div><a href="{home}">{brand}</a></div></header>
 <main id="contenido">
 {body}
 </main>
@@ -143,7 +142,8 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
         f'<a href="{TURTLE_NAME}">{TURTLE_NAME}</a> y '
         f'<a href="{JSONLD_NAME}">{JSONLD_NAME}</a> (DCAT-AP).</p>'
     )
-    return _page(document["title"], document["description"], body, foot, home="index.html")
+    title = document["title"]
+    return _page(title, document["description"], body, foot, home="index.html", site=title)
 
 
 def dataset_page(
@@ -164,9 +164,9 @@ def dataset_page(
     facts = [
         ("Responsable", _text(author["title"])),
         ("Se actualiza", _text(FREQUENCIES[package["accrualPeriodicity"]])),
-        ("Último cambio en los datos", _text(_day(package["modified"]))),
-        ("Publicado por primera vez", _text(_day(package["issued"]))),
-        ("Período que cubre", _text(_period(package))),
+        ("Último cambio en los datos", _text(spoken_day(package["modified"]))),
+        ("Publicado por primera vez", _text(spoken_day(package["issued"]))),
+        ("Período que cubre", _text(spoken_period(package))),
         ("Fuentes", _text("; ".join(source["title"] for source in package["sources"]))),
         ("Licencia", f'<a href="{_text(licence["path"])}">{_text(licence["title"])}</a>'),
         ("Contacto", contact),
@@ -196,12 +196,28 @@ def dataset_page(
     head = f'<script type="application/ld+json">{linked.replace("<", chr(92) + "u003c")}</script>\n'
     foot = f"<p>{_text(publisher['title'])}</p>"
     return _page(
-        package["title"], package["description"], body, foot, home="../index.html", head=head
+        package["title"],
+        package["description"],
+        body,
+        foot,
+        home="../index.html",
+        site=package.get("catalogTitle"),
+        head=head,
     )
 
 
-def _page(title: str, summary: str, body: str, foot: str, *, home: str, head: str = "") -> str:
+def _page(
+    title: str,
+    summary: str,
+    body: str,
+    foot: str,
+    *,
+    home: str,
+    site: str | None,
+    head: str = "",
+) -> str:
     return _PAGE.format(
+        brand=_text(" · ".join(filter(None, (site, "Datos abiertos")))),
         title=_text(title),
         summary=_text(_first_sentence(summary)),
         style=_STYLE,
@@ -224,7 +240,7 @@ def _card(dataset: Mapping[str, Any], notices: Mapping[str, str]) -> str:
         f'<li><h3><a href="{_text(dataset["identifier"])}/index.html">{_text(dataset["title"])}'
         f"</a></h3>\n<p>{_text(_first_sentence(dataset['description']))}</p>\n"
         f'<p class="suave">{_text(dataset["publisher"]["name"])} · '
-        f"{_text(', '.join(kinds))} · {_text(_day(dataset['modified']))}</p>"
+        f"{_text(', '.join(kinds))} · {_text(spoken_day(dataset['modified']))}</p>"
         + (f'<p class="aviso">{_text(notice)}</p>' if notice else "")
         + "</li>\n"
     )
@@ -293,19 +309,6 @@ def _first_rows(path: Path) -> Preview:
 
 def _short(cell: str) -> str:
     return cell if len(cell) <= _PREVIEW_CHARACTERS else cell[: _PREVIEW_CHARACTERS - 1] + "…"
-
-
-def _period(package: Mapping[str, Any]) -> str:
-    if "temporal" not in package:
-        return "no se indica"
-    first, _, last = str(package["temporal"]).partition("/")
-    return f"del {_day(first)} al {_day(last or first)}"
-
-
-def _day(moment: Any) -> str:
-    """A date as it is said: 2 de junio de 2026."""
-    year, month, day = str(moment)[:10].split("-")
-    return f"{int(day)} de {_MONTHS[int(month) - 1]} de {int(year)}"
 
 
 def _number(value: int) -> str:

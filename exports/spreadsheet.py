@@ -5,7 +5,7 @@ Belongs here: what a cell holds, and the two sheets. Does not belong here: other
 
 Nothing in a workbook is a formula or a link: text is written as text, whatever it starts with. What
 Excel cannot hold exactly is written as text rather than changed: numbers of more than 15 digits,
-days before 1900-03-01. Instants are Mendoza's wall-clock time, because Excel knows no zones. A text
+days before 1900-03-01. Instants are wall-clock time of the city, Excel knows no zones. A text
 longer than a cell is an error, not a shortened text.
 """
 
@@ -22,6 +22,7 @@ from zoneinfo import ZoneInfo
 
 from exports.formats import TIMEZONE
 from exports.manifest import MartColumn
+from sources.city import city_time
 
 CELL_CHARACTERS = 32_767
 _EXACT_DIGITS = 15
@@ -31,7 +32,7 @@ _FIRST_DAY = dt.date(1900, 3, 1)
 _CREATED = dt.datetime(2000, 1, 1)
 _KINDS = {
     "string": "texto", "integer": "número entero", "number": "número", "boolean": "sí o no",
-    "date": "fecha", "datetime": "fecha y hora (Mendoza)", "timestamp": "fecha y hora",
+    "date": "fecha", "datetime": f"fecha y hora ({city_time()})", "timestamp": "fecha y hora",
     "time": "hora", "object": "texto (JSON)",
 }  # fmt: skip
 _FORMATS = {"date": "yyyy-mm-dd", "datetime": "yyyy-mm-dd hh:mm:ss",

@@ -39,6 +39,7 @@ from orchestration.connections import connections
 from orchestration.digest import is_configured
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.wording import frequency
+from sources.city import city_time
 from sources.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -48,6 +49,9 @@ if TYPE_CHECKING:
 
 # Runs of the command line, which do by themselves what the sensors below do for the others.
 ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
+# Dagster's pages list under a job, and on the time line, the runs that name its place by this tag;
+# it sets it only on those it launches itself. The name of the place is that of `workspace.yaml`.
+PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
 # Dagster names the step of an asset after its key.
@@ -89,7 +93,7 @@ daily_schedule = ScheduleDefinition(
     cron_schedule="0 3 * * *",
     execution_timezone=CITY_TIMEZONE.key,
     default_status=DefaultScheduleStatus.RUNNING,
-    description="Todos los días a las 03:00 de Mendoza.",
+    description=f"Todos los días a las 03:00 de {city_time()}.",
 )
 
 feed_job = define_asset_job(
@@ -103,7 +107,10 @@ again_job = define_asset_job(
     "recalcular_lecturas",
     selection=AssetSelection.assets(raw_key(FEED_TABLE)).downstream() - _publications,
     description="Vuelve a calcular los días `desde`–`hasta` de las lecturas y lo que depende de "
-    "ellos, en una sola corrida. Los días van en la configuración del paso de carga.",
+    "ellos, en una sola corrida. Escriba los días en el formulario (Launchpad) en lugar de "
+    "aaaa-mm-dd.",
+    # What the form shows. As it is, it is refused: without days this would be an ordinary load.
+    config={"ops": {FEED_STEP: {"config": dict.fromkeys(("desde", "hasta"), "aaaa-mm-dd")}}},
 )
 
 publication_job = define_asset_job(
@@ -313,7 +320,7 @@ def digest_job() -> None:
     default_status=(
         DefaultScheduleStatus.RUNNING if is_configured() else DefaultScheduleStatus.STOPPED
     ),
-    description="Los lunes a las 07:30 de Mendoza, cuando hay correo o webhook configurado.",
+    description=f"Los lunes a las 07:30 de {city_time()}, cuando hay correo o webhook configurado.",
 )
 def digest_schedule(context: ScheduleEvaluationContext) -> RunRequest | SkipReason:
     """One run a week."""

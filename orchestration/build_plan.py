@@ -195,7 +195,7 @@ def _changed_sources(
 
 
 def _of_another_day(connection: Connection, today: dt.date | None) -> list[str]:
-    """Tables that speak of the day and were built on an earlier one (of Mendoza)."""
+    """Tables that speak of the day and were built on an earlier one (of the city)."""
     if today is None:
         return []
     nodes = manifest()["nodes"]

@@ -17,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from dagster import ResourceDefinition
 from dagster_dbt import DbtCliResource
 from packaging.version import Version
 
@@ -44,4 +45,15 @@ def dbt_resource() -> DbtCliResource:
         profiles_dir=str(DBT_PROJECT_DIR),
         dbt_executable=sys.executable,
         global_config_flags=list(_COMMAND),
+    )
+
+
+def dbt_definition() -> ResourceDefinition:
+    """The same for Dagster, with nothing to fill in.
+
+    As a resource with fields its paths would stand in the launch form of every job, above what a
+    person has to write there.
+    """
+    return ResourceDefinition.hardcoded_resource(
+        dbt_resource(), description="La línea de órdenes de dbt, con los modelos de esta carpeta."
     )

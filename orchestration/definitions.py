@@ -30,7 +30,7 @@ from orchestration.automation import (
     publication_sensor,
 )
 from orchestration.catalogue_sync import configured_catalogue
-from orchestration.dbt_cli import dbt_resource
+from orchestration.dbt_cli import dbt_definition
 from orchestration.dbt_project import ensure_manifest
 from orchestration.settings import settings
 
@@ -64,7 +64,7 @@ defs = Definitions(
         *publication_schedules(_definitions),
     ],
     sensors=[feed_sensor, publication_sensor, *findings_sensors],
-    resources={"dbt": dbt_resource()},
+    resources={"dbt": dbt_definition()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
     executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,
 )

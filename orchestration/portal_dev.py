@@ -37,20 +37,15 @@ import psycopg
 import requests
 from psycopg import sql
 
+from exports.ckan.description import MACHINE_EXTRAS
+from exports.ckan.notices import NOTICE
+from exports.metadata import load_catalog_facts
 from orchestration.processes import end
 from orchestration.settings import PROJECT_ROOT
 from sources.errors import PipelineError
 
 _START_SECONDS = 120.0
 _USER = "publicador"
-# Texts that CKAN has a placeholder for, so that its pages can be judged as a citizen sees them.
-_APPEARANCE = {
-    "ckan.site_title": "Luján Data (desarrollo)",
-    "ckan.site_description": "Datos abiertos de la Municipalidad de Luján de Cuyo",
-    "ckan.site_intro_text": "# Datos abiertos de Luján de Cuyo (portal de desarrollo)",
-    "ckan.site_about": "Portal de desarrollo: vive en esta máquina y no es el de la Municipalidad.",
-    "ckan.site_custom_css": ".module-promotion .media-overlay {display: none}",
-}
 _READER = "ckan_lectura"
 
 
@@ -75,6 +70,19 @@ def ckan_programs() -> tuple[Path, list[str]]:
     if shutil.which("redis-server") is None:
         missing.append("redis-server")
     return venv / "bin", missing
+
+
+def _appearance() -> dict[str, str]:
+    """What CKAN has a placeholder for, so that its pages can be judged as a citizen sees them."""
+    facts = load_catalog_facts()
+    return {
+        "ckan.site_title": f"{facts.titulo} (desarrollo)",
+        "ckan.site_description": f"Datos abiertos · {facts.editor}",
+        "ckan.site_intro_text": f"# Datos abiertos de {facts.lugar} (portal de desarrollo)",
+        "ckan.site_about": "Portal de desarrollo: vive en esta máquina y no es el de la ciudad.",
+        "package_hide_extras": " ".join((*MACHINE_EXTRAS, NOTICE)),
+        "ckan.site_custom_css": ".module-promotion .media-overlay {display: none}",
+    }
 
 
 @contextmanager
@@ -111,7 +119,7 @@ def ckan_portal(
                 "ckan.datastore.write_url": write_url.replace("%", "%%"),
                 "ckan.datastore.read_url": _reader(write_url).replace("%", "%%"),
                 "ckan.site_url": url,
-                **_APPEARANCE,
+                **_appearance(),
                 "ckan.locale_default": "es_AR",
                 "ckan.redis.url": f"redis://127.0.0.1:{redis_port}/0",
                 "solr_url": f"http://127.0.0.1:{solr_port}/solr/ckan",

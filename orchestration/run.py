@@ -133,7 +133,7 @@ def execute(
 
         from exports.definition import load_definitions
         from orchestration.assets.controls import finish_validation
-        from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
+        from orchestration.automation import COMMAND_LINE, ORIGIN_TAG, PLACE, PLACE_TAG
         from orchestration.definitions import defs
         from orchestration.end_of_run import end_run
 
@@ -154,7 +154,7 @@ def execute(
                     run_id=run_id,
                     raise_on_error=False,
                     run_config=_run_config(again),
-                    tags={ORIGIN_TAG: COMMAND_LINE},
+                    tags={ORIGIN_TAG: COMMAND_LINE, PLACE_TAG: PLACE},
                 )
                 crashed = _crashed_steps(instance, run_id)
                 finish_validation(run_id)

@@ -11,11 +11,11 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from sources.city import city_timezone
 from sources.errors import PipelineError
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ DBT_PROJECT_DIR = PROJECT_ROOT / "dbt_project"
 REFERENCE_DIR = PROJECT_ROOT / "seeds" / "reference"
 ENV_FILE = PROJECT_ROOT / ".env"
 # Business days are counted where the city is.
-CITY_TIMEZONE = ZoneInfo("America/Argentina/Mendoza")
+CITY_TIMEZONE = city_timezone()
 _SOURCE_PREFIX = "SOURCE_"
 # Empty counts as not given.
 _WEB_ADDRESS = r"^(https?://\S+)?$"

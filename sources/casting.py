@@ -11,7 +11,7 @@ What counts as exact:
   * a word of the contract's `missingValues` (s/d, -) is null there, too, in any case;
   * numbers may be written with zeros beyond the declared scale, never with other digits there;
   * a whole number may be written 5.0; a date may carry a time of day that is midnight;
-  * a time without zone is local to the column's `defaultTimezone` (America/Argentina/Mendoza
+  * a time without zone is local to the column's `defaultTimezone` (the city's zone
     where it has none); a local time that a clock change skipped or repeated takes the earlier of
     its two readings;
   * times are kept to the microsecond, the resolution of PostgreSQL; finer digits are cut off.
@@ -49,6 +49,7 @@ from sources.arrow_values import (
     to_flags,
     to_numbers,
 )
+from sources.city import city_timezone
 from sources.contract import Column, Contract
 from sources.errors import DriftError
 from sources.readers.arrow import Array, pc
@@ -67,7 +68,7 @@ from sources.readers.time_format import jdk_format
 RULE_TYPE = "tipo_invalido"
 RULE_RANGE = "fuera_de_rango"
 RULE_NUL = "texto_con_nulo"
-DEFAULT_TIMEZONE = "America/Argentina/Mendoza"
+DEFAULT_TIMEZONE = city_timezone().key
 
 _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")

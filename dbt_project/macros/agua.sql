@@ -70,22 +70,45 @@
 {%- endmacro %}
 
 
-{#- Seconds since midnight of Mendoza. Changing time zones is dear: a reader of many rows asks once of each. -#}
+{#- Seconds since midnight, on the local clock. Changing time zones is dear: a reader of many rows asks once of each. -#}
 {% macro segundo_del_dia(momento) -%}
     date_part('epoch', ({{ momento }} at time zone '{{ var("zona_horaria") }}')::time)
 {%- endmacro %}
 
 
+{#- Start (`desde_h`) or end (`hasta_h`) of the night window of a local day (R-NOCTURNO-01). -#}
+{% macro limite_de_noche(dia, parametro) -%}
+    (
+        (({{ dia }})::timestamp + interval '1 hour' * {{ umbral_agua('R-NOCTURNO-01', parametro, tipo='double precision') }})
+        at time zone '{{ var("zona_horaria") }}'
+    )
+{%- endmacro %}
+
+
+{#- Seconds of the night window of a local day: fewer when the clocks are put forward within it. -#}
+{% macro duracion_de_noche(dia) -%}
+    extract(epoch from {{ limite_de_noche(dia, 'hasta_h') }} - {{ limite_de_noche(dia, 'desde_h') }})
+{%- endmacro %}
+
+
 {#-
-    Seconds of a stretch of `segundos` that lie within the night window of its last day (R-NOCTURNO-01, hours of Mendoza).
-    `cierre`: the second of the day at which it ends. None of a stretch of unknown length.
+    Seconds of a stretch of `segundos` up to `fin` that lie within the night window of its last local day, `dia`
+    (R-NOCTURNO-01). `cierre`: the second of that day at which it ends on the clock; it tells the many that are far from the
+    window without a change of time zone. None of a stretch of unknown length.
 -#}
-{% macro segundos_de_noche(cierre, segundos) -%}
-    case when {{ segundos }} is not null then greatest(
-        0,
-        least({{ cierre }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h', tipo='double precision') }})
-        - greatest({{ cierre }} - {{ segundos }}, 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h', tipo='double precision') }})
-    ) end
+{% macro segundos_de_noche(dia, cierre, fin, segundos) -%}
+    case
+        when {{ segundos }} is null then null
+        when
+            {{ cierre }} <= 3600 * {{ umbral_agua('R-NOCTURNO-01', 'desde_h', tipo='double precision') }}
+            or {{ cierre }} - {{ segundos }} >= 3600 * {{ umbral_agua('R-NOCTURNO-01', 'hasta_h', tipo='double precision') }}
+            then 0
+        else greatest(
+            0,
+            date_part('epoch', least({{ fin }}, {{ limite_de_noche(dia, 'hasta_h') }}))
+            - greatest(date_part('epoch', {{ fin }}) - {{ segundos }}, date_part('epoch', {{ limite_de_noche(dia, 'desde_h') }}))
+        )
+    end
 {%- endmacro %}
 
 

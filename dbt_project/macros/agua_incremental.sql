@@ -33,9 +33,15 @@
 {%- endmacro %}
 
 
-{#- Start of a day of Mendoza. -#}
+{#- Start of a local day. -#}
 {% macro inicio_dia(dia) -%}
     (({{ dia }})::timestamp at time zone '{{ var("zona_horaria") }}')
+{%- endmacro %}
+
+
+{#- Hours of a local day: 24, and 23 or 25 when the clocks are changed. -#}
+{% macro horas_del_dia(dia) -%}
+    (extract(epoch from {{ inicio_dia('(' ~ dia ~ ') + 1') }} - {{ inicio_dia(dia) }}) / 3600)
 {%- endmacro %}
 
 

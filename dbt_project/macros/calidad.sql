@@ -53,9 +53,21 @@
 {%- endmacro %}
 
 
-{#- Local hour as it is written in keys of findings. Mendoza is UTC-3 all year. -#}
+{#- A number as people here write it in a sentence; columns that are numbers stay numbers. -#}
+{% macro con_coma(numero) -%}
+    replace(({{ numero }})::text, '.', ',')
+{%- endmacro %}
+
+
+{#- Local hour as it is written in keys of findings, with its offset: where clocks go back an hour comes twice. -#}
 {% macro hora_de_clave(momento) -%}
-    to_char({{ momento }} at time zone '{{ var("zona_horaria") }}', 'YYYY-MM-DD"T"HH24:MI:SS"-03:00"')
+    {%- set local = '(' ~ momento ~ " at time zone '" ~ var('zona_horaria') ~ "')" -%}
+    {%- set utc = '(' ~ momento ~ " at time zone 'UTC')" -%}
+    to_char({{ local }}, 'YYYY-MM-DD"T"HH24:MI:SS')
+    || case
+        when {{ local }} < {{ utc }} then '-' || to_char({{ utc }} - {{ local }}, 'HH24:MI')
+        else '+' || to_char({{ local }} - {{ utc }}, 'HH24:MI')
+    end
 {%- endmacro %}
 
 

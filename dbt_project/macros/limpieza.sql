@@ -137,26 +137,43 @@
 
 
 {#-
-    Coordinates inside the department's bounding box (IGN-derived: -70.094, -33.392, -68.619, -32.619).
-    Swapped pairs and lost minus signs are put right; what still falls outside gives null.
+    Coordinates inside the city's bounding box (variables of the project). Swapped pairs and lost minus signs are put
+    right; what still falls outside gives null.
 -#}
 {% macro en_departamento(latitud, longitud) -%}
-    {{ latitud }} between -33.392 and -32.619 and {{ longitud }} between -70.094 and -68.619
+    {{ latitud }} between {{ var('latitud_minima') }} and {{ var('latitud_maxima') }}
+    and {{ longitud }} between {{ var('longitud_minima') }} and {{ var('longitud_maxima') }}
 {%- endmacro %}
 
+
+{#- A degree with the sign that all degrees of the city have; as it is where they have either. `eje`: latitud or longitud. -#}
+{% macro con_su_signo(grados, eje) -%}
+    {%- if var(eje ~ '_maxima') | float <= 0 -%}
+        -abs({{ grados }})
+    {%- elif var(eje ~ '_minima') | float >= 0 -%}
+        abs({{ grados }})
+    {%- else -%}
+        {{ grados }}
+    {%- endif -%}
+{%- endmacro %}
+
+
 {% macro latitud_corregida(latitud, longitud) -%}
+    {%- set firme, cambiada = con_su_signo(latitud, 'latitud'), con_su_signo(longitud, 'latitud') -%}
     case
         when {{ en_departamento(latitud, longitud) }} then {{ latitud }}
-        when {{ en_departamento("-abs(" ~ latitud ~ ")", "-abs(" ~ longitud ~ ")") }} then -abs({{ latitud }})
-        when {{ en_departamento("-abs(" ~ longitud ~ ")", "-abs(" ~ latitud ~ ")") }} then -abs({{ longitud }})
+        when {{ en_departamento(firme, con_su_signo(longitud, 'longitud')) }} then {{ firme }}
+        when {{ en_departamento(cambiada, con_su_signo(latitud, 'longitud')) }} then {{ cambiada }}
     end
 {%- endmacro %}
 
+
 {% macro longitud_corregida(latitud, longitud) -%}
+    {%- set firme, cambiada = con_su_signo(longitud, 'longitud'), con_su_signo(latitud, 'longitud') -%}
     case
         when {{ en_departamento(latitud, longitud) }} then {{ longitud }}
-        when {{ en_departamento("-abs(" ~ latitud ~ ")", "-abs(" ~ longitud ~ ")") }} then -abs({{ longitud }})
-        when {{ en_departamento("-abs(" ~ longitud ~ ")", "-abs(" ~ latitud ~ ")") }} then -abs({{ latitud }})
+        when {{ en_departamento(con_su_signo(latitud, 'latitud'), firme) }} then {{ firme }}
+        when {{ en_departamento(con_su_signo(longitud, 'latitud'), cambiada) }} then {{ cambiada }}
     end
 {%- endmacro %}
 

@@ -41,7 +41,8 @@ proyectos as (
 hitos as (
     select
         {{ 'proyectos.' ~ nivel ~ ' as nivel_id' if nivel else '1 as nivel_id' }},
-        hitos.estado
+        hitos.estado,
+        hitos.esta_vencido
     from {{ ref('fct_hito') }} as hitos
     left join {{ ref('fct_proyecto') }} as proyectos on hitos.proyecto_id = proyectos.proyecto_id
 ),
@@ -90,7 +91,7 @@ por_hito as (
         nivel_id,
         count(*) as hitos,
         count(*) filter (where estado = 'cumplido') as hitos_cumplidos,
-        count(*) filter (where estado = 'vencido') as hitos_vencidos
+        count(*) filter (where esta_vencido) as hitos_vencidos
     from hitos
     group by nivel_id
 ),

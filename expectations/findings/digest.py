@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from sources.city import city_timezone
 from sources.errors import PipelineError
 from sources.raw_table import Connection
 
@@ -25,7 +26,7 @@ Channel = Literal["correo", "webhook"]
 # Nobody reads further in a message; the rest is counted and has its command.
 SHOWN_PER_SECTION = 25
 NO_AREA = "(sin área asignada)"
-_CITY_TIME = "America/Argentina/Mendoza"
+_CITY_TIME = city_timezone().key
 # An old finding is told of again when it passes one of these ages, though nothing else changed.
 _AGES_DAYS = (30, 90, 180, 365)
 # Any fixed number: one process writes digests at a time.

@@ -16,9 +16,9 @@ from typing import Any
 from exports.ckan.description import (
     FILE_POINTER,
     FINGERPRINT,
+    MACHINE_EXTRAS,
+    PEOPLE_EXTRAS,
     TABLE_POINTER,
-    WITHDRAWAL_REASON,
-    WITHDRAWN,
     Metadata,
     extras_of,
     file_name,
@@ -44,10 +44,7 @@ _GROUPS = "temas"
 # Differences that take an organisation or groups that may not be there yet.
 OF_PLACE = frozenset({_GROUPS, _FIELD_WORDS["owner_org"]})
 # Extras that only this program writes, wherever they come from.
-_EXTRAS = (
-    "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
-    "license", "temporal", FINGERPRINT, WITHDRAWN, WITHDRAWAL_REASON, NOTICE,
-)  # fmt: skip
+_EXTRAS = (*MACHINE_EXTRAS, *PEOPLE_EXTRAS, NOTICE)
 # Keys of a resource that this program writes.
 _RESOURCE_KEYS = (
     "name", "description", "format", "mimetype", "size", "hash", "fileName", "url", "accessURL",

@@ -16,9 +16,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from exports.ckan.addresses import CkanAddresses
+from exports.definition import FREQUENCIES, SUPER_THEMES
 from exports.errors import PortalError
 from exports.metadata import PLACEHOLDER_DOMAIN, notes
 from exports.versions import Prepared, Switched, Table, Version
+from exports.wording import spoken_day, spoken_period
 
 Metadata = dict[str, Any]
 
@@ -26,6 +28,16 @@ Metadata = dict[str, Any]
 FINGERPRINT = "huella_publicacion"
 WITHDRAWN = "retirado"
 WITHDRAWAL_REASON = "motivo_retiro"
+# What programs read in the extras, under the names of the national tools, and our own marks. The
+# portal may leave them out of its pages: `package_hide_extras` (docs/publicar-un-conjunto.md).
+MACHINE_EXTRAS = (
+    "issued", "modified", "accrualPeriodicity", "superTheme", "language", "spatial", "source",
+    "license", "temporal", FINGERPRINT, WITHDRAWN, WITHDRAWAL_REASON,
+)  # fmt: skip
+# The same facts for people. CKAN shows keys as labels, in the order of the alphabet.
+_CHANGED, _PERIOD, _FIRST = "Cambio más reciente", "Período que cubre", "Publicado por primera vez"
+_SOURCES, _PLACE, _FREQUENCY, _THEME = "Fuentes de los datos", "Lugar", "Se actualiza", "Tema"
+PEOPLE_EXTRAS = (_CHANGED, _SOURCES, _PLACE, _PERIOD, _FIRST, _FREQUENCY, _THEME)
 # Keys of a resource that point to one of the archive: to its file, by which a resource is known as
 # ours, and to its DataStore table.
 FILE_POINTER = "version_archivo"
@@ -81,7 +93,8 @@ def describe(version: Version, tables: Mapping[str, str], addresses: CkanAddress
         "author_email": publisher["email"],
         "maintainer": maintainer["title"],
         "maintainer_email": maintainer["email"],
-        "url": package["homepage"],
+        # CKAN calls it the source of the data; the page of a dataset is the one it stands on.
+        "url": "",
         "license_id": _LICENCES[package["licenses"][0]["name"]],
         "tags": list(package["keywords"]),
         "groups": [theme.lower() for theme in package["superTheme"]],
@@ -120,6 +133,16 @@ def _extras(package: Mapping[str, Any]) -> dict[str, Any]:
     }
     if "temporal" in package:
         extras["temporal"] = package["temporal"]
+        extras[_PERIOD] = spoken_period(package)
+    if "spatialName" in package:
+        extras[_PLACE] = package["spatialName"]
+    extras |= {
+        _CHANGED: spoken_day(package["modified"]),
+        _SOURCES: extras["source"],
+        _FIRST: spoken_day(package["issued"]),
+        _FREQUENCY: FREQUENCIES[package["accrualPeriodicity"]],
+        _THEME: "; ".join(SUPER_THEMES[theme] for theme in package["superTheme"]),
+    }
     if "withdrawn" in package:
         extras |= {
             WITHDRAWN: package["withdrawn"],

@@ -33,6 +33,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation, DbtCliResource, 
 
 from expectations.results import CheckResult, record
 from orchestration.assets.exports import marts_not_exported, withhold
+from orchestration.assets.failures import told_to_people
 from orchestration.assets.naming import (
     BOOKS_GROUP,
     INTERMEDIATE_GROUP,
@@ -179,6 +180,7 @@ def dbt_models() -> AssetsDefinition:
         op_tags=nodes.op.tags,
         allow_arbitrary_check_specs=True,
     )
+    @told_to_people
     def build(context: AssetExecutionContext, dbt: DbtCliResource) -> Iterator[Any]:
         warehouse = locate()
         export_environment(warehouse)

@@ -24,6 +24,7 @@ from exports.files import ExportedFile
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from exports.portal import Publisher
+from orchestration.assets.failures import in_words
 from orchestration.assets.naming import EXPORTS_GROUP, export_key, owners, relation_key
 from orchestration.dbt_project import manifest
 from orchestration.gate import Obstacle, obstacles
@@ -160,7 +161,8 @@ def _export_asset(definition: DatasetDefinition) -> AssetsDefinition:
         },
     )
     def export(context: AssetExecutionContext) -> MaterializeResult[None]:
-        return _export(context, definition)
+        with in_words():
+            return _export(context, definition)
 
     return export
 

@@ -32,6 +32,7 @@ from dagster import (
 )
 
 from expectations.results import CheckResult, merge, record
+from orchestration.assets.failures import told_to_people
 from orchestration.assets.naming import RAW_GROUP, owners, raw_key
 from orchestration.assets.verdicts import cause
 from orchestration.checkers import Stopwatch, checkers_for
@@ -120,6 +121,7 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
         check_specs=specs,
         config_schema=AGAIN_CONFIG if first.partition_by else None,
     )
+    @told_to_people
     def load_table(context: AssetExecutionContext) -> Iterator[Any]:
         warehouse = locate()
         wanted = days_again(context.op_execution_context.op_config)

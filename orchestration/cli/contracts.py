@@ -23,10 +23,14 @@ if TYPE_CHECKING:
     from sources.rehearsal import Rehearsal
     from sources.urls import SourceUrl
 
+contracts_app = typer.Typer(no_args_is_help=True, help="Los contratos de datos.")
+
 console = Console(file=sys.stdout)
+errors = Console(file=sys.stderr)
 _TRIED_ROWS = 200_000
 
 
+@contracts_app.command()
 def draft(
     identifier: Annotated[
         str,
@@ -209,6 +213,7 @@ def _write(path: Path, text: str) -> None:
         ) from error
 
 
+@contracts_app.command("try")
 def try_contract(
     path: Annotated[Path, typer.Argument(metavar="CONTRATO", help="El archivo del contrato.")],
     source: Annotated[
@@ -298,6 +303,51 @@ def _show(contract: Contract, done: Rehearsal) -> None:
             highlight=False,
         )
     console.print("No se cargó nada.")
+
+
+@contracts_app.command()
+def check(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Carpetas o archivos; por defecto, los de la ciudad."),
+    ] = None,
+) -> None:
+    """Revisa contratos sin conectarse a nada."""
+    from sources.contract_document import CONTRACTS_DIR, load_catalogue
+
+    catalogue = load_catalogue(paths or [CONTRACTS_DIR])
+    for error in catalogue.errors:
+        errors.print(f"[red]✗[/red] {error}", highlight=False)
+    console.print(
+        f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error."
+    )
+    raise typer.Exit(1 if catalogue.errors else 0)
+
+
+@contracts_app.command("list")
+def list_contracts() -> None:
+    """Lista los conjuntos de datos por secretaría, con su frecuencia y su clasificación."""
+    from sources.contract_document import load_catalogue
+
+    show_contracts(load_catalogue().contracts.values(), console)
+
+
+@contracts_app.command()
+def sync(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="Solo comprobar, sin escribir.")
+    ] = False,
+) -> None:
+    """Reescribe las fuentes de dbt a partir de los contratos."""
+    from orchestration.dbt_sources import out_of_date, write
+    from sources.contract_document import load_catalogue
+
+    catalogue = load_catalogue()
+    paths = out_of_date(catalogue) if only_check else write(catalogue)
+    for path in paths:
+        console.print(str(path), highlight=False)
+    console.print(f"{len(paths)} archivos {'desactualizados' if only_check else 'reescritos'}.")
+    raise typer.Exit(1 if only_check and paths else 0)
 
 
 def show_contracts(contracts: Iterable[Contract], console: Console) -> None:

@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from orchestration.cli.alerts import alerts_app
-from orchestration.cli.contracts import draft, try_contract
+from orchestration.cli.contracts import contracts_app
 from orchestration.cli.findings import findings_app
 from orchestration.cli.gate import gate_app
 from orchestration.cli.options import refuse_taken_port
@@ -41,11 +41,8 @@ app = typer.Typer(
 )
 warehouse_app = typer.Typer(no_args_is_help=True, help="El almacén PostgreSQL.")
 sample_app = typer.Typer(no_args_is_help=True, help="El municipio de muestra (sintético).")
-contracts_app = typer.Typer(no_args_is_help=True, help="Los contratos de datos.")
 app.add_typer(warehouse_app, name="warehouse")
 app.add_typer(sample_app, name="sample")
-contracts_app.command("draft")(draft)
-contracts_app.command("try")(try_contract)
 app.add_typer(contracts_app, name="contracts")
 app.add_typer(quarantine_app, name="quarantine")
 app.add_typer(partitions_app, name="partitions")
@@ -446,50 +443,6 @@ def sample_build() -> None:
     with LiveView(console) as view:
         build_sample(view)
     console.print(f"Muestra en {settings().sample_dir}", highlight=False)
-
-
-@contracts_app.command("check")
-def contracts_check(
-    paths: Annotated[
-        list[Path] | None,
-        typer.Argument(help="Carpetas o archivos; por defecto, los de la ciudad."),
-    ] = None,
-) -> None:
-    """Revisa contratos sin conectarse a nada."""
-    from sources.contract_document import CONTRACTS_DIR, load_catalogue
-
-    catalogue = load_catalogue(paths or [CONTRACTS_DIR])
-    for error in catalogue.errors:
-        errors.print(f"[red]✗[/red] {error}", highlight=False)
-    console.print(
-        f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error."
-    )
-    raise typer.Exit(1 if catalogue.errors else 0)
-
-
-@contracts_app.command("list")
-def contracts_list() -> None:
-    """Lista los conjuntos de datos por secretaría, con su frecuencia y su clasificación."""
-    from orchestration.cli.contracts import show_contracts
-    from sources.contract_document import load_catalogue
-
-    show_contracts(load_catalogue().contracts.values(), console)
-
-
-@contracts_app.command("sync")
-def contracts_sync(
-    check: Annotated[bool, typer.Option("--check", help="Solo comprobar, sin escribir.")] = False,
-) -> None:
-    """Reescribe las fuentes de dbt a partir de los contratos."""
-    from orchestration.dbt_sources import out_of_date, write
-    from sources.contract_document import load_catalogue
-
-    catalogue = load_catalogue()
-    paths = out_of_date(catalogue) if check else write(catalogue)
-    for path in paths:
-        console.print(str(path), highlight=False)
-    console.print(f"{len(paths)} archivos {'desactualizados' if check else 'reescritos'}.")
-    raise typer.Exit(1 if check and paths else 0)
 
 
 def _apply(source: list[str] | None, contracts: list[Path] | None) -> None:

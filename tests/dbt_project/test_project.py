@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import csv
+import datetime as dt
 import re
 import shutil
 import subprocess
@@ -38,6 +39,17 @@ def test_every_model_builds_and_every_unit_test_passes_on_empty_raw_tables(
     assert done.returncode == 0, done.stdout[-3000:]
     last = done.stdout.strip().splitlines()[-1]
     assert " WARN=0 " in last and " ERROR=0 " in last and " SKIP=0 " in last, last
+    with warehouse.connect() as connection:
+        assert connection.execute(
+            "select fecha, anio_iso, semana_iso, dia_semana_nombre, es_fin_de_semana, anio_mes, "
+            "mes_nombre, trimestre from inventario.dim_fecha where fecha in "
+            "('2021-01-01', '2024-02-29', '2060-12-31', '2024-12-30') order by fecha"
+        ).fetchall() == [
+            (dt.date(2021, 1, 1), 2020, 53, "viernes", False, "2021-01", "enero", 1),
+            (dt.date(2024, 2, 29), 2024, 9, "jueves", False, "2024-02", "febrero", 1),
+            (dt.date(2024, 12, 30), 2025, 1, "lunes", False, "2024-12", "diciembre", 4),
+            (dt.date(2060, 12, 31), 2060, 53, "viernes", False, "2060-12", "diciembre", 4),
+        ]
 
 
 def test_no_model_reads_a_table_by_name_and_none_selects_everything_past_staging() -> None:
@@ -177,3 +189,25 @@ def test_a_rule_that_cannot_be_switched_off_is_refused_by_name(tmp_path: Path) -
 
         assert done.returncode != 0
         assert f"reglas_apagadas: {rule} no se puede apagar" in done.stdout
+
+
+def test_the_relationships_told_to_analysts_are_those_of_the_tables() -> None:
+    """docs/power-bi.md: one side is a table's key, the other has the column; all are delivered."""
+    models = {
+        model["name"]: model
+        for path in (DBT_PROJECT_DIR / "models" / "marts").rglob("_*__models.yml")
+        for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", [])
+    }
+    exposures = yaml.safe_load((DBT_PROJECT_DIR / "models" / "exposures.yml").read_text("utf-8"))
+    boards = next(item for item in exposures["exposures"] if item["name"] == "tableros_power_bi")
+    delivered = set(re.findall(r"ref\('(\w+)'\)", " ".join(boards["depends_on"])))
+    text = (DBT_PROJECT_DIR.parent / "docs" / "power-bi.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `(\w+)\.(\w+)` \| (.*) \|$", text, re.MULTILINE)
+
+    assert len(told) == 9
+    for one, column, many in told:
+        assert models[one]["config"]["meta"]["clave"] == [column], one
+        related = [] if one == "dim_fecha" else re.findall(r"`(\w+)`", many)
+        for name in (one, *related):
+            assert name in delivered, name
+            assert column in {item["name"] for item in models[name]["columns"]}, (name, column)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -94,6 +95,15 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     assert sorted(tag["name"] for tag in package["tags"]) == ["gobierno", "proyectos"]
     extras = {item["key"]: item["value"] for item in package["extras"]}
     assert extras["accrualPeriodicity"] == "R/P1M"
+    page = requests.get(f"{portal.url}/dataset/{NAME}", timeout=30).text
+    labels = re.findall(r'class="dataset-label"[^>]*>([^<]+)<', page)
+    # Words only, in Spanish: what programs read is in the API and not on the page.
+    assert labels == [
+        "Autor", "Mantenedor", "Última actualización", "Creado", "Cambio más reciente",
+        "Fuentes de los datos", "Lugar", "Período que cubre", "Publicado por primera vez",
+        "Se actualiza", "Tema",
+    ]  # fmt: skip
+    assert "cada mes" in page and "R/P1M" not in page and facts.lugar in page
     ids = [item["id"] for item in package["resources"]]
     files = {item.path: item for item in first.files}
     for resource in package["resources"]:

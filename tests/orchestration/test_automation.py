@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from dagster import (
     DagsterInstance,
     DefaultScheduleStatus,
@@ -19,6 +20,7 @@ from dagster import (
     job,
     op,
 )
+from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
 
 from expectations.findings import find, synchronise
 from expectations.results import CheckResult, record
@@ -30,7 +32,9 @@ from orchestration.assets.exports import marts_not_exported
 from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
 from orchestration.findings import project_facts
 from orchestration.publishing import Waiting, waiting
+from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
+from sources.city import city_timezone
 from tests.support.http import Reply, http_server
 
 
@@ -52,7 +56,15 @@ def asked(folder: Path) -> RunRequest | SkipReason:
 
 def test_the_schedule_runs_every_night_in_the_citys_time() -> None:
     assert daily_schedule.cron_schedule == "0 3 * * *"
-    assert daily_schedule.execution_timezone == "America/Argentina/Mendoza"
+    assert daily_schedule.execution_timezone == city_timezone().key
+
+
+def test_runs_of_the_command_line_name_the_place_that_the_pages_look_under() -> None:
+    workspace = yaml.safe_load((PROJECT_ROOT / "workspace.yaml").read_text(encoding="utf-8"))
+    [place] = workspace["load_from"]
+
+    assert f"__repository__@{place['python_module']['location_name']}" == automation.PLACE
+    assert automation.PLACE_TAG == REPOSITORY_LABEL_TAG
 
 
 def test_an_empty_folder_asks_for_nothing(feed: Path) -> None:

@@ -154,3 +154,20 @@ def test_the_job_that_works_days_through_again_takes_them_in_its_loading_step() 
     assert validate_run_config(job, asked)["ops"][FEED_STEP]["config"]["hasta"] == "2026-05-31"
     with pytest.raises(DagsterInvalidConfigError):
         validate_run_config(job, {"ops": {FEED_STEP: {"config": {"dsde": "2026-05-01"}}}})
+
+    # The form asks for them, and launched as it is shown it is refused, not taken for a load.
+    assert job.run_config is not None
+    shown = job.run_config["ops"][FEED_STEP]["config"]
+    assert set(shown) == {"desde", "hasta"}
+    with pytest.raises(RangeError, match="aaaa-mm-dd"):
+        days_again(shown)
+
+
+def test_the_form_of_a_job_shows_no_insides_of_the_program() -> None:
+    from orchestration.definitions import defs
+
+    for name in ("diaria", "recorrido", "recalcular_lecturas", "lecturas_nuevas", "publicar"):
+        job = defs.resolve_job_def(name)
+        assert "dbt" not in (job.run_config or {}).get("resources", {}), name
+        field = job.resource_defs.get("dbt") if "dbt" in job.resource_defs else None
+        assert field is None or not field.config_schema.as_field().default_provided, name

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
-from dagster import DagsterInstance, job, op
+from dagster import DagsterInstance, Output, job, op
 
 from orchestration.assets.exports import Refused
+from orchestration.assets.failures import told_to_people
 from orchestration.run import _crashed_steps
 from sources.errors import PipelineError
 
@@ -16,8 +20,10 @@ def refused() -> None:
 
 
 @op
-def broken() -> None:
-    raise PipelineError("el disco está lleno.", next_step="haga lugar.")
+@told_to_people
+def broken() -> Iterator[Any]:
+    yield Output(None)
+    raise PipelineError("el disco está lleno.", dataset="agua.lecturas", next_step="haga lugar.")
 
 
 @job
@@ -34,7 +40,16 @@ def test_a_refused_dataset_is_withheld_and_an_error_of_the_program_is_told_witho
 
         [words] = _crashed_steps(instance, done.run_id)
 
-    assert words == "broken: PipelineError: el disco está lleno. Qué hacer: haga lugar."
+    told = "agua.lecturas: el disco está lleno. Qué hacer: haga lugar."
+    assert words == f"broken: PipelineError: {told}"
+    # On the page of the run the words stand first, and the facts apart.
+    [failed] = [event for event in done.all_events if event.is_step_failure
+                and event.step_key == "broken"]  # fmt: skip
+    shown = failed.step_failure_data.user_failure_data
+    assert shown is not None and shown.description == told
+    assert {name: value.value for name, value in shown.metadata.items()} == {
+        "conjunto": "agua.lecturas", "que_hacer": "haga lugar.",
+    }  # fmt: skip
 
 
 def test_a_run_that_breaks_off_outside_of_any_step_says_why(

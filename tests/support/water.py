@@ -130,7 +130,13 @@ def _raw(dataset: str) -> sql.Identifier:
     return sql.Identifier("raw", dataset.replace(".", "__"))
 
 
-def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *options: str) -> None:
+def build_models(
+    warehouse: Warehouse,
+    folder: Path,
+    tables: Iterable[str],
+    *options: str,
+    project: Path = DBT_PROJECT_DIR,
+) -> None:
     """Build the tables under test and what they are made from; the data tests are not run.
 
     From the second time on, without the lists and the views on raw: neither depends on what a load
@@ -142,22 +148,30 @@ def build_models(warehouse: Warehouse, folder: Path, tables: Iterable[str], *opt
         left_out += ["resource_type:seed", "path:models/staging"]
     done = dbt(
         warehouse, folder,
-        ["build", *options, "--select", wanted, "--exclude", " ".join(left_out)],
+        ["build", *options, "--select", wanted, "--exclude", " ".join(left_out)], project,
     )  # fmt: skip
     if done.returncode != 0:
         pytest.fail(done.stdout[-4000:])
 
 
-def data_test_passes(warehouse: Warehouse, folder: Path, table: str | None, name: str) -> bool:
+def data_test_passes(
+    warehouse: Warehouse,
+    folder: Path,
+    table: str | None,
+    name: str,
+    project: Path = DBT_PROJECT_DIR,
+) -> bool:
     """Run one kind of data test of a table that was built, or a test of several by its name."""
     selected = f"{table.split('.')[1]},test_name:{name}" if table else name
-    done = dbt(warehouse, folder, ["test", "--select", selected])
+    done = dbt(warehouse, folder, ["test", "--select", selected], project)
     if "PASS=1" not in done.stdout and "ERROR=1" not in done.stdout:
         pytest.fail(done.stdout[-4000:])
     return done.returncode == 0
 
 
-def dbt(warehouse: Warehouse, folder: Path, arguments: list[str]) -> Answer:
+def dbt(
+    warehouse: Warehouse, folder: Path, arguments: list[str], project: Path = DBT_PROJECT_DIR
+) -> Answer:
     """One dbt command, as a run gives it."""
     target = folder / "target"
     target.mkdir(exist_ok=True)
@@ -166,7 +180,7 @@ def dbt(warehouse: Warehouse, folder: Path, arguments: list[str]) -> Answer:
         os.environ | warehouse.environment() | {
             "DBT_FECHA_REFERENCIA": "2026-07-01", "DBT_USE_COLORS": "false",
             "DBT_WRITE_JSON": "false",  # nobody reads it here, and it takes as long as a model
-            "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR), "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
+            "DBT_PROJECT_DIR": str(project), "DBT_PROFILES_DIR": str(project),
             "DBT_TARGET_PATH": str(target), "DBT_LOG_PATH": str(folder),
         },
         folder / _SAID,

@@ -96,7 +96,7 @@ medidores_en_otra_unidad as (
     from {{ medidores }} as medidores
     inner join {{ ref('stg_telemetria__lecturas') }} as lecturas on medidores.medidor_id = lecturas.medidor_id
     where
-        lecturas.fecha_hora >= {{ fecha_referencia() }} - interval '3 days'
+        lecturas.fecha_hora >= {{ inicio_dia(fecha_referencia() ~ ' - 3') }}
         and lower(lecturas.unidad_original) <> lower(medidores.unidad)
     group by medidores.medidor_id, medidores.unidad
 ),
@@ -351,7 +351,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.lecturas_macromedidor', 'R-MACRO-02', "macromedidor_id || '|' || fecha",
-    "'El volumen (' || volumen_m3 || ' m3) supera el máximo de un día (' || volumen_maximo_m3 || ' m3).'",
+    "'El volumen (' || " ~ con_coma('volumen_m3') ~ " || ' m3) supera el máximo de un día (' || " ~ con_coma('volumen_maximo_m3') ~ " || ' m3).'",
     ref('fct_volumen_macromedidor'), 'supera_maximo', columna='volumen_m3'
 ) }}
 union all
@@ -368,7 +368,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.facturacion', 'R-FACTURA-03', 'factura_id',
-    "'Se facturaron ' || m3_facturados || ' m3 y el medidor registró ' || round(m3_medidos, 1) || ' m3.'",
+    "'Se facturaron ' || " ~ con_coma('m3_facturados') ~ " || ' m3 y el medidor registró ' || " ~ con_coma('round(m3_medidos, 1)') ~ " || ' m3.'",
     'facturas_medidas',
     'abs(m3_facturados - m3_medidos) > ' ~ umbral_agua('R-FACTURA-03', 'diferencia_minima_m3')
     ~ ' and abs(m3_facturados - m3_medidos) * 100 > m3_medidos * '
@@ -378,7 +378,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.calidad_agua', 'R-CALIDAD-AGUA-01', 'muestra_id',
-    "parametro_nombre || ' ' || trim_scale(valor) || ' ' || unidad || ' en ' || coalesce(punto, 'punto sin nombre') || ': fuera del límite.'",
+    "parametro_nombre || ' ' || " ~ con_coma('trim_scale(valor)') ~ " || ' ' || unidad || ' en ' || coalesce(punto, 'punto sin nombre') || ': fuera del límite.'",
     ref('fct_calidad_agua'), 'not cumple_limite', columna='valor', filas='0'
 ) }}
 union all
@@ -445,13 +445,13 @@ union all
 union all
 {{ hallazgo(
     'aguas.lecturas_macromedidor', 'R-MACRO-03', "'zona ' || zona_id || '|' || fecha",
-    "'Entraron ' || round(ingreso_m3, 1) || ' m3 y los medidores de la zona registraron ' || round(consumo_m3, 1) || ' m3.'",
+    "'Entraron ' || " ~ con_coma('round(ingreso_m3, 1)') ~ " || ' m3 y los medidores de la zona registraron ' || " ~ con_coma('round(consumo_m3, 1)') ~ " || ' m3.'",
     'balances_imposibles', 'true', columna='volumen_m3'
 ) }}
 union all
 {{ hallazgo(
     'aguas.lecturas_macromedidor', 'R-MACRO-04', "macromedidor_id || '|' || desde",
-    "'Informó ' || volumen_m3 || ' m3 ' || dias || ' días seguidos.'",
+    "'Informó ' || " ~ con_coma('volumen_m3') ~ " || ' m3 ' || dias || ' días seguidos.'",
     'volumenes_repetidos', 'true', filas='dias', columna='volumen_m3'
 ) }}
 union all
@@ -466,7 +466,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.facturacion', 'R-FACTURA-04', 'factura_id',
-    "'El importe es ' || importe_ars || ' y el habitual de la cuenta, ' || round(importe_habitual::numeric) || '; el volumen es el de siempre.'",
+    "'El importe es ' || " ~ con_coma('importe_ars') ~ " || ' y el habitual de la cuenta, ' || round(importe_habitual::numeric) || '; el volumen es el de siempre.'",
     'importes_desproporcionados', 'true', columna='importe_ars'
 ) }}
 union all
@@ -484,7 +484,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.energia_bombeo', 'R-ENERGIA-01', "estacion_id || '|' || mes",
-    "'Usó ' || round(kwh_por_m3, 2) || ' kWh por m3 y lo habitual en la estación es ' || round(kwh_por_m3_habitual, 2) || '.'",
+    "'Usó ' || " ~ con_coma('round(kwh_por_m3, 2)') ~ " || ' kWh por m3 y lo habitual en la estación es ' || " ~ con_coma('round(kwh_por_m3_habitual, 2)') ~ " || '.'",
     ref('fct_energia_bombeo'), 'es_dudoso', columna='energia_kwh'
 ) }}
 union all

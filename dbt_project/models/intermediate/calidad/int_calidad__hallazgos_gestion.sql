@@ -224,7 +224,7 @@ union all
 union all
 {{ hallazgo(
     'planillas.kpi_manuales', 'R-KPI-01', 'clave',
-    "'Se informó ' || trim_scale(valor) || case unidad when '%' then ' %' else ' (' || unidad || ')' end || '.'",
+    "'Se informó ' || " ~ con_coma('trim_scale(valor)') ~ " || case unidad when '%' then ' %' else ' (' || unidad || ')' end || '.'",
     'kpis_informados', 'not es_posible', columna='valor'
 ) }}
 union all

@@ -110,13 +110,13 @@ union all
 union all
 {{ hallazgo(
     'mlc.proyectos', 'R-FECHA-03', 'proyecto_id',
-    "'El fin previsto (' || fecha_fin_prevista || ') es anterior al inicio (' || fecha_inicio || ').'",
+    "'El fin previsto (' || to_char(fecha_fin_prevista, 'DD/MM/YYYY') || ') es anterior al inicio (' || to_char(fecha_inicio, 'DD/MM/YYYY') || ').'",
     proyectos, 'fecha_fin_prevista < fecha_inicio', columna='fecha_fin_prevista'
 ) }}
 union all
 {{ hallazgo(
     'mlc.proyectos', 'R-FECHA-03', 'proyecto_id',
-    "'El fin real (' || fecha_fin_real || ') es anterior al inicio (' || fecha_inicio || ').'",
+    "'El fin real (' || to_char(fecha_fin_real, 'DD/MM/YYYY') || ') es anterior al inicio (' || to_char(fecha_inicio, 'DD/MM/YYYY') || ').'",
     proyectos, 'fecha_fin_real < fecha_inicio', columna='fecha_fin_real'
 ) }}
 union all
@@ -127,7 +127,7 @@ union all
 union all
 {{ hallazgo(
     'mlc.proyectos', 'R-PROY-01', 'proyecto_id',
-    "'El estado es «' || estado || '» y el avance ' || avance_pct || ' %.'", proyectos,
+    "'El estado es «' || estado || '» y el avance ' || " ~ con_coma('trim_scale(avance_pct::numeric)') ~ " || ' %.'", proyectos,
     "(estado = 'planificado' and avance_pct >= 100) or (estado = 'finalizado' and avance_pct < 100)",
     columna='avance_pct'
 ) }}
@@ -142,7 +142,7 @@ union all
 union all
 {{ hallazgo(
     'mlc.hitos', 'R-FECHA-03', 'hito_id',
-    "'El hito se cumplió el ' || fecha_cumplido || ', antes de empezar el proyecto (' || fecha_inicio || ').'",
+    "'El hito se cumplió el ' || to_char(fecha_cumplido, 'DD/MM/YYYY') || ', antes de empezar el proyecto (' || to_char(fecha_inicio, 'DD/MM/YYYY') || ').'",
     'hitos_de_proyectos', 'fecha_cumplido < fecha_inicio', columna='fecha_cumplido'
 ) }}
 union all
@@ -158,7 +158,7 @@ union all
 union all
 {{ hallazgo(
     'mlc.metas', 'R-META-02', 'meta_id',
-    "'El indicador debe ' || sentido || ' desde ' || trim_scale(linea_base) || ' y el objetivo es ' || trim_scale(valor_objetivo) || '.'",
+    "'El indicador debe ' || sentido || ' desde ' || " ~ con_coma('trim_scale(linea_base)') ~ " || ' y el objetivo es ' || " ~ con_coma('trim_scale(valor_objetivo)') ~ " || '.'",
     ref('fct_meta'),
     "(sentido = 'aumentar' and valor_objetivo <= linea_base) or (sentido = 'disminuir' and valor_objetivo >= linea_base)",
     columna='valor_objetivo'
@@ -166,7 +166,7 @@ union all
 union all
 {{ hallazgo(
     'mlc.mediciones', 'R-MEDICION-01', 'medicion_id',
-    "'El valor ' || valor || ' es más de veinte veces la mediana del indicador ' || indicador_id || '.'",
+    "'El valor ' || " ~ con_coma('trim_scale(valor)') ~ " || ' es más de veinte veces la mediana del indicador ' || indicador_id || '.'",
     ref('fct_medicion'), 'es_atipica', columna='valor'
 ) }}
 union all

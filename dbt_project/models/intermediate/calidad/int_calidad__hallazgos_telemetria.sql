@@ -81,7 +81,7 @@ por_hora as (
                     when 'R-AGUA-07'
                         then 'La lectura no encaja entre la anterior y la siguiente.'
                     else
-                        'Pasaron ' || round(horas.segundos / 3600.0, 1) || ' horas sin lecturas; en ellas se consumieron '
+                        'Pasaron ' || {{ con_coma('round(horas.segundos / 3600.0, 1)') }} || ' horas sin lecturas; en ellas se consumieron '
                         || horas.consumo_litros || ' litros.'
                 end
             ),
@@ -254,7 +254,7 @@ reunidos as (
         medidor_id || '|' || {{ hora_de_clave('fecha_hora') }},
         'R-AGUA-24',
         1,
-        'Faltan los intervalos de ' || replace(round(extract(epoch from fecha_hora - fecha_hora_anterior) / 3600, 1)::text, '.', ',')
+        'Faltan los intervalos de ' || {{ con_coma("round(extract(epoch from fecha_hora - fecha_hora_anterior) / 3600, 1)") }}
         || ' horas: lo que se consumió en ellas no se conoce.'
     from decisiones
     where regla_id = 'R-AGUA-24'
@@ -295,7 +295,7 @@ reunidos as (
         medidor_id || '|' || desde,
         'R-AGUA-11',
         horas::integer,
-        'Registra ' || replace(caudal_lh::numeric(12, 1)::text, '.', ',') || ' litros en todas las horas durante ' || dias || ' días.'
+        'Registra ' || {{ con_coma("caudal_lh::numeric(12, 1)") }} || ' litros en todas las horas durante ' || dias || ' días.'
     from trabados
     union all
     select
@@ -312,7 +312,7 @@ reunidos as (
         baterias.medidor_id,
         'R-MEDIDOR-04',
         0,
-        'La batería informó ' || replace(round(baterias.bateria_mv / 1000.0, 2)::text, '.', ',') || ' V.'
+        'La batería informó ' || {{ con_coma("round(baterias.bateria_mv / 1000.0, 2)") }} || ' V.'
     from baterias
     left join origenes on baterias.medidor_id = origenes.medidor_id
     union all

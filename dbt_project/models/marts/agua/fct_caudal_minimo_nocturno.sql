@@ -1,5 +1,5 @@
 {#-
-    Minimum night flow of a zone (IWA practice): the mean flow between 02:00 and 04:00 of Mendoza
+    Minimum night flow of a zone (IWA practice): the mean flow between 02:00 and 04:00 local time
     (R-NOCTURNO-01), when people use least. It is that of the customers' meters: zone inlets report daily
     volumes and have no night. Not extrapolated to meters without data; below the coverage asked for there is
     no figure.
@@ -97,7 +97,11 @@ select
     end::numeric(12, 2) as caudal_por_medidor_lh,
     case
         when coberturas.cobertura_pct >= {{ umbral_agua('R-NOCTURNO-01', 'cobertura_minima_pct') }}
-            then round(100 * coberturas.caudal_nocturno_lh * 24 / nullif(coberturas.litros_de_noche_medida, 0), 1)
+            then round(
+                100 * coberturas.caudal_nocturno_lh * {{ horas_del_dia('coberturas.dia') }}
+                / nullif(coberturas.litros_de_noche_medida, 0),
+                1
+            )
     end::numeric(7, 1) as parte_del_caudal_medio_pct
 from coberturas
 left join {{ ref('stg_aguas__zonas') }} as zonas on coberturas.zona_id = zonas.zona_id

@@ -25,7 +25,7 @@ dias as (
         ultimos.medidor_id,
         case when diario.dia > ultimos.hasta_dia - 7 then 'reciente' else 'habitual' end as periodo,
         {{ litros_medidos('diario') }} as litros,
-        greatest({{ litros_medidos('diario') }} - 24 * coalesce(diario.caudal_minimo_lh, 0), 0) as uso_l,
+        greatest({{ litros_medidos('diario') }} - {{ horas_del_dia('diario.dia') }} * coalesce(diario.caudal_minimo_lh, 0), 0) as uso_l,
         diario.carga_id
     from ultimos
     inner join {{ ref('fct_consumo_diario') }} as diario

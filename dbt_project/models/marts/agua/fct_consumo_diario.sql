@@ -63,7 +63,7 @@ leidas as (
         end as caudal_lh,
         case
             when es_de_su_hora and not estimado and consumo_litros is not null
-                then {{ segundos_de_noche('cierre_s', 'segundos') }}
+                then {{ segundos_de_noche('dia', 'cierre_s', 'ultima_lectura', 'segundos') }}
         end as segundos_noche,
         case when regla_id is null and lecturas = 1 then segundos - 3600 end as desvio_s,
         {{ fuera_de_paso('segundos') }} as fuera_de_paso

@@ -27,8 +27,7 @@ dias as (
         diario.litros_en_huecos,
         case
             when
-                diario.segundos_nocturnos
-                >= 3600 * ({{ umbral_agua('R-NOCTURNO-01', 'hasta_h') }} - {{ umbral_agua('R-NOCTURNO-01', 'desde_h') }})
+                diario.segundos_nocturnos >= {{ duracion_de_noche('diario.dia') }}
                 then diario.caudal_nocturno_lh
         end as caudal_nocturno_lh
     from {{ ref('fct_consumo_diario') }} as diario

@@ -1,0 +1,93 @@
+"""The city's time zone is written once, and every room takes it from there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from sources.city import DBT_PROJECT_FILE, CityError, _read_timezone, city_time, fixed_offset
+
+ROOT = DBT_PROJECT_FILE.parents[1]
+ROOMS = ("sources", "expectations", "exports", "orchestration")
+# What each room works with, in a process that has just read the project.
+_ASK = """
+from sources.casting import DEFAULT_TIMEZONE
+from expectations import contract_schema, protocol
+from expectations.findings import digest
+from exports import formats, spreadsheet
+from orchestration.automation import daily_schedule
+from orchestration.settings import CITY_TIMEZONE
+print(
+    DEFAULT_TIMEZONE, contract_schema._CITY_TIME, protocol._CITY_TIME, digest._CITY_TIME,
+    formats.TIMEZONE, spreadsheet._ZONE, daily_schedule.execution_timezone, CITY_TIMEZONE,
+)
+print(daily_schedule.description)
+"""
+
+
+def test_another_city_changes_one_line(tmp_path: Path) -> None:
+    for room in (*ROOMS, "dbt_project", "seeds"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("target"))
+    settings = tmp_path / "dbt_project" / DBT_PROJECT_FILE.name
+    text = settings.read_text(encoding="utf-8")
+    changed = text.replace("zona_horaria: America/Argentina/Mendoza", "zona_horaria: Europe/Madrid")
+    assert changed != text
+    settings.write_text(changed, encoding="utf-8")
+
+    said = subprocess.run(
+        [sys.executable, "-c", _ASK], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    zones, description = said.stdout.splitlines()
+    assert zones.split() == ["Europe/Madrid"] * 8
+    assert description == "Todos los días a las 03:00 de Madrid."
+
+
+def test_nothing_else_names_the_zone() -> None:
+    name = city_time()
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for room in (*ROOMS, "dbt_project")
+        for path in (ROOT / room).rglob("*")
+        if path.suffix in {".py", ".sql", ".yml", ".yaml"} and "target" not in path.parts
+        and not path.name.endswith("__unit_tests.yml")
+        and f"Argentina/{name}" in path.read_text(encoding="utf-8")
+    ]  # fmt: skip
+
+    # The setting, and the example in a message. Unit tests say whose days they speak of.
+    assert sorted(found) == ["dbt_project/dbt_project.yml", "sources/city.py"]
+
+
+def test_a_zone_that_does_not_exist_is_told_with_its_file(tmp_path: Path) -> None:
+    for line in (
+        "{vars: {zona_horaria: America/Lujan}}",
+        "{vars: {zona_horaria: 3}}",
+        "{vars: {}}",
+    ):
+        file = tmp_path / "dbt_project.yml"
+        file.write_text(line, encoding="utf-8")
+
+        with pytest.raises(CityError, match=r"no es una zona horaria.*dbt_project\.yml"):
+            _read_timezone(file)
+
+
+@pytest.mark.parametrize(
+    ("zone", "place", "offset"),
+    [
+        ("America/Argentina/Mendoza", "Mendoza", "UTC−3"),
+        ("America/Argentina/Buenos_Aires", "Buenos Aires", "UTC−3"),
+        ("Europe/Madrid", "Madrid", None),
+        ("Asia/Kolkata", "Kolkata", "UTC+5:30"),
+        ("UTC", "UTC", "UTC"),
+    ],
+)
+def test_people_are_told_whose_clock_it_is(zone: str, place: str, offset: str | None) -> None:
+    assert city_time(ZoneInfo(zone)) == place
+    assert fixed_offset(ZoneInfo(zone)) == offset
