@@ -83,6 +83,8 @@ def _apply_roles(warehouse: Warehouse) -> tuple[str, ...]:
     """Create roles and grants; a server where we may not is reported, not refused."""
     try:
         with warehouse.connect() as connection:
+            # Two that grant at once would fail on each other's rows of the catalogue.
+            connection.execute("select pg_advisory_xact_lock(%s)", [_LOCK_KEY])
             connection.execute(ROLES_SQL.read_bytes())
     except psycopg.errors.InsufficientPrivilege as error:
         return (

@@ -120,7 +120,12 @@ def city(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def online(city: City, portal: CkanPortal) -> Iterator[City]:
     """The same with a portal, on which the dataset has never been."""
     city.environment |= {"CKAN_URL": portal.url, "CKAN_TOKEN": portal.token}
+    forget(portal)  # a test of another file may have left it
     yield city
+    forget(portal)
+
+
+def forget(portal: CkanPortal) -> None:
     administrator = RemoteCKAN(portal.url, apikey=portal.token)
     if NAME in administrator.action.package_list():
         administrator.action.dataset_purge(id=NAME)
