@@ -37,11 +37,16 @@ def dbt_executable() -> str:
 
 
 def project_sha256() -> str:
-    """Fingerprint of every file that decides what dbt builds."""
+    """Fingerprint of every file that decides what dbt builds.
+
+    Hidden ones do not: dbt keeps a `.user.yml` there, editors and file managers theirs.
+    """
     digest = hashlib.sha256()
     for folder in (DBT_PROJECT_DIR, REFERENCE_DIR):
         for path in sorted(folder.rglob("*")):
             relative = path.relative_to(folder)
+            if any(part.startswith(".") for part in relative.parts):
+                continue
             if path.is_file() and relative.parts[0] not in ("target", "logs", "dbt_packages"):
                 digest.update(str(relative).encode())
                 digest.update(path.read_bytes())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
 import pytest
 from dagster import DagsterInvalidConfigError, validate_run_config
 
 from expectations.results import CheckResult, record
+from orchestration import dbt_project
 from orchestration.assets.raw import days_again
 from orchestration.build_plan import plan_build
 from orchestration.dbt_project import data_test_names, project_sha256, relations
@@ -171,3 +173,27 @@ def test_the_form_of_a_job_shows_no_insides_of_the_program() -> None:
         assert "dbt" not in (job.run_config or {}).get("resources", {}), name
         field = job.resource_defs.get("dbt") if "dbt" in job.resource_defs else None
         assert field is None or not field.config_schema.as_field().default_provided, name
+
+
+def test_only_files_that_decide_what_is_built_change_the_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project, lists = tmp_path / "dbt_project", tmp_path / "reference"
+    (project / "models").mkdir(parents=True)
+    lists.mkdir()
+    (project / "models" / "uno.sql").write_text("select 1")
+    monkeypatch.setattr(dbt_project, "DBT_PROJECT_DIR", project)
+    monkeypatch.setattr(dbt_project, "REFERENCE_DIR", lists)
+    before = project_sha256()
+
+    # dbt's own, an editor's, and what a build leaves behind.
+    (project / ".user.yml").write_text("id: 1")
+    (project / "models" / ".uno.sql.swp").write_text("")
+    (project / "target").mkdir()
+    (project / "target" / "manifest.json").write_text("{}")
+    assert project_sha256() == before
+
+    (lists / "temas.csv").write_text("tema")
+    with_a_list = project_sha256()
+    (project / "models" / "uno.sql").write_text("select 2")
+    assert len({before, with_a_list, project_sha256()}) == 3
