@@ -17,11 +17,10 @@ import yaml
 
 from expectations.results import DIMENSIONS
 from sources.contract import SEVERITIES, Severity
+from sources.documents import parse_yaml
 from sources.errors import PipelineError
 
 SUITES_DIR = Path(__file__).parent / "suites"
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class SuiteError(PipelineError):
@@ -138,7 +137,7 @@ def _load_or_problem(path: Path) -> Suite:
 
 def _load(path: Path) -> Suite:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        document = parse_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SuiteError.of_file(path, f"no se puede leer: {error}") from error
     if not isinstance(document, dict):

@@ -31,11 +31,10 @@ from pydantic import (
 )
 
 from exports.errors import DefinitionError
+from sources.documents import parse_yaml
 
 DATASETS_DIR = Path(__file__).parent / "datasets"
 SCHEMA_FILE = Path(__file__).parent / "dataset.schema.json"
-# Ten times as fast, where the library was built with it.
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # National profile: the only frequencies an aggregator understands (facts of the profile page).
 FREQUENCIES: Mapping[str, str] = {
@@ -450,7 +449,7 @@ def load_definition(path: Path) -> DatasetDefinition:
 @functools.lru_cache(maxsize=512)
 def _parsed(path: Path, text: str) -> DatasetDefinition:
     try:
-        loaded = yaml.load(text, Loader=YAML_LOADER)
+        loaded = parse_yaml(text)
     except yaml.YAMLError as error:
         raise _problem(path, f"no es YAML válido: {' '.join(str(error).split())}") from error
     if not isinstance(loaded, dict):

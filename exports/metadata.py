@@ -25,7 +25,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from exports.definition import (
     LICENCES,
-    YAML_LOADER,
     DatasetDefinition,
     Disclosure,
     Resource,
@@ -36,6 +35,7 @@ from exports.errors import ExportError
 from exports.files import ExportedFile
 from exports.formats import TIMEZONE
 from exports.manifest import Kind, Manifest, MartColumn
+from sources.documents import parse_yaml
 
 CATALOG_FILE = Path(__file__).parent / "catalogo.yaml"
 PACKAGE_NAME = "datapackage.json"
@@ -133,7 +133,7 @@ def load_catalog_facts(
 ) -> CatalogFacts:
     """Read `catalogo.yaml`; the caller's settings replace its example address and portal."""
     try:
-        loaded = yaml.load(path.read_text(encoding="utf-8"), Loader=YAML_LOADER)
+        loaded = parse_yaml(path.read_text(encoding="utf-8"))
         given = {"correo": correo, "portal": portal.rstrip("/") if portal else None}
         return CatalogFacts.model_validate(
             {

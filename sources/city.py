@@ -13,8 +13,7 @@ import functools
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import yaml
-
+from sources.documents import parse_yaml
 from sources.errors import PipelineError
 
 DBT_PROJECT_FILE = Path(__file__).resolve().parents[1] / "dbt_project" / "dbt_project.yml"
@@ -53,7 +52,7 @@ def fixed_offset(zone: ZoneInfo | None = None) -> str | None:
 
 
 def _read_timezone(path: Path) -> ZoneInfo:
-    name = yaml.safe_load(path.read_text(encoding="utf-8")).get("vars", {}).get(_VARIABLE)
+    name = parse_yaml(path.read_text(encoding="utf-8")).get("vars", {}).get(_VARIABLE)
     try:
         return ZoneInfo(name)
     except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):

@@ -67,6 +67,8 @@ FILE_FORMATS = ("csv", "jsonl", "parquet", "xlsx", "fixed")
 REVISIONS = ("replace", "append")
 NEW_COLUMNS = ("add", "ignore", "refuse")
 NEVER = "never"
+# Of fewer rows a share says nothing: one row of two may well be gone.
+FEWEST_GUARDED_ROWS = 50
 # Modes that go on from the highest cursor value of the load before.
 CURSOR_MODES = ("incremental", "append")
 NUMERIC = re.compile(r"^numeric\((\d+),(\d+)\)$")
@@ -225,6 +227,10 @@ class Contract:
     def max_deletion_share(self) -> float:
         """Largest part (0 to 1) of a table of 50 rows or more that one load may remove."""
         return float(self.options.get("maxDeletionShare", self.max_quarantine_share))
+
+    def may_lose(self, gone: int, stood: int) -> bool:
+        """Whether one load may remove `gone` of `stood` rows."""
+        return stood < FEWEST_GUARDED_ROWS or gone <= self.max_deletion_share * stood
 
     @property
     def freshness_severity(self) -> Severity:

@@ -63,6 +63,7 @@ from sources.contract_checks import (
     severity_of,
     shared_table_conflicts,
 )
+from sources.documents import parse_yaml
 from sources.errors import ContractError, Problem
 from sources.layouts import COLUMN_LAYOUT, check_layout
 from sources.references import with_default_references
@@ -137,7 +138,7 @@ def load_contract(path: Path) -> Contract:
 def parse_contract(path: Path, text: str) -> Contract:
     """A document as text, checked as `load_contract` does; `path` is only named in errors."""
     try:
-        loaded = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        loaded = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ContractError.of_document(path, f"no es YAML válido: {error}") from error
     if not isinstance(loaded, dict):

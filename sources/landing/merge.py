@@ -28,8 +28,6 @@ from sources.raw_table import LOAD_ID, Connection, audit_columns, table_name
 
 CHANGES = sql.Identifier("_cambios")
 _HISTORY = sql.Identifier("raw", "_historial")
-# Below this many rows in raw a share says nothing: one row of two may well be gone.
-_GUARD_MIN_ROWS = 50
 # From this many rows on the planner needs to know them: an ANALYZE costs 0.03 to 0.15 s.
 _ANALYZE_ROWS = 100_000
 _JOIN_MEMORY = "64MB"
@@ -379,7 +377,7 @@ def refuse_mass_deletion(contract: Contract, gone: int, stood: int) -> None:
     Raises LoadRefused when more than the contract's `maxDeletionShare` of the `stood` rows of raw,
     50 at least, would be removed.
     """
-    if stood < _GUARD_MIN_ROWS or gone <= contract.max_deletion_share * stood:
+    if contract.may_lose(gone, stood):
         return
     raise LoadRefused(
         f"el sistema {contract.system} ya no tiene {gone} de las {stood} filas de "

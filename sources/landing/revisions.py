@@ -35,8 +35,6 @@ from sources.readers.files import Entry
 # A file changed this recently when it was listed may change again without its date moving: the
 # clocks of file systems tick every 2 s at worst (FAT), those of SFTP every second.
 _SETTLED_S = 3.0
-# A version of fewer rows may well lose half of them.
-_FEWEST_GUARDED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +251,15 @@ def replace_versions(
             f"({old[-1].name}) tenía {old[-1].rows}. No se reemplazó nada.",
             "pida el archivo completo; si de verdad quedó sin datos, avise al equipo de datos.",
         )
-    stood, share = max((version.rows for version in old), default=0), contract.max_deletion_share
-    if stood >= _FEWEST_GUARDED and stood - report.loaded > share * stood:
+    stood = max((version.rows for version in old), default=0)
+    if not contract.may_lose(stood - report.loaded, stood):
         raise problem(
             LoadRefused,
             contract,
             f"{file.name}: la versión nueva tiene {report.loaded} filas buenas y la anterior "
-            f"({old[-1].name}) tenía {stood}; puede achicarse {share:.0%} como máximo. No se "
-            "reemplazó nada y la tabla conserva las filas de la anterior.",
+            f"({old[-1].name}) tenía {stood}; puede achicarse "
+            f"{contract.max_deletion_share:.0%} como máximo. No se reemplazó nada "
+            "y la tabla conserva las filas de la anterior.",
             "pida el archivo completo; si de verdad se achicó, suba `maxDeletionShare` (hasta 1) "
             f"en {contract.path.name} y vuelva a ejecutar; si cada archivo trae solo lo nuevo, "
             "declare `revisions: append`.",

@@ -21,9 +21,6 @@ from sources.errors import LoadRefused
 from sources.landing.records import names_of
 from sources.raw_table import LOAD_ID, RAW, Connection, table_name
 
-# Of fewer rows a share says nothing.
-_FEWEST_GUARDED = 50
-
 
 def settle_key(connection: Connection, contract: Contract, load_id: int) -> int | None:
     """Give the raw table the contract's key; how many rows left for the history.
@@ -59,7 +56,7 @@ def _refuse_losing(connection: Connection, contract: Contract, gone: int) -> Non
         sql.SQL("select count(*) from {}").format(table_name(contract))
     ).fetchone()
     stood = gone + (int(row[0]) if row else 0)
-    if stood < _FEWEST_GUARDED or gone <= contract.max_deletion_share * stood:
+    if contract.may_lose(gone, stood):
         return
     raise LoadRefused(
         f"por la clave nueva ({', '.join(contract.key)}) {gone} de las {stood} filas de "

@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from sources.arrow_values import from_texts
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceChanged, SourceUnavailable
 from sources.names import folded
@@ -45,7 +46,6 @@ from sources.readers.text_cursor import (
     first_text,
     is_compared_as_text,
     is_misordered,
-    is_misordered_text,
     refuse_format,
     refuse_numbers,
 )
@@ -409,7 +409,7 @@ class DatabaseReader(ClosingReader):
         if cursor is None:
             return
         refuse_format(self._contract, cursor, f"la tabla {self._table.fullname}")
-        if is_compared_as_text(cursor) and is_misordered_text(self._watermark or ""):
+        if is_compared_as_text(cursor) and is_misordered(from_texts([self._watermark or ""])):
             refuse_numbers(self._contract, cursor, f"la tabla {self._table.fullname}")
 
     @cached_property

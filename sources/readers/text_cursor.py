@@ -98,11 +98,3 @@ def is_misordered(values: Array) -> bool:
     return bool(
         pc.any(pc.or_(numbers, pc.match_substring_regex(trimmed, _DAY_FIRST))).as_py() or False
     )
-
-
-def is_misordered_text(text: str) -> bool:
-    """The same of one text."""
-    text = text.strip()
-    if re.match(_DAY_FIRST, text):
-        return True
-    return re.match(_NUMBER, text) is not None and re.match(_CALENDAR, text) is None
