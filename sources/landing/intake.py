@@ -4,7 +4,8 @@ Belongs here: choosing between the two, writing into the one chosen, and rows wh
 Does not belong here: what becomes of the rows (`merge.py`), reading and checking them.
 
 A raw table that is empty is written straight into, without its key, and the key is built
-afterwards: less than half the time of merging. Nobody sees it before the load commits.
+afterwards: less than half the time of merging. So do rows of an increment that can meet nothing in
+raw (`beyond.py`), beside its key. Nobody sees either before the load commits.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from psycopg import sql
 
 from sources.arrow_values import to_python
 from sources.contract import Contract
+from sources.landing.beyond import Beyond, can_be_told
 from sources.landing.doorstep import Judged
 from sources.landing.partitions import Partitions
 from sources.landing.quarantine import CHUNK, Quarantine
@@ -28,6 +30,7 @@ from sources.landing.records import names_of
 from sources.landing.report import LoadReport
 from sources.landing.writer import ORDER, Writer, write_as_it_comes
 from sources.raw_table import (
+    LOAD_ID,
     Connection,
     add_key,
     audit_columns,
@@ -49,22 +52,35 @@ _INDEX_WORKERS = 2
 class Intake:
     """Takes the good rows of one load. A context manager: leaving it ends the writing.
 
-    `straight` tells that the rows stand in raw already; `wrote` that there were any; `highest` is
-    the highest cursor value among them.
+    `straight` tells that all rows stand in raw already; `beyond` how many do where not all of them
+    do; `wrote` that there were any; `highest` is the highest cursor value among them.
     """
 
     def __init__(
-        self, connection: Connection, contract: Contract, load_id: int, *, raw_is_empty: bool
+        self,
+        connection: Connection,
+        contract: Contract,
+        load_id: int,
+        *,
+        raw_is_empty: bool,
+        whole: bool,
     ) -> None:
+        """`whole`: all rows of the source come, and are compared with all of raw."""
         self._connection = connection
         self._contract = contract
         self._load_id = load_id
         self._may_be_straight = raw_is_empty
+        self._may_be_beyond = not whole and can_be_told(contract)
         self._partitions = Partitions(connection, contract)
         self._writer: Writer | None = None
+        self._beyond: Beyond | None = None
+        self._beyond_writer: Writer | None = None
         self._key: str | None = None
         self._numbers = _Numbers()
         self.straight = False
+        self.beyond = 0
+        # Rows that wait although others of higher keys stand in raw: one of them may repeat a key.
+        self._behind = False
         self.wrote = False
         self.highest: Any = None
 
@@ -77,18 +93,21 @@ class Intake:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._writer is not None:
-            self._writer.__exit__(kind, error, trace)
+        for writer in self._writers():
+            writer.__exit__(kind, error, trace)
 
     @property
-    def table(self) -> sql.Identifier:
-        """Where the rows are."""
-        return table_name(self._contract) if self.straight else INPUT
+    def tables(self) -> tuple[sql.Identifier, ...]:
+        """Where the rows are, each with the load's number."""
+        raw = table_name(self._contract)
+        if self.straight:
+            return (raw,)
+        return (INPUT, raw) if self.beyond else (INPUT,)
 
     def pause(self) -> None:
         """Before the connection is used for something else."""
-        if self._writer is not None:
-            self._writer.pause()
+        for writer in self._writers():
+            writer.pause()
 
     def write(self, judged: Judged) -> None:
         """Take the good rows of a batch."""
@@ -100,6 +119,8 @@ class Intake:
         self._partitions.prepare(batch, self.pause)
         if self.straight and judged.sent:
             self._writer.pass_on(judged.sent)
+        elif self._beyond is not None:
+            self._divide(self._beyond, batch, rows)
         else:
             self._writer.write(batch, rows)
         self.wrote = True
@@ -109,6 +130,25 @@ class Intake:
             top = to_python(pc.max(batch.column(self._contract.cursor or "")))
             if top is not None:
                 self.highest = top if self.highest is None else max(self.highest, top)
+
+    def _divide(self, beyond: Beyond, batch: pa.RecordBatch, rows: pa.Int64Array) -> None:
+        """Have the rows of a batch wait up to where they are beyond raw, and the others stand."""
+        assert self._writer is not None
+        start = beyond.starts_at(batch)
+        if start:
+            self._behind = self._behind or self.beyond > 0
+            if self._beyond_writer is not None:
+                self._beyond_writer.pause()
+            self._writer.write(batch.slice(0, start), rows.slice(0, start))
+        if start == batch.num_rows:
+            return
+        self._writer.pause()
+        if self._beyond_writer is None:
+            self._beyond_writer = Writer(
+                self._connection, table_name(self._contract), self._contract, self._load_id
+            )
+        self._beyond_writer.write(batch.slice(start), rows.slice(start))
+        self.beyond += batch.num_rows - start
 
     def settle_straight(self, quarantine: Quarantine, report: LoadReport) -> None:
         """Build the key over the rows written into raw; what stands in its way leaves for good."""
@@ -129,13 +169,20 @@ class Intake:
             self._move_repeated_in_raw(quarantine, report)
             add_key(self._connection, self._contract, self._key)
 
+    @property
+    def may_repeat(self) -> bool:
+        """Whether a waiting row may have the key of one that this load has put into raw."""
+        return self._behind
+
     def move_repeated(self, quarantine: Quarantine, report: LoadReport) -> None:
         """Rows of the temporary table whose key already came earlier in this load."""
         self._move(
             sql.SQL(
                 "delete from {input} t using (select ctid as _place, row_number() over "
                 "(partition by {key} order by {order}) as _turn from {input}) as ranked "
-                "where t.ctid = ranked._place and ranked._turn > 1 returning t.{order}, {columns}"
+                "where t.ctid = ranked._place and (ranked._turn > 1 or exists "
+                "(select from {raw} _r where {match} and _r.{load_id} = {load})) "
+                "returning t.{order}, {columns}"
             ),
             quarantine,
             report,
@@ -179,6 +226,11 @@ class Intake:
                     raw=table_name(contract),
                     input=INPUT,
                     key=names_of(contract.key),
+                    match=sql.SQL(" and ").join(
+                        sql.SQL("_r.{0} = t.{0}").format(sql.Identifier(n)) for n in contract.key
+                    ),
+                    load_id=sql.Identifier(LOAD_ID),
+                    load=sql.Literal(self._load_id),
                     order=sql.Identifier(ORDER),
                     columns=sql.SQL(", ").join(sql.SQL("t.{}::text").format(n) for n in names),
                 ),
@@ -203,7 +255,12 @@ class Intake:
                 freeze=not self._contract.partition_by,
             )
         create_input(self._connection, self._contract)
+        if self._may_be_beyond:
+            self._beyond = Beyond(self._connection, self._contract)
         return Writer(self._connection, INPUT, self._contract, self._load_id, with_order=True)
+
+    def _writers(self) -> list[Writer]:
+        return [one for one in (self._writer, self._beyond_writer) if one is not None]
 
     def _take_raw(self) -> bool:
         """Take the empty raw table for ourselves and its key off; False where it cannot be.

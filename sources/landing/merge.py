@@ -54,7 +54,7 @@ class Merge:
             if not self.whole:
                 return
             create_input(self.connection, self.contract)
-        if self.whole or self._good > _ANALYZE_ROWS:
+        if self.whole or self._waiting > _ANALYZE_ROWS:
             self._prepare_for_many()
         if not self.contract.key:
             return
@@ -86,9 +86,13 @@ class Merge:
     def _good(self) -> int:
         return self.report.read - self.report.quarantined
 
+    @property
+    def _waiting(self) -> int:
+        return self._good - self.intake.beyond
+
     def _prepare_for_many(self) -> None:
         widen_memory(self.connection)
-        if self._good > _ANALYZE_ROWS:
+        if self._waiting > _ANALYZE_ROWS:
             self._run("analyze {input}")
 
     def _compare_whole(self) -> None:
@@ -108,7 +112,7 @@ class Merge:
 
     def _compare_increment(self) -> None:
         """Keys beyond the highest of raw meet nothing there: they are not looked for."""
-        if self._has_repeated(INPUT, sql.SQL("true")):
+        if self.intake.may_repeat or self._has_repeated(INPUT, sql.SQL("true")):
             self.intake.move_repeated(self.quarantine, self.report)
         self._find_changes(sql.SQL("false"))
 
@@ -152,7 +156,7 @@ class Merge:
             self.report.deleted = self._run(
                 "delete from {raw} _r using {changes} _e where {old} and _e._cambio = 'baja'"
             ).rowcount
-        self.report.loaded = inserted + updated
+        self.report.loaded = inserted + updated + self.intake.beyond
 
     def _insert_new(self) -> int:
         """Rows that met nothing: those compared, and of an increment those beyond all of raw."""

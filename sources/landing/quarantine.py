@@ -28,7 +28,7 @@ from sources.arrow_values import from_flags, from_numbers, from_some_texts, from
 from sources.casting import NumberStyle, cast_column, number_style
 from sources.contract import Contract
 from sources.landing.records import names_of
-from sources.raw_table import Connection
+from sources.raw_table import LOAD_ID, Connection
 from sources.readers import RejectedRow
 from sources.readers.arrow import pc
 
@@ -143,7 +143,7 @@ class Quarantine:
         )
 
     def close_superseded(self, good: sql.Identifier) -> int:
-        """After a partial read: pending rows of earlier loads whose key came good in table `good`.
+        """After a partial read: pending rows of earlier loads whose key this load put into `good`.
 
         Only rows last judged by this contract: their keys are of its types. Returns how many.
         """
@@ -156,8 +156,10 @@ class Quarantine:
                 "from (select fila_id, {values} from quarantine.fila where dataset = {dataset} "
                 "and estado = 'pendiente' and contrato_sha256 = {sha} and clave is not null "
                 "and carga_id <> {load} offset 0) k "
-                "where q.fila_id = k.fila_id and exists (select from {good} e where {join})"
+                "where q.fila_id = k.fila_id and exists (select from {good} e where {join} "
+                "and e.{load_id} = {load})"
             ).format(
+                load_id=sql.Identifier(LOAD_ID),
                 now=sql.Literal(self._now),
                 values=_key_values(self._contract),
                 dataset=sql.Literal(self._contract.id),

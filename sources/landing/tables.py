@@ -96,7 +96,10 @@ def _load(
         keys: int | None = None
         with _open(connection, contract, url, context, books, exact=exact) as (reader, planned):
             contract = planned.contract
-            intake = Intake(connection, contract, books.load_id, raw_is_empty=books.raw_is_empty)
+            whole = _is_whole(contract, books)
+            intake = Intake(
+                connection, contract, books.load_id, raw_is_empty=books.raw_is_empty, whole=whole
+            )
             judges = [*checkers, *limits(connection, contract)]
             sums = _ask_totals(reader, contract, books, report)
             note_drift(connection, planned, reader, context, report)
@@ -122,8 +125,7 @@ def _load(
         if contract.load_mode == "append" and intake.wrote and not intake.straight:
             filled = fill_in(connection, contract, books.load_id, start.otherwise)
         merge = Merge(
-            connection, contract, report, quarantine, intake, books.load_id,
-            whole=_is_whole(contract, books),
+            connection, contract, report, quarantine, intake, books.load_id, whole=whole
         )  # fmt: skip
         merge.compare()
         refuse_if_mostly_bad(contract, report, origin)
@@ -132,7 +134,8 @@ def _load(
         if merge.whole:
             quarantine.close_absent()
         elif intake.wrote:
-            quarantine.close_superseded(intake.table)
+            for table in intake.tables:
+                quarantine.close_superseded(table)
         _close_books(
             connection, contract, books, report, intake, keys, started, went_back=went_back
         )
