@@ -64,6 +64,7 @@ _AUTO = "auto"
 _HEADER_SEARCH_ROWS = 50
 _SHEET_STEP = 10_000_000
 _TURNED_ROWS = 1024
+_MOST_BATCH_ROWS = 4 * _TURNED_ROWS
 # Numbers of the day that a bare number in a date column may stand for. Days 1 to 60 differ by one
 # in spreadsheets, no date of the city is so old, and 1900 to 2100 are rather meant as years.
 _FIRST_DAY, _LAST_DAY = 61, 2_958_465
@@ -106,7 +107,8 @@ class SpreadsheetReader:
         self.description = str(file.path)
         self._contract = contract
         self._file = file
-        self._batch_rows = batch_rows
+        # Cells become columns one batch at a time, while the warehouse writes the one before.
+        self._batch_rows = min(batch_rows, _MOST_BATCH_ROWS)
         options = contract.options
         wanted = options.get("sheet")
         self._wanted = wanted if isinstance(wanted, list) else [wanted] if wanted else []

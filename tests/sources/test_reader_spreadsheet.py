@@ -468,20 +468,6 @@ def test_a_sheet_that_begins_further_right_is_read_from_its_first_column(tmp_pat
     assert (rows_of(batches), numbers_of(batches)) == ([{"codigo": "A"}], [1])
 
 
-def test_a_sheet_larger_than_memory_holds_twice_is_read_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = [HEADER, *([f"C{n}", n, n / 4, date(2026, 6, 1)] for n in range(3000))]
-    path, columns = workbook(tmp_path, rows), [column("codigo", source="Código"), *COLUMNS[1:]]
-    contract = make_contract(tmp_path, "xlsx", columns)
-    whole = rows_of(read_all(open_file(contract, feed_file(path))))
-
-    monkeypatch.setattr("sources.readers.workbooks.xlsx._LARGEST_IN_MEMORY", 1000)
-    monkeypatch.setattr("sources.readers.workbooks.xlsx._BLOCK", 5000)
-    assert rows_of(read_all(open_file(contract, feed_file(path)))) == whole
-    assert len(whole) == 3000
-
-
 # --- the other formats ----------------------------------------------------------------------------
 
 

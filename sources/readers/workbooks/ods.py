@@ -69,7 +69,7 @@ class OdsWorkbook:
             raise UnusableWorkbook.damaged(error) from error
         return Sheet(
             name=name,
-            rows=full_rows(cells),
+            rows=full_rows([cells]),
             flaws=found.flaws,
             hidden_rows=frozenset(found.hidden),
             merged=tuple(found.merged),

@@ -6,6 +6,9 @@ to gigabytes, and a stray cell in the last corner makes a grid of 17 thousand mi
 each part is unpacked and searched first, and calamine gets what was checked. Does not belong
 here: what the contract makes of it.
 
+A sheet is unpacked and searched some rows at a time, while calamine reads those before in threads:
+each time a package of its own with the rows of one stretch, under the numbers they have.
+
 The search is by expressions on the bytes, not by an XML parser, which takes ten times as long;
 they accept every spelling the format allows for the few marks that are looked for.
 """
@@ -13,14 +16,18 @@ they accept every spelling the format allows for the few marks that are looked f
 from __future__ import annotations
 
 import io
+import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from html import unescape
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from xml.etree import ElementTree as ET
 
 import python_calamine
@@ -39,14 +46,21 @@ from sources.readers.workbooks.base import (
     check_unpacked,
 )
 
+# XML unpacked at once, and read by calamine at once; at least so many times the parts that go with
+# it, as each time calamine reads those, too: texts that cells share may be larger than the cells.
 _BLOCK = 4 << 20
-# Sheets up to this size (XML) are handed to calamine unpacked, which saves it doing so twice.
-_LARGEST_IN_MEMORY = 64 << 20
+_TIMES_THE_REST = 4
+_MOST_THREADS = 4
+# Stretches unpacked and not read yet, beyond which unpacking waits.
+_MOST_WAITING = 8
 # Where a sheet says how far it reaches, before its cells.
 _SHEET_START = 4096
 _REF = re.compile(rb"""\sr\s*=\s*["']([A-Z]{1,3})(\d{1,7})["']""")
 _KIND = re.compile(rb"""\st\s*=\s*["'](\w+)["']""")
 _DIMENSION = re.compile(rb"""dimension\s+ref=["'][A-Z]+\d+:([A-Z]{1,3})(\d{1,7})["']""")
+_MERGED = re.compile(
+    rb"""mergeCell\s[^>]*?\bref\s*=\s*["']([A-Z]{1,3})(\d{1,7})(?::([A-Z]{1,3})(\d{1,7}))?["']"""
+)
 _ROW_REF = re.compile(rb"""\sr\s*=\s*["'](\d{1,8})["']""")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, KeyError, NotImplementedError, ValueError)
 
@@ -80,11 +94,12 @@ class XlsxWorkbook:
             raise UnusableWorkbook.damaged(f"falta la hoja {name!r}")
         others = [info for key, info in self._members.items() if _is_read(key)]
         check_unpacked([part, *others])
-        search = _Search(name)
         try:
-            source = self._checked(part, others, search)
-            with python_calamine.CalamineWorkbook.from_object(source) as book:
-                cells = book.get_sheet_by_name(name)
+            kept = [(info.filename, self._package.read(info)) for info in others]
+            try:
+                search, cells = self._read(name, part, kept, at_once=False)
+            except _OutOfOrder:
+                search, cells = self._read(name, part, kept, at_once=True)
         except (*_DAMAGE, python_calamine.CalamineError, RuntimeError) as error:
             if isinstance(error, python_calamine.PasswordError):
                 raise UnusableWorkbook.protected() from error
@@ -94,36 +109,32 @@ class XlsxWorkbook:
             rows=full_rows(cells),
             flaws=search.flaws,
             hidden_rows=frozenset(search.hidden),
-            merged=tuple(Area(*top, *bottom) for top, bottom in cells.merged_cell_ranges or ()),
+            merged=tuple(search.merged),
         )
 
     def close(self) -> None:
         self._package.close()
 
-    def _checked(
-        self, part: zipfile.ZipInfo, others: list[zipfile.ZipInfo], search: _Search
-    ) -> Any:
-        """What calamine is to read: every part of it has been unpacked and searched by then."""
-        if part.file_size > _LARGEST_IN_MEMORY:
-            for info in others:
-                with self._package.open(info) as stream:
-                    while stream.read(_BLOCK):
-                        pass
-            with self._package.open(part) as stream:
-                for rows in _whole_rows(stream):
-                    search.feed(rows)
-            search.finish()
-            return str(self._path)
-        content = self._package.read(part)
-        search.feed(content)
-        search.finish()
-        unpacked = io.BytesIO()
-        with zipfile.ZipFile(unpacked, "w", zipfile.ZIP_STORED) as package:
-            for info in others:
-                package.writestr(info.filename, self._package.read(info))
-            package.writestr(part.filename, search.merges_first(content))
-        unpacked.seek(0)
-        return unpacked
+    def _read(
+        self, name: str, part: zipfile.ZipInfo, others: list[tuple[str, bytes]], *, at_once: bool
+    ) -> tuple[_Search, list[Any]]:
+        """What was found in a sheet, and its stretches as calamine reads them (one: `at_once`)."""
+        search = _Search(name)
+        block = max(_BLOCK, _TIMES_THE_REST * sum(len(content) for _, content in others))
+        reading: list[Future[Any]] = []
+        with (
+            self._package.open(part) as stream,
+            ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads,
+        ):
+            for xml in search.stretches(_whole_rows(stream, -1 if at_once else block)):
+                if len(reading) >= _MOST_WAITING:
+                    reading[-_MOST_WAITING].result()
+                reading.append(threads.submit(_cells, [*others, (part.filename, xml)], name))
+        found = [one.result() for one in reading]
+        held = [cells for cells in found if cells.start]
+        if any(after.start[0] <= before.end[0] for before, after in pairwise(held)):
+            raise _OutOfOrder
+        return search, held
 
     def _xml(self, name: str) -> ET.Element:
         info = self._members[name]
@@ -142,18 +153,25 @@ class XlsxWorkbook:
         return found
 
 
+class _OutOfOrder(Exception):
+    """A sheet whose rows do not come by their numbers."""
+
+
 class _Marks:
     """What is looked for, spelled with the prefix that some writers put before every tag."""
 
     def __init__(self, prefix: bytes) -> None:
         tag = re.escape(prefix)
-        self.sheet_data = b"<" + prefix + b"sheetData"
-        self.sheet_data_end = b"</" + prefix + b"sheetData"
-        self.merges = b"<" + prefix + b"mergeCells"
+        # calamine goes through a sheet once more in search of merged areas, unless it meets some
+        # before the cells: none are as good. They are found in `_Search`.
         self.no_merges = b"<" + prefix + b"mergeCells></" + prefix + b"mergeCells>"
+        self.end = b"</" + prefix + b"sheetData></" + prefix + b"worksheet>"
         self.formula = b"<" + prefix + b"f"
         self.cell = b"<" + prefix + b"c "
-        self.row = b"<" + prefix + b"row "
+        self.row = b"<" + prefix + b"row"
+        self.bare_row = self.row + b">"
+        self.row_tag = re.compile(rb"<%srow(?:\s[^>]*)?/?>" % tag)
+        self.data_end = b"</" + prefix + b"sheetData"
         self.hidden_row = re.compile(
             rb"<%srow\s[^>]*?\bhidden\s*=\s*[\"'](?:1|true)[\"'][^>]*>" % tag
         )
@@ -168,52 +186,96 @@ class _Marks:
 
 
 class _Search:
-    """Looks through a sheet's XML for what calamine leaves out. Fed with whole rows."""
+    """Looks through a sheet's XML for what calamine leaves out, and divides it into stretches."""
 
     def __init__(self, sheet: str) -> None:
         self.flaws: dict[int, list[Flaw]] = {}
         self.hidden: set[int] = set()
+        self.merged: list[Area] = []
         self._sheet = sheet
         self._known: _Marks | None = None
         self._rows = 0
         self._columns = 1
         self._declared = 0
+        self._single_quotes = False
 
-    def feed(self, xml: bytes) -> None:
-        if self._known is None:
-            found = re.search(rb"<([\w.-]+:)?sheetData\b", xml)
-            if found is None:
-                raise ValueError("la hoja no tiene celdas")
-            self._known = _Marks(found[1] or b"")
-        if b't="e"' in xml or (b"='" in xml[:_SHEET_START] and b"t='e'" in xml):
-            self._find_errors(xml)
-        if self._marks.formula in xml:
-            self._find_formulas_without_value(xml)
-        if b"hidden=" in xml:
-            for row in self._marks.hidden_row.finditer(xml):
+    def stretches(self, blocks: Iterable[tuple[bytes, bool]]) -> Iterator[bytes]:
+        """Sheets that hold some of the rows each, searched, and none too large; see `_whole_rows`.
+
+        Raises UnusableWorkbook for a sheet too large, ValueError for one that is none, _OutOfOrder
+        for one that can only be read at once.
+        """
+        head = b""
+        for block, last in blocks:
+            rows = block
+            if self._known is None:
+                head, rows = self._begin(block)
+            if last:
+                rows = self._end(rows)
+            if tag := self._marks.row_tag.search(rows):
+                before = self._rows
+                self._search(rows)
+                check_grid(self._rows, self._columns, self._sheet)
+                yield b"".join((head, *self._numbered(rows, tag, before), self._marks.end))
+
+    def _begin(self, xml: bytes) -> tuple[bytes, bytes]:
+        """What comes before the cells, as each stretch begins, and the rest."""
+        found = re.search(rb"<([\w.-]+:)?sheetData\b[^>]*>", xml)
+        if found is None:
+            raise ValueError("la hoja no tiene celdas")
+        self._known = _Marks(found[1] or b"")
+        head = xml[: found.start()]
+        if dimension := _DIMENSION.search(head):
+            self._declared = int(dimension[2])
+            self._columns = _column_number(dimension[1]) + 1
+        self._find_merged(head)
+        self._single_quotes = b"='" in xml[:_SHEET_START]
+        if found[0].endswith(b"/>"):
+            return head, self._marks.data_end + xml[found.end() :]
+        return head + self._known.no_merges + found[0], xml[found.end() :]
+
+    def _end(self, xml: bytes) -> bytes:
+        """The last rows; raises ValueError when what ends a sheet does not come after them."""
+        rows, end, rest = xml.partition(self._marks.data_end)
+        if not end:
+            raise ValueError("la hoja está cortada")
+        self._find_merged(rest)
+        return rows
+
+    def _numbered(self, rows: bytes, tag: re.Match[bytes], before: int) -> tuple[bytes, ...]:
+        """The rows of a stretch, the first with its number: others may go without, and follow it.
+
+        `tag` is that of the first of them, `before` the number of the last row before.
+        """
+        if number := _ROW_REF.search(tag[0]):
+            if int(number[1]) <= before:
+                raise _OutOfOrder
+            return (rows,)
+        start = tag.start() + len(self._marks.row)
+        return rows[:start], b' r="%d"' % (before + 1), rows[start:]
+
+    def _search(self, rows: bytes) -> None:
+        if b't="e"' in rows or (self._single_quotes and b"t='e'" in rows):
+            self._find_errors(rows)
+        if self._marks.formula in rows:
+            self._find_formulas_without_value(rows)
+        if b"hidden=" in rows:
+            for row in self._marks.hidden_row.finditer(rows):
                 if number := _ROW_REF.search(row[0]):
                     self.hidden.add(int(number[1]) - 1)
-        self._measure(xml)
+        self._measure(rows)
 
-    def finish(self) -> None:
-        check_grid(self._rows, self._columns, self._sheet)
-
-    def merges_first(self, xml: bytes) -> bytes:
-        """The sheet with its merged areas before its cells.
-
-        calamine reads a sheet a second time to find them, and stops once it has: written after
-        the cells, as the format wants them, they cost as much as the cells.
-        """
-        data = xml.find(self._marks.sheet_data)
-        # Behind the cells: a search from the end would go through all of them.
-        start = xml.find(self._marks.merges, max(xml.rfind(self._marks.sheet_data_end), data))
-        if start < 0:
-            return b"".join((xml[:data], self._marks.no_merges, xml[data:]))
-        close = xml.find(b"mergeCells>", start + len(self._marks.merges))
-        if close < 0:
-            return xml
-        end = close + len(b"mergeCells>")
-        return b"".join((xml[:data], xml[start:end], xml[data:start], xml[end:]))
+    def _find_merged(self, xml: bytes) -> None:
+        for area in _MERGED.finditer(xml):
+            left, top, right, bottom = area.groups()
+            self.merged.append(
+                Area(
+                    int(top) - 1,
+                    _column_number(left),
+                    int(bottom or top) - 1,
+                    _column_number(right or left),
+                )
+            )
 
     @property
     def _marks(self) -> _Marks:
@@ -248,50 +310,71 @@ class _Search:
             Flaw(_column_number(place[1]), rule, text)
         )
 
-    def _measure(self, xml: bytes) -> None:
-        """Rows and, where they might matter, columns that the sheet reaches."""
-        last = xml.rfind(self._marks.row)
-        number = _ROW_REF.search(xml[last : xml.find(b">", last)]) if last >= 0 else None
-        self._rows = int(number[1]) if number else self._rows + xml.count(self._marks.row)
-        if not self._known_width(xml):
-            letters = set(self._marks.column.findall(xml))
+    def _measure(self, rows: bytes) -> None:
+        """Rows and, where they might matter, columns that the sheet reaches.
+
+        Looking at every cell takes as long as a fifth of the reading: done where the sheet does not
+        say how far it reaches, or is not right about its rows.
+        """
+        last = rows.rfind(self._marks.row + b" ")
+        number = _ROW_REF.search(rows[last : rows.find(b">", last)]) if last >= 0 else None
+        if number and self._marks.bare_row not in rows[last:]:
+            self._rows = max(self._rows, int(number[1]))
+        else:
+            for tag in self._marks.row_tag.finditer(rows):
+                number = _ROW_REF.search(tag[0])
+                self._rows = max(self._rows, int(number[1])) if number else self._rows + 1
+        if self._rows > self._declared:
+            letters = set(self._marks.column.findall(rows))
             self._columns = max([self._columns, *(_column_number(name) + 1 for name in letters)])
 
-    def _known_width(self, xml: bytes) -> bool:
-        """Whether the sheet says how far it reaches, and says the truth about its rows.
 
-        Looking at every cell takes as long as a fifth of the reading: done where this is missing.
-        """
-        if found := _DIMENSION.search(xml[:_SHEET_START]):
-            self._declared = int(found[2])
-            self._columns = _column_number(found[1]) + 1
-        return self._rows <= self._declared
+def _cells(members: Sequence[tuple[str, bytes]], name: str) -> Any:
+    """The sheet of this name of a package of these members, as calamine reads it."""
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_STORED) as written:
+        for filename, content in members:
+            written.writestr(filename, content)
+    package.seek(0)
+    with python_calamine.CalamineWorkbook.from_object(package) as book:
+        return book.get_sheet_by_name(name)
 
 
-def full_rows(cells: Any) -> Iterator[list[Any]]:
-    """The rows of a calamine sheet from column A on: it begins at the first that holds something.
+def full_rows(stretches: Sequence[Any]) -> Iterator[list[Any]]:
+    """The rows of a sheet from its first row and column on, all of one length.
 
-    It does give the empty rows above.
+    `stretches` are calamine's sheets of some of the rows each, in order. Each begins at the first
+    column that holds something, ends at the last, and gives empty rows above its own.
     """
-    left = cells.start[1] if cells.start else 0
-    if not left:
-        yield from cells.iter_rows()
-        return
-    margin = [""] * left
-    for row in cells.iter_rows():
-        yield margin + row
+    held = deque(cells for cells in stretches if cells.start)
+    width = max((cells.end[1] + 1 for cells in held), default=0)
+    at = 0
+    while held:
+        cells = held.popleft()
+        left, right = [""] * cells.start[1], [""] * (width - 1 - cells.end[1])
+        for row in islice(cells.iter_rows(), at, None):
+            yield left + row + right if left or right else row
+            at += 1
 
 
-def _whole_rows(stream: Any) -> Iterator[bytes]:
-    """Blocks of a sheet's XML cut where a row ends."""
+def _whole_rows(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
+    """Blocks of about `size` bytes of a sheet's XML (-1: all) cut where a row ends.
+
+    With each, whether it is the last, which has what comes after the rows, too.
+    """
     held = b""
-    while block := stream.read(_BLOCK):
-        held += block
-        end = max(held.rfind(b"</row>") + len(b"</row>"), held.rfind(b":row>") + len(b":row>"))
-        if end >= len(b"</row>"):
-            yield held[:end]
+    while block := stream.read(size):
+        held = held + block if held else block
+        if b"!" in held and b"<!" in held:  # in a comment, or a text set off, a row's end is none
+            held += stream.read()
+            break
+        end = held.rfind(b"</row>") + len(b"</row>")
+        if end < len(b"</row>"):
+            end = held.rfind(b":row>") + len(b":row>")
+        if end >= len(b":row>") and size > 0:
+            yield held[:end], False
             held = held[end:]
-    yield held
+    yield held, True
 
 
 def _is_read(name: str) -> bool:
