@@ -125,8 +125,9 @@ class SpreadsheetReader:
     def __enter__(self) -> Self:
         """Read the sheets and check their headers.
 
-        Raises SourceDataError when the workbook or a sheet cannot be read, DriftError when a
-        sheet or a column of the contract is missing.
+        Raises SourceDataError when the workbook or a sheet cannot be read (`batches` does, too:
+        a sheet is read while its first rows are loaded), DriftError when a sheet or a column of
+        the contract is missing.
         """
         try:
             book = open_workbook(self._file.path)
@@ -168,11 +169,17 @@ class SpreadsheetReader:
         for at, table in enumerate(self._tables):
             first = 0
             anchors: dict[Area, Any] = {}
-            while columns := _columns(table.rows, self._batch_rows):
+            while columns := self._next_columns(table):
                 yield self._batch(table, columns, first, at * _SHEET_STEP, anchors)
                 first += len(columns[0])
             if beyond := self._only_flaws(table, first, at * _SHEET_STEP):
                 yield beyond
+
+    def _next_columns(self, table: _Table) -> list[list[Any]]:
+        try:
+            return _columns(table.rows, self._batch_rows)
+        except UnusableWorkbook as error:
+            raise self._unusable(error) from error
 
     # --- the sheet and its header -----------------------------------------------------------------
 

@@ -102,11 +102,6 @@ SHEETS = {
             ]
         )
     ),
-    "rows that come twice": sheet("".join([*NUMBERED, *NUMBERED[10:20]])),
-    "rows that go back": sheet("".join([*NUMBERED[20:30], *NUMBERED[:10], *NUMBERED[40:]])),
-    "rows that go back within one stretch": sheet(
-        "".join([*NUMBERED[:20], NUMBERED[2], *NUMBERED[6:12], *NUMBERED[30:]])
-    ),
     "no rows": sheet(""),
     "no cells at all": f'<worksheet xmlns="{_NAMESPACE}"><sheetData/></worksheet>',
 }
@@ -162,6 +157,39 @@ def test_a_sheet_that_ends_too_soon_is_no_shorter_sheet(
     with pytest.raises(UnusableWorkbook) as caught:
         read(package(tmp_path, xml), monkeypatch, block)
     assert why in caught.value.why
+
+
+@pytest.mark.parametrize("block", [150, 4 << 20])
+@pytest.mark.parametrize(
+    "rows",
+    [[*NUMBERED, *NUMBERED[10:20]], [*NUMBERED[20:30], *NUMBERED[:10], *NUMBERED[40:]]],
+    ids=["twice", "back"],
+)
+def test_rows_out_of_order_are_read_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: list[str], block: int
+) -> None:
+    path = package(tmp_path, sheet("".join(rows)))
+    assert read(path, monkeypatch, block)[0] == whole(path)
+
+
+def test_rows_out_of_order_are_never_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second stretch follows the last row of the first, and lies before others of it."""
+    xml = sheet("".join([*NUMBERED[:20], NUMBERED[2], *NUMBERED[6:12]]))
+    with pytest.raises(UnusableWorkbook) as caught:
+        read(package(tmp_path, xml), monkeypatch, xml.index('<row r="7"', xml.index('r="20"')) + 5)
+    assert "no vienen en orden" in caught.value.why
+
+
+def test_what_is_further_right_than_the_first_rows_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xlsx, "_ROWS_OF_WIDTH", 5)
+    path = package(tmp_path, sheet("".join([*NUMBERED, row(60, ("B", 1), ("H", 2))])))
+    rows, *_ = read(path, monkeypatch, 1_000)
+    assert rows[59] == ["", 1.0, ""]
+    assert {len(one) for one in rows} == {3}
 
 
 def test_a_grid_too_large_is_refused_before_calamine_makes_it(

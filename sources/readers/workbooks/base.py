@@ -86,9 +86,9 @@ class Sheet:
     """The cells of a sheet, to be iterated once, and what they do not tell.
 
     `rows` gives a list per row from the first row and column on, all of one length, empty cells
-    as ''. Numbers are floats, and dates are date, datetime, time or timedelta. Row numbers in
-    `flaws`, `hidden_rows` and `merged` count from 0. `flaws` may name rows beyond the last of
-    `rows`: those have nothing else in them.
+    as ''. Iterating raises UnusableWorkbook when what comes cannot be read. Numbers are floats, and
+    dates are date, datetime, time or timedelta. Row numbers in `flaws`, `hidden_rows` and `merged`
+    count from 0. `flaws` may name rows beyond the last of `rows`: those have nothing else in them.
     """
 
     name: str

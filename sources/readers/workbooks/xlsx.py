@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from html import unescape
-from itertools import islice, pairwise
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 from xml.etree import ElementTree as ET
@@ -53,6 +53,9 @@ _TIMES_THE_REST = 4
 _MOST_THREADS = 4
 # Stretches unpacked and not read yet, beyond which unpacking waits.
 _MOST_WAITING = 8
+# The first rows tell how wide a sheet is: its header is among them. What is written below no name,
+# further right, is nobody's value.
+_ROWS_OF_WIDTH = 1_000
 # Where a sheet says how far it reaches, before its cells.
 _SHEET_START = 4096
 _REF = re.compile(rb"""\sr\s*=\s*["']([A-Z]{1,3})(\d{1,7})["']""")
@@ -97,16 +100,14 @@ class XlsxWorkbook:
         try:
             kept = [(info.filename, self._package.read(info)) for info in others]
             try:
-                search, cells = self._read(name, part, kept, at_once=False)
+                search, reading = self._begin(name, part, kept, at_once=False)
             except _OutOfOrder:
-                search, cells = self._read(name, part, kept, at_once=True)
+                search, reading = self._begin(name, part, kept, at_once=True)
         except (*_DAMAGE, python_calamine.CalamineError, RuntimeError) as error:
-            if isinstance(error, python_calamine.PasswordError):
-                raise UnusableWorkbook.protected() from error
-            raise UnusableWorkbook.damaged(error) from error
+            raise _unusable(error) from error
         return Sheet(
             name=name,
-            rows=full_rows(cells),
+            rows=_rows_of(reading),
             flaws=search.flaws,
             hidden_rows=frozenset(search.hidden),
             merged=tuple(search.merged),
@@ -115,26 +116,25 @@ class XlsxWorkbook:
     def close(self) -> None:
         self._package.close()
 
-    def _read(
+    def _begin(
         self, name: str, part: zipfile.ZipInfo, others: list[tuple[str, bytes]], *, at_once: bool
-    ) -> tuple[_Search, list[Any]]:
+    ) -> tuple[_Search, deque[Future[Any]]]:
         """What was found in a sheet, and its stretches as calamine reads them (one: `at_once`)."""
         search = _Search(name)
         block = max(_BLOCK, _TIMES_THE_REST * sum(len(content) for _, content in others))
-        reading: list[Future[Any]] = []
-        with (
-            self._package.open(part) as stream,
-            ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1)) as threads,
-        ):
-            for xml in search.stretches(_whole_rows(stream, -1 if at_once else block)):
-                if len(reading) >= _MOST_WAITING:
-                    reading[-_MOST_WAITING].result()
-                reading.append(threads.submit(_cells, [*others, (part.filename, xml)], name))
-        found = [one.result() for one in reading]
-        held = [cells for cells in found if cells.start]
-        if any(after.start[0] <= before.end[0] for before, after in pairwise(held)):
-            raise _OutOfOrder
-        return search, held
+        reading: deque[Future[Any]] = deque()
+        threads = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+        try:
+            with self._package.open(part) as stream:
+                for xml in search.stretches(_whole_rows(stream, -1 if at_once else block)):
+                    if len(reading) >= _MOST_WAITING:
+                        reading[-_MOST_WAITING].result()
+                    reading.append(threads.submit(_cells, [*others, (part.filename, xml)], name))
+        except BaseException:
+            threads.shutdown(cancel_futures=True)
+            raise
+        threads.shutdown(wait=False)
+        return search, reading
 
     def _xml(self, name: str) -> ET.Element:
         info = self._members[name]
@@ -340,20 +340,39 @@ def _cells(members: Sequence[tuple[str, bytes]], name: str) -> Any:
         return book.get_sheet_by_name(name)
 
 
-def full_rows(stretches: Sequence[Any]) -> Iterator[list[Any]]:
-    """The rows of a sheet from its first row and column on, all of one length.
+def _rows_of(reading: deque[Future[Any]]) -> Iterator[list[Any]]:
+    try:
+        yield from full_rows(reading.popleft().result() for _ in range(len(reading)))
+    except (*_DAMAGE, python_calamine.CalamineError) as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: BaseException) -> UnusableWorkbook:
+    if isinstance(error, python_calamine.PasswordError):
+        return UnusableWorkbook.protected()
+    return UnusableWorkbook.damaged(error)
+
+
+def full_rows(stretches: Iterable[Any]) -> Iterator[list[Any]]:
+    """The rows of a sheet from its first row and column on, all as long as the first ones are.
 
     `stretches` are calamine's sheets of some of the rows each, in order. Each begins at the first
     column that holds something, ends at the last, and gives empty rows above its own.
     """
-    held = deque(cells for cells in stretches if cells.start)
-    width = max((cells.end[1] + 1 for cells in held), default=0)
+    filled = (cells for cells in stretches if cells.start)
+    first: list[Any] = []
+    for cells in filled:
+        first.append(cells)
+        if cells.end[0] >= _ROWS_OF_WIDTH:
+            break
+    width = max((cells.end[1] + 1 for cells in first), default=0)
     at = 0
-    while held:
-        cells = held.popleft()
+    for cells in chain(first, filled):
+        if cells.start[0] < at:
+            raise ValueError("las filas de la hoja no vienen en orden")
         left, right = [""] * cells.start[1], [""] * (width - 1 - cells.end[1])
         for row in islice(cells.iter_rows(), at, None):
-            yield left + row + right if left or right else row
+            yield (left + row + right)[:width] if len(row) != width else row
             at += 1
 
 
