@@ -5,9 +5,7 @@ A real MariaDB. What each type becomes stands in `test_types_mysql.py`.
 
 from __future__ import annotations
 
-import random
 import re
-import socket
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
@@ -23,7 +21,6 @@ from sources.contract import Contract
 from sources.errors import SourceChanged, SourceUnavailable
 from sources.landing import LoadContext, load
 from sources.readers import RawBatch, ReaderOptions, database, open_reader
-from sources.readers.engines import mysql_quick, mysql_relay
 from sources.readers.engines.mysql import Mysql
 from sources.urls import SourceUrl
 from tests.sources.reader_support import (
@@ -115,10 +112,10 @@ def until(condition: Callable[[], bool], seconds: float = 10) -> bool:
 # --- rows, names, increments ----------------------------------------------------------------------
 
 
-@pytest.fixture(params=["connectorx", "driver"], autouse=True)
+@pytest.fixture(params=["wire", "driver"], autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each test runs by both ways of reading, whatever the size of its table."""
-    monkeypatch.setattr(database, "QUICK_ROWS", 1 if request.param == "connectorx" else 1 << 40)
+    monkeypatch.setattr(database, "QUICK_ROWS", 1 if request.param == "wire" else 1 << 40)
     return str(request.param)
 
 
@@ -357,7 +354,7 @@ def test_dates_that_nobody_expected_make_the_load_read_again(
     assert (report.read, report.loaded, report.quarantined) == (500, 499, 1)
 
 
-@pytest.mark.parametrize("way", ["connectorx"], indirect=True)
+@pytest.mark.parametrize("way", ["wire"], indirect=True)
 def test_the_fast_way_gives_up_in_words(
     tmp_path: Path, mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -371,14 +368,12 @@ def test_the_fast_way_gives_up_in_words(
     assert mariadb.password not in str(held.value)
 
 
-@pytest.mark.parametrize("way", ["connectorx"], indirect=True)
-@pytest.mark.parametrize("encrypted", [False, True], ids=["lent", "encrypted"])
+@pytest.mark.parametrize("way", ["wire"], indirect=True)
 def test_the_rows_of_a_large_table_are_counted_by_the_statement_that_sends_them(
-    tmp_path: Path, mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch, encrypted: bool
+    tmp_path: Path, mariadb: MariaDb, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the snapshot, by either way; what is read from a watermark on is counted beforehand."""
+    """In the snapshot; what is read from a watermark on is counted beforehand."""
     monkeypatch.setattr(database, "_SEARCHED_ROWS", 5)
-    monkeypatch.setattr(mysql_quick, "can_lend", lambda _connection: not encrypted)
     make_readings(mariadb, 2500)
     execute(mariadb, "analyze table lecturas")
     url = SourceUrl.parse(mariadb.url)
@@ -525,84 +520,3 @@ def test_the_server_s_own_socket_opens_both_ways(tmp_path: Path, mariadb: MariaD
     batches = read_all(open_reader(readings_contract(tmp_path), SourceUrl.parse(address)))
 
     assert len(rows_of(batches)) == 100
-
-
-def test_an_encrypted_session_is_read_by_the_driver(mariadb: MariaDb) -> None:
-    """Its bytes are in the keeping of Python's TLS: there is no plain socket to lend."""
-    import ssl
-
-    plain, other = socket.socketpair()
-    context = ssl.create_default_context()
-    encrypted = context.wrap_socket(plain, server_hostname="x", do_handshake_on_connect=False)
-
-    class Connection:
-        _sock = encrypted
-
-    with other, encrypted:
-        assert not mysql_quick.can_lend(Connection())
-
-
-def test_a_lent_session_is_lent_to_nobody_else() -> None:
-    """A client that does not know the one-time password is turned away."""
-    salt = bytes(range(1, 21))
-
-    assert mysql_relay.scramble(b"a" * 64, salt) != mysql_relay.scramble(b"b" * 64, salt)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        answer = bytes(40) + mysql_relay.scramble(b"b" * 64, salt)
-        theirs.sendall(len(answer).to_bytes(3, "little") + b"\x01" + answer)
-        with pytest.raises(PermissionError):
-            mysql_relay._log_in(ours, b"a" * 64)
-
-
-@pytest.mark.parametrize(
-    "sizes", [(50, 50), (40, 70), (0, 0), (5, 300), (10, 254), (200, 3000)], ids=str
-)
-@pytest.mark.parametrize("fill", [b"\0", b"\0\0\x07", b"\x28\0\0\x01"], ids=bytes.hex)
-def test_the_relay_counts_many_packets_without_reading_every_head(
-    sizes: tuple[int, int], fill: bytes
-) -> None:
-    """Exactly, also where the rows look like heads and where their lengths change."""
-    rows, chance = 5_000, random.Random(7)
-    stream = bytearray()
-    for number in range(rows):
-        size = chance.randint(*sizes) if number < rows // 2 else sizes[number % 2]
-        stream += size.to_bytes(3, "little") + bytes([number & 0xFF])
-        stream += (fill * (size // len(fill) + 1))[:size]
-    packets, counted, view = mysql_relay._Packets(), 0, memoryview(stream)
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        while view:
-            piece = chance.randint(1, 60_000)
-            theirs.sendall(view[:piece])
-            received = 0
-            while received < len(view[:piece]):
-                received += len(packets.receive(ours))
-                counted += packets.begun()
-            view = view[piece:]
-    assert counted == rows
-
-
-@pytest.mark.parametrize("piece", [1, 2, 3, 5, 64, 100_000])
-def test_the_relay_counts_packets_however_they_arrive(piece: int) -> None:
-    """Heads cut in two, empty packets, and the sequel of a row of 16 MB, which is no row."""
-    sizes = [0, 1, 40, 3, 0xFFFFFF, 7, 300]
-    stream = b"".join(size.to_bytes(3, "little") + b"\0" + bytes(min(size, 900)) for size in sizes)
-    # The long one is sent short: its missing bytes would only take time.
-    packets = mysql_relay._Packets()
-    counted, at = 0, 0
-    cut = stream.index(b"\xff\xff\xff")
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        while at < cut:
-            theirs.sendall(stream[at : min(cut, at + piece)])
-            at += len(packets.receive(ours))
-            counted += packets.begun()
-        assert counted == 4
-        theirs.sendall(b"\xff\xff\xff\0" + bytes(1 << 16))
-        received = 0
-        while received < 4 + (1 << 16):
-            received += len(packets.receive(ours))
-            counted += packets.begun()
-        assert counted == 4
-        assert packets._skip == 0xFFFFFF - (1 << 16)

@@ -27,7 +27,7 @@ from tests.support.mariadb import MariaDb
 
 pytestmark = pytest.mark.mariadb
 
-Way = Literal["connectorx", "driver"]
+Way = Literal["wire", "driver"]
 TYPE, RANGE, NUL, ENCODING = (
     "tipo_invalido", "fuera_de_rango", "texto_con_nulo", "codificacion_invalida",
 )  # fmt: skip
@@ -37,7 +37,7 @@ class Rejected(str):
     """The rule under which a value's row is set aside."""
 
 
-@pytest.fixture(params=["connectorx", "driver"])
+@pytest.fixture(params=["wire", "driver"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Way]:
     """The way of reading, whatever the size of a table; the test ends with proof it was taken."""
     used: list[bool] = []
@@ -51,9 +51,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         return stream
 
     monkeypatch.setattr(Mysql, "stream_quickly", noted)
-    monkeypatch.setattr(database, "QUICK_ROWS", 1 if request.param == "connectorx" else 1 << 40)
+    monkeypatch.setattr(database, "QUICK_ROWS", 1 if request.param == "wire" else 1 << 40)
     yield request.param
-    assert all(used) and bool(used) == (request.param == "connectorx")
+    assert all(used) and bool(used) == (request.param == "wire")
 
 
 def fill(server: MariaDb, kind: str, *values: str, setup: str = "set sql_mode = ''") -> None:
@@ -134,7 +134,7 @@ def test_whole_numbers(
         ("decimal(6,2) unsigned zerofill", "numeric(6,2)", {"1.5": Decimal("1.50")}),
         ("decimal(12,3)", "double precision", {"-0.125": -0.125, "null": None}),
         ("decimal(12,3)", "text", {"1.5": "1.500", "-0.001": "-0.001"}),
-        # The widest that connectorx takes, and the next ones, which the server writes as text.
+        # Beyond a whole number of 64 bits the server writes them.
         ("decimal(28,10)", "numeric(28,10)",
          {"999999999999999999.9999999999": Decimal("999999999999999999.9999999999"),
           "-999999999999999999.9999999999": Decimal("-999999999999999999.9999999999")}),

@@ -16,19 +16,27 @@ digits) turn the column of that batch into the text PostgreSQL would write, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from sources.arrow_values import bitmap, from_flags, from_memory
-from sources.readers.arrow import Array, pc
+from sources.readers.arrow import Array
 from sources.readers.base import Sent
+from sources.readers.engines.blocks import (
+    PADDING,
+    Bytes,
+    Field,
+    Places,
+    joined,
+    pieces,
+    scattered,
+    texts,
+)
 
 # pg_type.oid of the types whose binary form is read as such; any other must be asked for as text.
 BOOL, INT8, INT2, INT4, TEXT, FLOAT8 = 16, 20, 21, 23, 25, 701
@@ -38,11 +46,7 @@ DATE, TIMESTAMP, TIMESTAMPTZ, NUMERIC = 1082, 1114, 1184, 1700
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _TRAILER_BYTES = 2
 _LENGTH_BYTES = 4
-# More than a number has: what is read of a value that is null, or of one that is cut short, is
-# still within the block.
-PADDING = 64
 _PADDING = bytes(PADDING)
-_WIDEST_NUMBER = 8
 _UNKNOWN = -1
 # Days and microseconds from 1970, where Arrow counts from, to 2000, where PostgreSQL does.
 _EPOCH_DAYS, _EPOCH_US = 10_957, 946_684_800_000_000
@@ -54,9 +58,6 @@ _SPECIAL_NUMBERS: Mapping[int, str] = MappingProxyType(
     {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 )
 _INT64_DIGITS = 18
-
-Bytes = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
 
 
 class Batches:
@@ -105,7 +106,7 @@ class Batches:
         sent, self._sent = self._sent, []
         self._rows = self._bytes = 0
         if pieces:
-            self._deliver([_joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
+            self._deliver([joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
 
 
 class CopyStream:
@@ -228,9 +229,10 @@ def _decode_run(
             sizes = lengths.astype(np.int64)
             valid = sizes >= 0
             starts = places + begin
-            arrays.append(_DECODERS[kind](_scattered(block, starts, sizes, valid)))
+            field = scattered(block, starts, sizes, valid, windowed=_DECODERS[kind] is not _texts)
+            arrays.append(_DECODERS[kind](field))
             return arrays, starts + np.maximum(sizes, 0)
-        field = _Field(block, places + begin, size, None, rows[:, begin : begin + size])
+        field = Field(block, places + begin, size, None, rows[:, begin : begin + size])
         arrays.append(_DECODERS[kind](field))
     return arrays, places + width
 
@@ -254,61 +256,8 @@ def _first_row(
     return layout
 
 
-@dataclass(frozen=True, slots=True)
-class _Field:
-    """One column of all rows of a block.
-
-    `starts` and `sizes` (one number where all are the same) tell where its values are in `block`;
-    `valid` marks those that are no null, None when all are. `window` has the first bytes of every
-    value, as many as the longest has or as the padding allows.
-    """
-
-    block: Bytes
-    starts: Places
-    sizes: Places | int
-    valid: npt.NDArray[np.bool_] | None
-    window: Bytes
-
-    def at(self, offset: int, kind: str) -> Any:
-        """The big-endian numbers that stand `offset` bytes into each value, in native order."""
-        width = np.dtype(kind).itemsize
-        return self.window[:, offset : offset + width].view(f">{kind}")[:, 0].astype(kind)
-
-    def known(self, values: Any, instead: int) -> Any:
-        """Those values, with `instead` in place of what stands where a null is."""
-        return values if self.valid is None else np.where(self.valid, values, instead)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-
-def _scattered(block: Bytes, starts: Places, sizes: Places, valid: Any) -> _Field:
-    """A column whose values have different lengths, or are null in some rows."""
-    width = min(max(int(sizes.max()), _WIDEST_NUMBER), PADDING)
-    window = pieces(block, starts, width)
-    return _Field(block, starts, sizes, None if valid.all() else valid, window)
-
-
-def pieces(block: Bytes, places: Places, width: int) -> Bytes:
-    """The `width` bytes that begin at each place, as a row each."""
-    # A piece may begin at any byte: a view with one element per byte, read out at the places.
-    every = np.ndarray(len(block) - width + 1, f"V{width}", block.data, strides=(1,))
-    return every[places].view(np.uint8).reshape(len(places), width)
-
-
 def _lengths(messages: Sequence[bytes]) -> Places:
     return np.fromiter(map(len, messages), np.int64, len(messages))
-
-
-def _joined(pieces: Sequence[Array]) -> Array:
-    """One column of several pieces; as text where one of them had to be."""
-    kinds = {piece.type for piece in pieces}
-    if len(kinds) == 1:
-        return pa.concat_arrays(pieces)
-    if all(pa.types.is_decimal(kind) for kind in kinds):
-        widest = pa.decimal128(38, max(kind.scale for kind in kinds))
-        return pa.concat_arrays([pc.cast(piece, widest) for piece in pieces])
-    return pa.concat_arrays([pc.cast(piece, pa.string()) for piece in pieces])
 
 
 def without_header(message: bytes) -> bytes:
@@ -318,42 +267,27 @@ def without_header(message: bytes) -> bytes:
     return message[19 + extension :]
 
 
-def _buffer(values: npt.NDArray[Any]) -> pa.Buffer:
-    return pa.py_buffer(np.ascontiguousarray(values).data)
-
-
-def _integers(width: str, kind: pa.DataType) -> Callable[[_Field], Array]:
-    def decoder(field: _Field) -> Array:
+def _integers(width: str, kind: pa.DataType) -> Callable[[Field], Array]:
+    def decoder(field: Field) -> Array:
         return from_memory(kind, field.at(0, width), field.valid)
 
     return decoder
 
 
-def _booleans(field: _Field) -> Array:
+def _booleans(field: Field) -> Array:
     return from_flags(field.at(0, "u1") != 0, field.valid)
 
 
-def _texts(field: _Field) -> Array:
-    """Bytes as they came; that they are text is settled later, for all columns alike."""
-    count, sizes = len(field), field.sizes
-    if isinstance(sizes, int):
-        offsets = np.arange(count + 1, dtype=np.int32) * np.int32(sizes)
-        data: Any = field.window
-    else:
-        offsets = np.zeros(count + 1, np.int32)
-        sizes = np.maximum(sizes, 0)
-        ends = np.cumsum(sizes)
-        offsets[1:] = ends
-        # The n-th byte of the column stands as far behind its value's start there as here.
-        shift = np.repeat(field.starts - (ends - sizes), sizes)
-        shift += np.arange(int(ends[-1]))
-        data = field.block[shift]
-    return pa.Array.from_buffers(
-        pa.binary(), count, [bitmap(field.valid), _buffer(offsets), _buffer(data)]
-    )
+def _texts(field: Field) -> Array:
+    if not isinstance(field.sizes, int):
+        return texts(field.block, field.starts, field.sizes, field.valid)
+    offsets = np.arange(len(field) + 1, dtype=np.int32) * np.int32(field.sizes)
+    data = np.ascontiguousarray(field.window)
+    buffers = [bitmap(field.valid), pa.py_buffer(offsets.data), pa.py_buffer(data.data)]
+    return pa.Array.from_buffers(pa.binary(), len(field), buffers)
 
 
-def _dates(field: _Field) -> Array:
+def _dates(field: Field) -> Array:
     days = field.at(0, "i4")
     within = field.known(days, 0)
     if within.min() >= _FIRST_DAY - _EPOCH_DAYS and within.max() <= _LAST_DAY - _EPOCH_DAYS:
@@ -361,10 +295,10 @@ def _dates(field: _Field) -> Array:
     return _spelled(days, field.valid, _date_text)
 
 
-def _times(zone: str | None) -> Callable[[_Field], Array]:
+def _times(zone: str | None) -> Callable[[Field], Array]:
     lowest, highest = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
 
-    def decoder(field: _Field) -> Array:
+    def decoder(field: Field) -> Array:
         raw = field.at(0, "i8")
         within = field.known(raw, 0)
         if within.min() >= lowest - _EPOCH_US and within.max() <= highest - _EPOCH_US:
@@ -375,7 +309,7 @@ def _times(zone: str | None) -> Callable[[_Field], Array]:
     return decoder
 
 
-def _numerics(field: _Field) -> Array:
+def _numerics(field: Field) -> Array:
     """numeric: digits in base 10,000, of which the first counts 10,000 to the power of `weight`."""
     counts = field.known(field.at(0, "i2"), 0)
     weights = np.where(counts > 0, field.at(2, "i2"), 0)
@@ -409,7 +343,7 @@ def _numerics(field: _Field) -> Array:
 _POWERS = 10 ** np.arange(_INT64_DIGITS + 1, dtype=np.int64)
 
 
-def _numeric_texts(field: _Field) -> Array:
+def _numeric_texts(field: Field) -> Array:
     """numeric as PostgreSQL writes it, value by value: for what 64 bits cannot hold."""
     texts: list[str | None] = []
     valid = np.ones(len(field), bool) if field.valid is None else field.valid
@@ -479,7 +413,7 @@ def _far_date(days: int) -> str:
     return f"{1 - year:04d}-{near:%m-%d} BC"
 
 
-_DECODERS: Mapping[int, Callable[[_Field], Array]] = MappingProxyType(
+_DECODERS: Mapping[int, Callable[[Field], Array]] = MappingProxyType(
     {
         BOOL: _booleans,
         INT2: _integers("i2", pa.int16()),

@@ -27,14 +27,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sources.readers.engines.copy_binary import (
-    PADDING,
-    Batches,
-    Bytes,
-    Places,
-    pieces,
-    without_header,
-)
+from sources.readers.engines.blocks import PADDING, Bytes, Places, chained, pieces
+from sources.readers.engines.copy_binary import Batches, without_header
 
 # Worked on at once: few enough bytes to stay in the processor's cache.
 _BLOCK_BYTES = 1 << 20
@@ -202,25 +196,9 @@ def _rows(view: Bytes, fields: int) -> tuple[Places, Places]:
     ends = found + 1 + heads[:, 1:_HEAD_BYTES].view(">i4")[:, 0]
     if len(found) == 0 or found[0] != 0:
         return nothing, nothing
-    found, ends = _chain(found, ends)
+    found, ends = chained(found, ends)
     whole = len(ends) if ends[-1] <= len(view) else len(ends) - 1
     return found[:whole], ends[:whole]
-
-
-def _chain(found: Places, ends: Places) -> tuple[Places, Places]:
-    """Those of the places that each lead to the next, from the first on."""
-    apart = np.flatnonzero(ends[:-1] != found[1:])
-    if len(apart) == 0:
-        return found, ends
-    kept = np.zeros(len(found), bool)
-    at = 0
-    while True:
-        nearest = int(np.searchsorted(apart, at))
-        last = int(apart[nearest]) if nearest < len(apart) else len(found) - 1
-        kept[at : last + 1] = True
-        at = int(np.searchsorted(found, ends[last]))
-        if at <= last or at == len(found) or found[at] != ends[last]:
-            return found[kept], ends[kept]
 
 
 def _without_heads(block: Bytes, places: Places, end: int) -> memoryview:

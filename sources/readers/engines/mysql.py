@@ -2,14 +2,13 @@
 
 Belongs here: what only this engine does its own way, the exact form in which each of its types is
 asked for above all. Does not belong here: what engines share (`base.py`), the fast way to decode
-rows (`mysql_quick.py`) and which columns and rows are read (`readers/database.py`).
+rows (`mysql_wire.py`) and which columns and rows are read (`readers/database.py`).
 
 Every column is asked for in a form that both ways of reading carry exactly, and alike: the driver
-(pymysql), which hands over the server's text, and connectorx, which decodes the server's binary
-rows ten times as fast. Its limits, measured with 0.4.6: decimals of more than 18 digits before
-the point or 10 behind it, dates without a day, month or year, negative times, and geometry.
-Decimals that fit a whole number of 64 bits are asked for as one, all digits before the point: a
-quarter of the time of reading a table with one such column.
+(pymysql), which hands over the server's text, and the server's binary rows, decoded in columns ten
+times as fast, which know no date without a day, month or year. Decimals that fit a whole number of
+64 bits are asked for as one, all digits before the point: a quarter of the time of reading a table
+with one such column.
 """
 
 from __future__ import annotations
@@ -46,8 +45,6 @@ _UTC = "+00:00"
 _FIRST_DAY = "0001-01-01"
 # All whole numbers of so many digits fit in 64 bits.
 _INTEGER_DIGITS = 18
-# connectorx keeps 28 digits, ten of them behind the point.
-_QUICK_WHOLE_DIGITS, _QUICK_SCALE = 18, 10
 _MILLISECONDS = 3
 _NO_SUCH_FUNCTION = 1305
 _BATCH_BYTES = 8 << 20
@@ -239,12 +236,10 @@ class Mysql(Engine):
     def stream_quickly(
         self, connection: Any, statement: sa.Select[Any], batch_rows: int
     ) -> Iterator[list[Array]] | None:
-        from sources.readers.engines import mysql_quick
+        from sources.readers.engines import mysql_wire
 
         kinds = [column.type for column in statement.selected_columns]
         if any(isinstance(kind, sa.types.NullType) for kind in kinds):
-            return None
-        if not mysql_quick.can_lend(connection):
             return None
         row_bytes = sum(_arrow_bytes(kind) for kind in kinds)
         _, average = self._statistics(connection, statement.get_final_froms()[0])
@@ -253,10 +248,8 @@ class Mysql(Engine):
         with connection.cursor() as cursor:
             plain = cursor.mogrify(text, parameters)
         return (
-            [_from_quick(array, kind) for array, kind in zip(batch.columns, kinds, strict=True)]
-            for batch in mysql_quick.read_quickly(
-                connection, plain, rows, len(kinds), self._silence_s
-            )
+            [_from_quick(array, kind) for array, kind in zip(arrays, kinds, strict=True)]
+            for arrays in mysql_wire.read_quickly(connection, plain, rows, self._silence_s)
         )
 
     def rows_sent(self, connection: Any) -> int | None:
@@ -341,8 +334,7 @@ def _form(kind: str) -> sa.types.TypeEngine[Any] | None:
 def _decimal_form(precision: int, scale: int) -> sa.types.TypeEngine[Any]:
     if precision <= _INTEGER_DIGITS:
         return _Shifted(precision, scale)
-    quick = scale <= _QUICK_SCALE and precision - scale <= _QUICK_WHOLE_DIGITS
-    return sa.Numeric(precision, scale) if quick else sa.Text()
+    return sa.Numeric(precision, scale)
 
 
 def _from_driver(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
@@ -358,11 +350,9 @@ def _from_driver(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
 
 
 def _from_quick(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
-    """A column of connectorx in the type that its declaration says."""
+    """A column of the server's binary rows in the type that its declaration says."""
     if isinstance(kind, _Shifted):
         return decimals_from(column, kind.precision, kind.scale)
-    if isinstance(kind, sa.Numeric) and kind.asdecimal and pa.types.is_decimal(column.type):
-        return pc.cast(column, pa.decimal128(kind.precision, kind.scale))
     if isinstance(kind, sa.REAL):
         return pc.cast(column, pa.float32())
     if isinstance(kind, DATETIME | TIMESTAMP):
@@ -380,5 +370,5 @@ def _unit(fraction: int) -> Literal["s", "ms", "us"]:
 
 
 def _arrow_bytes(kind: sa.types.TypeEngine[Any]) -> int:
-    """What a value takes in Arrow at least, as connectorx holds it."""
+    """What a value takes in Arrow at least."""
     return 16 if isinstance(kind, sa.Numeric | _Shifted) else 8
