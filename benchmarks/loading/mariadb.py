@@ -34,6 +34,7 @@ class MariaDb:
     user: str
     password: str
     database: str
+    certificate: Path | None = None
 
     @property
     def url(self) -> str:
@@ -71,11 +72,16 @@ def server_program() -> Path | None:
 
 @contextmanager
 def mariadb_server(
-    folder: Path, *, database: str = "prueba", buffer_pool: str = "64M"
+    folder: Path,
+    *,
+    database: str = "prueba",
+    buffer_pool: str = "64M",
+    certificate: Path | None = None,
 ) -> Iterator[MariaDb]:
     """Start a server whose data live below `folder`; it is stopped on leaving, whatever happens.
 
-    Raises RuntimeError when MariaDB is missing, or with the server's log when it does not come up.
+    With a `certificate` (and its key, in one file) it takes encrypted connections as well. Raises
+    RuntimeError when MariaDB is missing, or with the server's log when it does not come up.
     """
     program = server_program()
     if program is None:
@@ -86,7 +92,10 @@ def mariadb_server(
     if os.geteuid() == 0:
         _open_path_for(folder, user)
     _run_install(data, user)
-    server = MariaDb(folder / "s", _free_port(), "prueba", "clave-prueba", database)
+    server = MariaDb(
+        folder / "s", _free_port(), "prueba", "clave-prueba", database, certificate=certificate
+    )
+    encrypted = [f"--ssl-cert={certificate}", f"--ssl-key={certificate}"] if certificate else []
     init = folder / "init.sql"
     init.write_text(
         f"create database {database} character set utf8mb4;\n"
@@ -108,6 +117,7 @@ def mariadb_server(
                 "--skip-name-resolve",
                 f"--innodb-buffer-pool-size={buffer_pool}",
                 "--performance-schema=off",
+                *encrypted,
             ],
             stdout=output,
             stderr=subprocess.STDOUT,

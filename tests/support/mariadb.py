@@ -15,6 +15,7 @@ import pytest
 
 from benchmarks.loading import mariadb
 from benchmarks.loading.mariadb import MariaDb
+from tests.support.http import certificate
 
 DATABASE = "prueba"
 
@@ -38,5 +39,8 @@ def mariadb_server(folder: Path) -> Iterator[MariaDb]:
     Raises RuntimeError with the server's log when it does not come up.
     """
     require_mariadb()
-    with mariadb.mariadb_server(folder, database=DATABASE) as server:
+    folder.mkdir(parents=True)
+    signed = certificate(folder)
+    signed.chmod(0o644)
+    with mariadb.mariadb_server(folder, database=DATABASE, certificate=signed) as server:
         yield server

@@ -181,13 +181,15 @@ class _Rows:
             self._buffer = self._buffer[:room] + bytes(room + PADDING)
             room *= 2
         view = memoryview(self._buffer)
-        enough = min(self._filled + _BLOCK_BYTES, room)
+        before, enough = self._filled, min(self._filled + _BLOCK_BYTES, room)
         while True:
             try:
                 count = self._receive(view[self._filled : room])
             except OSError as error:
                 raise _lost(error) from error
             if not count:
+                if self._filled > before:
+                    return  # what came first may say why
                 raise _lost()
             self._filled += count
             if self._filled >= enough or not self._poll.poll(_PAUSE_MS):
@@ -337,13 +339,14 @@ def _numbers(sent: str, kept: Any) -> _Decoder:
 
 def _texts(block: Bytes, places: Places, nulls: Any) -> tuple[Array, Places]:
     """All that comes as its length and bytes: texts, and decimals as they are written."""
-    sizes, starts = block[places].astype(np.int64), places + 1
+    first, starts = block[places], places + 1
     if nulls is not None:
-        sizes[nulls] = 0
+        first[nulls] = 0
         starts[nulls] -= 1
-    if sizes.max() > _NO_LONG_LENGTH:
+    sizes = first.astype(np.int64)
+    if first.max() > _NO_LONG_LENGTH:
         for mark, width in _LONG_LENGTHS.items():
-            long = np.flatnonzero(sizes == mark)
+            long = np.flatnonzero(first == mark)
             read = pieces(block, starts[long], 8)
             read[:, width:] = 0
             sizes[long] = read.view("<i8")[:, 0]
