@@ -294,13 +294,16 @@ def test_a_statement_of_the_server_is_read_as_the_driver_reads_it(
         assert bool(cursor.fetchone()[1]) is encrypted
         batches = list(read_quickly(connection, STATEMENT, 6_000, 5))
         cursor.execute(STATEMENT)
-        expected = [[value and value.decode() for value in values] for values in cursor.fetchall()]
+        expected = [
+            [None if value is None else value.decode() for value in values]
+            for values in cursor.fetchall()
+        ]
         cursor.execute("show session status like 'Com_stmt_close'")
         assert cursor.fetchone()[1] == b"1"
 
     assert [len(batch[0]) for batch in batches] == [6_000, 6_000, 6_000, 2_000]
     found = [
-        [str(number), text.decode(), part and part.decode(), str(moment)]
+        [str(number), text.decode(), None if part is None else part.decode(), str(moment)]
         for batch in batches
         for number, text, part, moment in zip(*(a.to_pylist() for a in batch), strict=True)
     ]
