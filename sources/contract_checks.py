@@ -37,6 +37,9 @@ RESERVED_NAMES = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 # A month's table is called `<table>_2026_01`, and PostgreSQL cuts a name at 63 bytes.
 _LONGEST_DIVIDED = 63 - len("_2026_01")
 
+# Year, half-year, quarter, month and figure: more rows are no header, but data read as one.
+MOST_HEADER_ROWS = 5
+
 _ISO_PERIOD = re.compile(
     r"^P(?=\d|T\d)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$"
 )
@@ -93,7 +96,11 @@ def _check_numbers(options: Mapping[str, Any], problem: Problem) -> None:
 
 
 def check_header_row(kind: str, options: Mapping[str, Any], problem: Problem) -> None:
-    """The row of the titles: a number, or found by looking at the workbook."""
+    """The row of the titles: a number, or found by looking at the workbook; and how many rows."""
+    rows = options.get("headerRows", 1)
+    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_HEADER_ROWS:
+        words = f"un número de 1 a {MOST_HEADER_ROWS}"
+        raise problem(f"`headerRows` debe ser {words}, no {rows!r}")
     row = options.get("headerRow", 1)
     if row == "auto" and kind == "xlsx":
         return

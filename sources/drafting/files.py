@@ -36,14 +36,14 @@ from sources.drafting.document import (
     compose,
 )
 from sources.drafting.types import propose, style_of, words_for_missing
-from sources.names import told_apart
+from sources.names import stacked, told_apart
 from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
 from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
-from sources.readers.spreadsheet import header_text
+from sources.readers.spreadsheet import header_names, header_text
 from sources.readers.workbooks import Area, Sheet, UnusableWorkbook, open_workbook
 
 SAMPLED_ROWS = 20_000
@@ -322,8 +322,11 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     except csv.Error:
         if not rows:  # the reader's own words for it
             return _Look("csv", ["columna"], {}, encoding)
-    turn = _header_row(rows) - 1
-    number = begins[turn]
+    lowest = _header_row(rows)
+    top = lowest
+    while _tells_apart(rows, top, lowest):
+        top -= 1
+    number = begins[top - 1]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
     if _ESCAPED.search(text) and not _DOUBLED.search(text):
@@ -332,7 +335,11 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
-    return _Look("csv", told_apart(rows[turn], unnamed=True), options, encoding, tuple(notes))
+    if top < lowest:
+        options["headerRows"] = lowest - top + 1
+        notes.append(_of_several_rows(number, begins[lowest] - 1))
+    names = told_apart(stacked(rows[top - 1 : lowest]), unnamed=True)
+    return _Look("csv", names, options, encoding, tuple(notes))
 
 
 def _delimiter(text: str, suffix: str) -> str:
@@ -537,20 +544,20 @@ def _workbook(path: Path, wanted: str | None) -> _Look:
     name = next((name for name, (rows, _) in begins.items() if _is_table(rows)), looked_at[0])
     rows, merged = begins[name]
     number = _lowest_header_row(rows, _header_row(rows), merged)
-    names = (
-        told_apart([header_text(cell) for cell in rows[number - 1]], unnamed=True) if rows else []
-    )
+    first = number
+    while _groups_above(rows, first, merged) or _tells_apart(rows, first, number):
+        first -= 1
+    names = told_apart(header_names(rows, range(first - 1, number), merged), unnamed=True)
     others = [other for other in visible if other != name]
-    told = f"se miró la hoja {name!r}, con encabezado en la fila {number}"
+    told = f"se miró la hoja {name!r}, con encabezado en la fila {first}"
     if others:
         told = f"{told}; hay otras (se eligen con --table): {', '.join(others)}"
     notes = [told]
-    if groups := _groups_above(rows, number, merged):
-        notes.append(
-            f"encima del encabezado hay títulos que agrupan columnas ({', '.join(groups)}), que no "
-            "son parte de los nombres: revise los que se repiten, que llevan (2), (3)…"
-        )
-    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=tuple(notes))
+    options: dict[str, Any] = {"sheet": name, "headerRow": first}
+    if first < number:
+        options["headerRows"] = number - first + 1
+        notes.append(_of_several_rows(first, number))
+    return _Look("xlsx", names, options, notes=tuple(notes))
 
 
 def _beginning(sheet: Sheet) -> tuple[list[list[Any]], Sequence[Area]]:
@@ -570,14 +577,36 @@ def _lowest_header_row(rows: Sequence[Sequence[Any]], number: int, merged: Seque
     return lowest if _filled(rows[lowest - 1]) > _filled(rows[number - 1]) else number
 
 
-def _groups_above(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
-    """Titles right above a header, each over several but not all of its columns."""
+def _groups_above(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> bool:
+    """Whether titles right above a header (1-based) are merged over several columns of it.
+
+    One over all of them, or a single one from the first on, is the title of the sheet.
+    """
     width = _width(rows[number - 1]) if rows else 0
-    return [
-        header_text(rows[area.top][area.left])
-        for area in sorted(merged, key=lambda area: area.left)
-        if area.bottom == number - 2 and 1 < area.right - area.left + 1 < width
-    ]
+    return any(
+        area.bottom == number - 2 and area.left > 0 and 1 < area.right - area.left + 1 < width
+        for area in merged
+    )
+
+
+def _tells_apart(rows: Sequence[Sequence[Any]], first: int, last: int) -> bool:
+    """Whether the row above a header's (1-based) gives names that repeat one of their own."""
+    if first < 2 or _filled(rows[first - 2]) < _FEWEST_CELLS:
+        return False
+    texts = [[header_text(cell) for cell in row] for row in rows[first - 2 : last]]
+
+    def repeated(names: Sequence[str]) -> bool:
+        given = [name for name in names if name]
+        return len(set(given)) < len(given)
+
+    return repeated(stacked(texts[1:])) and not repeated(stacked(texts))
+
+
+def _of_several_rows(first: int, last: int) -> str:
+    return (
+        f"el encabezado ocupa las filas {first} a {last}: los títulos de arriba son parte del "
+        "nombre de las columnas que agrupan"
+    )
 
 
 def _filled(row: Sequence[Any]) -> int:

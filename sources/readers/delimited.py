@@ -4,9 +4,10 @@ Belongs here: the header, and lines that cannot be taken apart. Does not belong 
 value leaves as the text it was.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
-`headerRow` (1-based, default 1), `longestRowMb` (default 1), `escape` (what stands before a quote
-that is part of a value, where it is not another quote). Compressed files are known by what is in
-them.
+`headerRow` (1-based, default 1), `headerRows` (how many rows the header has from there on, default
+1; names are joined from the upper one down), `longestRowMb` (default 1), `escape` (what stands
+before a quote that is part of a value, where it is not another quote). Compressed files are known
+by what is in them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import pyarrow as pa
 from sources.arrow_values import from_flags, to_flags
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import told_apart
+from sources.names import stacked, told_apart
 from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
     RULE_ENCODING,
@@ -75,6 +76,7 @@ class DelimitedReader(TextFileReader):
         options, server = contract.options, contract.server
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
         self._header_row = int(options.get("headerRow", 1))
+        self._header_rows = int(options.get("headerRows", 1))
         self._escape = str(options.get("escape") or "") or None
         if self._escape is not None and len(self._escape) != 1:
             raise problem(
@@ -134,7 +136,8 @@ class DelimitedReader(TextFileReader):
         more = islice(iter(text.readline, b""), _HEADER_LINES)
         lines = (unmark(line.decode("utf-8")) for line in chain([first], more))
         try:
-            header = next(csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape))
+            records = csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape)
+            header = stacked(list(islice(records, self._header_rows)))
         except csv.Error as error:
             why = _ONLY_CR if b"\r" in first else error
             raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error

@@ -10,7 +10,9 @@ column's format.
 Options of the contract: `sheet` (a name, or a list of names, read one after the other; `*` in a
 name stands for any text and takes visible sheets only; default: the first visible one),
 `headerRow` (1-based, default 1; `auto`: the first of 50 rows that has all columns of the
-contract), `totalsLabel` (a row that begins with this word is not data; default: none),
+contract), `headerRows` (how many rows the header has from there on, default 1; names are joined
+from the upper one down, a title above several columns being part of the name of each),
+`totalsLabel` (a row that begins with this word is not data; default: none),
 `mergedCells` (`first`: only the first row of a merged area has its value, as in the file;
 `repeat`: all of them have it), `skipHidden` (leave out hidden rows; default: they are data).
 A column whose source is `_hoja` holds the sheet's name.
@@ -37,7 +39,7 @@ from sources.arrow_values import from_flags, from_memory, from_numbers, from_tex
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import folded, told_apart
+from sources.names import folded, stacked, told_apart
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_IMPRECISE,
@@ -111,6 +113,7 @@ class SpreadsheetReader:
         wanted = options.get("sheet")
         self._wanted = wanted if isinstance(wanted, list) else [wanted] if wanted else []
         self._header_row = options.get("headerRow", 1)
+        self._header_rows = int(options.get("headerRows", 1))
         self._repeat = options.get("mergedCells", "first") == "repeat"
         self._skip_hidden = options.get("skipHidden", False) is True
         self._totals = str(options.get("totalsLabel") or "").strip().casefold()
@@ -206,19 +209,20 @@ class SpreadsheetReader:
     def _table(self, sheet: Sheet) -> _Table:
         if self._header_row == _AUTO:
             start = list(islice(sheet.rows, _HEADER_SEARCH_ROWS))
-            number = self._find_header(start, sheet)
+            first = self._find_header(start, sheet)
         else:
-            number = int(self._header_row)
-            start = list(islice(sheet.rows, number))
-        names = _header_names(start, number, sheet.merged)
+            first = int(self._header_row)
+            start = list(islice(sheet.rows, first + self._header_rows - 1))
+        number = first + self._header_rows - 1
+        names = header_names(start, range(first - 1, number), sheet.merged)
         if not any(names):
             raise unreadable(
                 self._contract,
                 self._file.name,
-                f"la hoja no tiene encabezado en la fila {number}",
+                f"la hoja no tiene encabezado en la fila {first}",
                 "revise que la planilla conserve su formato.",
             )
-        where = f"la fila {number} de {self._file.name}"
+        where = f"la fila {first} de {self._file.name}"
         if len(self._wanted) > 1 or "*" in str(self._wanted):
             where = f"{where}, hoja {sheet.name}"
         asked = [c.source_name for c in source_columns(self._contract)]
@@ -240,8 +244,9 @@ class SpreadsheetReader:
         wanted = {folded(column.source_name) for column in source_columns(self._contract)}
         wanted -= {SHEET_COLUMN}
         best, most = 1, 0
-        for number in range(1, len(rows) + 1):
-            names = {name.casefold() for name in _header_names(rows, number, sheet.merged)}
+        for number in range(1, len(rows) - self._header_rows + 2):
+            here = range(number - 1, number - 1 + self._header_rows)
+            names = {name.casefold() for name in header_names(rows, here, sheet.merged)}
             if len(wanted & names) > most:
                 best, most = number, len(wanted & names)
         return best
@@ -484,15 +489,27 @@ class SpreadsheetReader:
         return unreadable(self._contract, self._file.name, error.why, error.next_step)
 
 
-def _header_names(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
-    """Names in a row (1-based); a cell merged with cells above it has their name."""
-    if len(rows) < number:
+def header_names(rows: Sequence[Sequence[Any]], header: range, merged: Sequence[Area]) -> list[str]:
+    """Names in the rows of a header (counted from 0); a merged cell has its area's first one's.
+
+    A title above the lowest row stands above all columns it is merged over or, in a sheet that
+    merges none, above those to its right up to the next.
+    """
+    if len(rows) < header.stop:
         return []
-    header = list(rows[number - 1])
+    levels = [[header_text(cell) for cell in rows[number]] for number in header]
+    groups = False
     for area in merged:
-        if area.top < number - 1 <= area.bottom and area.left < len(header):
-            header[area.left] = rows[area.top][area.left]
-    return [header_text(cell) for cell in header]
+        if area.bottom < header.start or area.top >= header.stop or area.left >= len(levels[0]):
+            continue
+        text = header_text(rows[area.top][area.left])
+        lowest = area.bottom >= header.stop - 1
+        groups = groups or (not lowest and area.right > area.left)
+        for number in range(max(area.top, header.start), min(area.bottom + 1, header.stop)):
+            level = levels[number - header.start]
+            last = area.left if lowest else min(area.right, len(level) - 1)
+            level[area.left : last + 1] = [text] * (last + 1 - area.left)
+    return stacked(levels, carried=not groups)
 
 
 def header_text(cell: Any) -> str:

@@ -763,6 +763,17 @@ def test_the_header_row_of_a_csv_is_a_number(
         read(tmp_path, document)
 
 
+@pytest.mark.parametrize("rows", [0, 6, "2", True])
+def test_a_header_has_a_few_rows(tmp_path: Path, document: Document, rows: object) -> None:
+    server = document["servers"][0]
+    server.clear()
+    server.update({"server": "aguas", "type": "local", "path": "x", "format": "csv"})
+    set_custom(document, loadMode="files", headerRows=rows)
+
+    with pytest.raises(ContractError, match="`headerRows` debe ser un número de 1 a 5"):
+        read(tmp_path, document)
+
+
 def test_the_values_come_without_the_libraries_that_read_documents() -> None:
     program = (
         "import sys, sources.contract, sources.layouts, sources.references\n"

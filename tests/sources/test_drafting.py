@@ -335,7 +335,7 @@ def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("last", [["Total"], []], ids=["with a total", "without"])
-def test_a_header_of_two_rows_is_named_by_the_lower_one(tmp_path: Path, last: list[str]) -> None:
+def test_a_header_of_two_rows_is_named_by_both(tmp_path: Path, last: list[str]) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     with xlsxwriter.Workbook(str(folder / "o.xlsx")) as book:
@@ -352,11 +352,31 @@ def test_a_header_of_two_rows_is_named_by_the_lower_one(tmp_path: Path, last: li
 
     draft = draft_file("s.o", folder / "o.xlsx")
 
-    names = ["Zona", "enero", "febrero", "enero (2)", "febrero (2)", *last]
+    names = ["Zona", "2025 enero", "2025 febrero", "2026 enero", "2026 febrero", *last]
     assert [c.source_name for c in draft.contract.columns] == names
-    assert draft.contract.options["headerRow"] == 4
-    assert any("2025, 2026" in note for note in draft.notes)
+    options = draft.contract.options
+    assert (options["headerRow"], options["headerRows"]) == (3, 2)
+    assert any("ocupa las filas 3 a 4" in note for note in draft.notes)
     assert tried(draft, tmp_path, str(folder)).passed == 3
+
+
+def test_a_csv_under_years_and_months_is_named_by_both(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    path = folder / "c.csv"
+    path.write_text(
+        "Consumo de agua;;;;\n; ;2025; ;2026;\nCuenta;Barrio;ene;feb;ene;feb\n"
+        "1;Centro;10;11;12;13\n2;Norte;20;21;22;23\n"
+    )
+
+    draft = draft_file("s.c", path)
+
+    assert [c.source_name for c in draft.contract.columns] == [
+        "Cuenta", "Barrio", "2025 ene", "2025 feb", "2026 ene", "2026 feb",
+    ]  # fmt: skip
+    options = draft.contract.options
+    assert (options["headerRow"], options["headerRows"]) == (2, 2)
+    assert tried(draft, tmp_path, str(folder)).passed == 2
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,40 @@ def test_a_header_merged_over_two_rows_has_its_name_in_both(tmp_path: Path) -> N
     ]
 
 
+def test_a_header_of_several_rows_gives_joined_names(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet()
+        page.write("A1", "Consumo por cuenta")
+        page.merge_range("A2:A4", "Cuenta")
+        page.merge_range("B2:E2", 2025)
+        page.merge_range("B3:C3", "Sem. 1")
+        page.merge_range("D3:E3", "Sem. 2")
+        page.merge_range("F2:G3", 2026)  # no half-years yet
+        page.write_row("B4", ["m3", "$", "m3", "$", "m3", "$", "Notas"])
+        page.write_row("A5", ["A", 1, 10, 2, 20, 3, 30, "x"])
+    names = ["2025 Sem. 1 m3", "2025 Sem. 2 $", "2026 m3", "Notas"]
+    columns = [column("cuenta"), *(column(f"c{n}", source=name) for n, name in enumerate(names))]
+
+    for row in (2, "auto"):
+        batches = rows_in(tmp_path, path, columns, headerRow=row, headerRows=3)
+        assert rows_of(batches) == [{"cuenta": "A", "c0": 1, "c1": 20, "c2": 3, "c3": "x"}]
+        assert numbers_of(batches) == [1]
+
+
+def test_titles_that_nobody_merged_go_on_to_the_right_up_to_the_next(tmp_path: Path) -> None:
+    rows = [
+        ["Cuenta", None, 2025, None, 2026, None, "Notas"],
+        [None, "Barrio", "ene", "feb", "ene", None, None],
+        ["A", "Centro", 1, 2, 3, 4, "x"],
+    ]
+    contract = make_contract(tmp_path, "xlsx", [column("cuenta")], headerRows=2)
+    with open_file(contract, feed_file(workbook(tmp_path, rows))) as reader:
+        assert reader.columns() == (
+            "Cuenta", "Barrio", "2025 ene", "2025 feb", "2026 ene", "(columna 6)", "Notas",
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(("option", "value"), [("mergedCells", "todas"), ("skipHidden", "sí")])
 def test_an_option_with_another_value_is_an_error_of_the_contract(
     tmp_path: Path, option: str, value: Any
