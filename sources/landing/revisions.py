@@ -48,7 +48,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A content that was loaded, as `meta.archivo` knows it; `rows` of it were good."""
+    """A content that was loaded, as `meta.archivo` knows it; `rows` of it were good.
+
+    `modified` is when the source changed it last (epoch; 0: not known), `copy` where the archive
+    has it.
+    """
 
     sha256: str
     name: str
@@ -56,12 +60,15 @@ class Version:
     load_id: int
     rows: int
     in_force: bool
+    modified: float
+    copy: str | None
     span: Span
 
 
 _VERSION = sql.SQL(
     "select sha256, nombre, nombre_actual, carga_id, filas_leidas - filas_cuarentena, vigente, "
-    "rango_columna, desde, hasta from meta.archivo"
+    "coalesce(extract(epoch from modificado_en), 0)::float8, copia, rango_columna, desde, hasta "
+    "from meta.archivo"
 )
 
 
@@ -106,6 +113,15 @@ class Ledger:
         self._refresh_identities()
         return self._versions(
             sql.SQL("vigente and identidad = {} and sha256 <> {}").format(identity, but)
+        )
+
+    def read_otherwise(self) -> list[Version]:
+        """The versions in force that another document of the contract read, oldest load first."""
+        return self._versions(
+            sql.SQL(
+                "vigente and carga_id in (select c.carga_id from meta.carga c "
+                "where c.dataset = {} and c.contrato_sha256 <> {})"
+            ).format(self._contract.id, self._contract.sha256)
         )
 
     def arrives_anew(self, version: Version, name: str) -> bool:
@@ -155,7 +171,7 @@ class Ledger:
                 "read": report.read,
                 "bad": report.quarantined,
                 "load": load_id,
-                "modified": entry.modified,
+                "modified": entry.modified if entry.mtime else None,
                 "copy": copy,
                 "column": span.column,
                 "low": span.low,
@@ -204,8 +220,8 @@ class Ledger:
             + sql.SQL(" order by carga_id")
         )
         return [
-            Version(sha256, name, current, load_id, good, in_force, Span(*span))
-            for sha256, name, current, load_id, good, in_force, *span in rows
+            Version(sha256, name, current, load_id, good, in_force, modified, copy, Span(*span))
+            for sha256, name, current, load_id, good, in_force, modified, copy, *span in rows
         ]
 
     def _refresh_identities(self) -> None:
@@ -243,6 +259,8 @@ def replace_versions(
     instead of loaded. Raises LoadRefused when the new version has no good row and the old one had,
     or so many less that it is rather a part of the old one.
     """
+    if any(version.sha256 == file.sha256 for version in old):
+        _refuse_worse_reading(contract, old, file, report)
     if not report.loaded and any(version.rows for version in old):
         raise problem(
             LoadRefused,
@@ -280,6 +298,22 @@ def replace_versions(
         [file.sha256, contract.id, [version.sha256 for version in old]],
     )
     close_replaced(connection, contract, loads)
+
+
+def _refuse_worse_reading(
+    contract: Contract, old: Sequence[Version], file: FeedFile, report: LoadReport
+) -> None:
+    """Raises LoadRefused when a file that is read again would lose what it has."""
+    stood = sum(version.rows for version in old)
+    if stood and (not report.loaded or not contract.may_lose(stood - report.loaded, stood)):
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: con el contrato de hoy pasan {report.loaded} filas y hay {stood} "
+            "cargadas. No se reemplazó nada.",
+            f"vea qué no pasa con `lujan contracts try`, y corrija {contract.path.name}; si es "
+            "lo que corresponde, suba `maxDeletionShare` (hasta 1).",
+        )
 
 
 def _replays_of(connection: Connection, loads: list[int]) -> list[int]:
