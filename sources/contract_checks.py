@@ -250,6 +250,23 @@ def iso_period(name: str, value: Any, problem: Problem) -> str | None:
     return value
 
 
+def check_lookback(value: Any, cursor: Column | None, problem: Problem) -> str | None:
+    """How far behind its watermark a read begins, in what the cursor counts; None: not at all.
+
+    A duration for a date or a time, a whole number for a number: one that could not be taken off
+    would be a margin that nobody has.
+    """
+    if value is None or cursor is None or cursor.pg_type in ("date", "timestamp", "timestamptz"):
+        return iso_period("lookback", value, problem)
+    if cursor.pg_type == "text":
+        raise problem(f"`lookback`: {cursor.name} es un texto, al que no se le puede restar nada")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise problem(
+            f"`lookback`: {cursor.name} es un número, y el margen es otro, entero: no {value!r}"
+        )
+    return str(value)
+
+
 def known(where: str, value: Any, allowed: Sequence[_Value], problem: Problem) -> _Value | None:
     """The one of `allowed` that `value` equals; None when none is given."""
     if value is None:

@@ -542,6 +542,11 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "retention of nothing": (_keep(0, "y"), "`retention` debe ser un número entero desde 1"),
     "retention in decades": (_keep(1, "decada"), "`retention`: unidad 'decada'"),
     "threshold of no number": (quality(metric="nullValues", mustBe=[]), "`mustBe` debe ser"),
+    "days of a number": (
+        custom(loadMode="append", cursor="cisterna_id", lookback="P3D"),
+        "cisterna_id es un número",
+    ),
+    "a number of days": (custom(lookback=3), "`lookback` debe ser una duración"),
     "lookback without a number": (custom(lookback="PT"), "`lookback`"),
     "deletions in words": (custom(deletionsEvery="semanal"), "`deletionsEvery`"),
     "deletions as a number": (custom(deletionsEvery=7), "`deletionsEvery`"),
