@@ -1,7 +1,9 @@
 """Delimited text files (CSV and its relatives), streamed through Arrow's parser.
 
-Belongs here: the header, and lines that cannot be taken apart. Does not belong here: types; every
-value leaves as the text it was.
+Belongs here: the header, lines that cannot be taken apart, and lines that hold nothing. Does not
+belong here: types; every value leaves as the text it was. Nothing between two separators is no
+value, and `""` an empty text, as in PostgreSQL's COPY; a row without any value is no row, but keeps
+its number: spreadsheets write such lines for cells that only have a format.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
 `headerRow` (1-based, default 1), `headerRows` (how many rows the header has from there on, default
@@ -166,11 +168,12 @@ class DelimitedReader(TextFileReader):
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
-                # The last one shows whether the file ends within quotes.
-                include_columns=[
-                    str(at) for at in sorted({*self._positions.values(), len(names) - 1})
-                ],
-                strings_can_be_null=False,
+                # All of them: a row may hold nothing but what the contract does not name, and the
+                # last one shows whether the file ends within quotes.
+                include_columns=names,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
             ),
         )  # fmt: skip
         return blocks
@@ -186,6 +189,7 @@ class DelimitedReader(TextFileReader):
 
     def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
         assert self._recoded is not None, "the reader is not open"
+        part, rows = _without_blank(part, rows)
         columns = {name: part.column(str(at)) for name, at in self._positions.items()}
         if self._recoded.marked:
             bad = _marked_rows(columns, len(rows))
@@ -213,7 +217,10 @@ class DelimitedReader(TextFileReader):
                 column=None,
                 reason=f"la fila tiene bytes que no son texto en {self._encoding}; se guarda un "
                 "carácter por byte",
-                values={name: unmark(values[at]) for name, values in texts.items()},
+                values={
+                    name: None if values[at] is None else unmark(values[at])
+                    for name, values in texts.items()
+                },
             )
 
     def _unreadable(self, why: object) -> SourceDataError:
@@ -259,6 +266,17 @@ def number_rows(
         end += 1
     numbers = np.arange(first, end, dtype=np.int64)
     return np.delete(numbers, [row.row_number - first for row in held]), held
+
+
+def _without_blank(part: pa.RecordBatch, rows: Rows) -> tuple[pa.RecordBatch, Rows]:
+    """The rows that hold anything, and their numbers. The first column settles it for most."""
+    blank: Any = None
+    for column in part.columns:
+        here = pc.is_null(column)
+        blank = here if blank is None else pc.and_(blank, here)
+        if not pc.any(blank).as_py():
+            return part, rows
+    return part.filter(pc.invert(blank)), rows[~to_flags(blank)]
 
 
 def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:
