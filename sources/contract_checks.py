@@ -68,6 +68,10 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
     words = options.get("missingValues", [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise problem(f"`missingValues` debe ser una lista de textos entre comillas, no {words!r}")
+    labels = options.get("totalsLabel", [])
+    labels = [labels] if isinstance(labels, str) else labels
+    if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
+        raise problem(f"`totalsLabel` debe ser una palabra, o una lista de ellas, no {labels!r}")
     _check_numbers(options, problem)
     for key in ("freshnessSeverity", "monitorSeverity"):
         severity_of(f"`{key}`", options.get(key), problem)

@@ -69,6 +69,7 @@ _LAST_ROWS = 5
 _ESCAPED = re.compile(r'[^,;\t|\n\\]\\"[^,;\t|\r\n]')
 _DOUBLED = re.compile(r'[^,;\t|\n"]""[^,;\t|\n"]')
 _TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
+_SUBTOTAL = re.compile(r"\s*(sub[ -]?total(es)?)( |:|$)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
 _OBJECTS = re.compile(r"\[\s*\{")
@@ -114,6 +115,13 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
         if _UNNAMED.fullmatch(column.source_name) and _is_empty(columns[column.name])
     }
     columns = {name: array for name, array in columns.items() if name not in nothing}
+    labels: list[str] = []
+    if look.format in ("csv", "xlsx") and (labels := _totals_labels(columns.values())):
+        look.options["totalsLabel"] = labels[0] if len(labels) == 1 else labels
+        # Read once more without them: a total may stand in a column of another type.
+        plain = compose(identifier, _source(identifier, path, look), texts).contract
+        sampled, rows = _sample(plain, path)
+        columns = {name: sampled[name] for name in columns}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
     words = {
         name: words_for_missing(plain, plain.column(name), array, style)
@@ -141,9 +149,9 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
         if _may_identify(column, array)
     ]:
         notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
-    if look.format == "xlsx" and (label := _totals_label(columns.values())):
-        look.options["totalsLabel"] = label
-        notes.append(f"las filas que empiezan con {label!r} se toman por totales y no se cargan")
+    if labels:
+        told = " o ".join(map(repr, labels))
+        notes.append(f"las filas que empiezan con {told} se toman por totales y no se cargan")
     if missing:
         notes.append(
             f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
@@ -161,14 +169,20 @@ def _without(values: pa.ChunkedArray[Any], words: Sequence[str]) -> pa.ChunkedAr
     return pa.chunked_array([without_missing(array, from_texts(words))])
 
 
-def _totals_label(columns: Iterable[pa.ChunkedArray[Any]]) -> str | None:
-    """The word that the row of totals of a sheet begins with; one of its last rows, if any."""
-    for values in columns:
-        if pa.types.is_string(values.type):
-            for text in values[-_LAST_ROWS:].to_pylist():
-                if text and (found := _TOTAL.match(text)):
-                    return found[1]
-    return None
+def _totals_labels(columns: Iterable[pa.ChunkedArray[Any]]) -> list[str]:
+    """The words that rows of totals begin with: of groups anywhere, of all in the last rows."""
+    written = [
+        values.cast(pa.string()) for values in columns if not pa.types.is_nested(values.type)
+    ]
+    if not written:
+        return []
+    blank = [pc.if_else(pc.match_substring_regex(text, r"\S"), text, None) for text in written]
+    first = pc.coalesce(*blank).to_pylist()
+    found = {m[1].casefold(): m[1] for text in first if text and (m := _SUBTOTAL.match(text))}
+    for text in first[-_LAST_ROWS:]:
+        if text and (match := _TOTAL.match(text)):
+            found.setdefault(match[1].casefold(), match[1])
+    return list(found.values())
 
 
 def _as_digits(column: Column) -> DraftColumn:

@@ -42,6 +42,8 @@ _MISSING = frozenset(
 )  # fmt: skip
 _MISSING_WORDS = from_texts(sorted(_MISSING))
 _LEAST_DIGITS, _MOST_DIGITS = 18, 38
+# Before the point, however many there are behind it: the next file's numbers may be larger.
+_LEAST_WHOLE = 10
 _LEAST_SCALE, _MOST_SCALE = 2, 20
 # Binary numbers with more decimals than this were worked out, not written by somebody.
 _MOST_FLOAT_SCALE = 6
@@ -97,7 +99,7 @@ def propose(
     if not len(known):
         return _by_type(text, array.type)
     nearest, fewest = text, int(len(known) * _MISTAKEN_SHARE) + 1
-    for physical, form, local in _candidates(known, style):
+    for physical, form, local in _candidates(known, style, contract.kind):
         asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
         failures = cast_column(contract, asked, known, style).failures
         found = replace(text, physical_type=physical, format=form, local_time=local)
@@ -126,7 +128,7 @@ def _by_type(column: DraftColumn, kind: Any) -> DraftColumn:
     if pa.types.is_floating(kind):
         return replace(column, physical_type="double precision")
     nothing = pa.array([], kind)
-    for physical, form, local in _candidates(nothing, NumberStyle()):
+    for physical, form, local in _candidates(nothing, NumberStyle(), ""):
         if not (pa.types.is_timestamp(kind) and physical == "date"):
             return replace(column, physical_type=physical, format=form, local_time=local)
     return column
@@ -146,7 +148,9 @@ def _are_mistakes(values: Any, misfits: Any, found: DraftColumn) -> bool:
     return found.logical_type not in ("integer", "number") or not _any(texts, r"\d")
 
 
-def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+def _candidates(
+    array: Any, style: NumberStyle, source: str
+) -> Iterator[tuple[str, str | None, bool]]:
     """Types worth trying: physical type, format of dates, whether times are on the local clock."""
     kind = array.type
     if pa.types.is_boolean(kind):
@@ -172,10 +176,12 @@ def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | Non
     elif pa.types.is_nested(kind):
         yield "jsonb", None, False
     elif (texts := _texts(array)) is not None and len(texts):
-        yield from _of_texts(texts, style)
+        yield from _of_texts(texts, style, source)
 
 
-def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+def _of_texts(
+    texts: Any, style: NumberStyle, source: str
+) -> Iterator[tuple[str, str | None, bool]]:
     # Codes such as 007 are no numbers, and 0 and 1 may be anything but yes and no.
     if _any(texts, _ZERO_FIRST) and not _any(texts, r"[/:-]"):
         return
@@ -184,7 +190,11 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
     yield "bigint", None, False
     numbers = texts.filter(pc.match_substring_regex(texts, style.pattern))
     if len(numbers):
-        yield _numeric(numbers, style), None, False
+        physical, scale = _numeric(numbers, style)
+        # A sheet's quotients have as many decimals as fit; a text was written so by somebody.
+        if source == "xlsx" and scale > _MOST_FLOAT_SCALE:
+            physical = "double precision"
+        yield physical, None, False
     yield "date", None, False
     yield from (("date", form, False) for form in _DATES)
     zoned = _any(texts, _HAS_ZONE)
@@ -195,14 +205,15 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
             yield "timestamptz", f"{day} {clock}", True
 
 
-def _numeric(texts: Any, style: NumberStyle) -> str:
+def _numeric(texts: Any, style: NumberStyle) -> tuple[str, int]:
+    """The type that takes these numbers, and its decimals."""
     plain = pc.replace_substring(texts, style.thousands, "") if style.thousands else texts
     plain = pc.replace_substring(plain, style.decimal, ".")
     parts = [text.lstrip("+-").partition(".") for text in plain.to_pylist()]
     whole = max(len(part[0]) for part in parts)
     scale = min(max(_LEAST_SCALE, *(len(part[2]) for part in parts)), _MOST_SCALE)
-    digits = max(_LEAST_DIGITS, whole + scale + 1)
-    return f"numeric({min(digits, _MOST_DIGITS)},{scale})"
+    digits = max(_LEAST_DIGITS, max(_LEAST_WHOLE, whole + 1) + scale)
+    return f"numeric({min(digits, _MOST_DIGITS)},{scale})", scale
 
 
 def _float_scale(array: Any) -> int | None:

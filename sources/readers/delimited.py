@@ -7,9 +7,10 @@ its number: spreadsheets write such lines for cells that only have a format.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
 `headerRow` (1-based, default 1), `headerRows` (how many rows the header has from there on, default
-1; names are joined from the upper one down), `longestRowMb` (default 1), `escape` (what stands
-before a quote that is part of a value, where it is not another quote). Compressed files are known
-by what is in them.
+1; names are joined from the upper one down), `totalsLabel` (a row whose first value begins with
+this word, or one of these, is not data), `longestRowMb` (default 1), `escape` (what stands before a
+quote that is part of a value, where it is not another quote). Compressed files are known by what is
+in them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.arrow_values import from_flags, to_flags
+from sources.arrow_values import NO, from_flags, to_flags
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
 from sources.names import stacked, told_apart
@@ -40,6 +41,7 @@ from sources.readers.base import (
     build_batch,
     match_columns,
     problem,
+    totals_pattern,
     unreadable,
 )
 from sources.readers.detection import with_findings
@@ -79,6 +81,7 @@ class DelimitedReader(TextFileReader):
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
         self._header_row = int(options.get("headerRow", 1))
         self._header_rows = int(options.get("headerRows", 1))
+        self._totals = totals_pattern(contract)
         self._escape = str(options.get("escape") or "") or None
         if self._escape is not None and len(self._escape) != 1:
             raise problem(
@@ -190,6 +193,10 @@ class DelimitedReader(TextFileReader):
     def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
         assert self._recoded is not None, "the reader is not open"
         part, rows = _without_blank(part, rows)
+        found = part.num_rows
+        if self._totals is not None and found:
+            part, rows = _without_totals(part, rows, self._totals)
+        skipped = found - part.num_rows
         columns = {name: part.column(str(at)) for name, at in self._positions.items()}
         if self._recoded.marked:
             bad = _marked_rows(columns, len(rows))
@@ -197,7 +204,9 @@ class DelimitedReader(TextFileReader):
             keep = from_flags(~bad)
             columns = {name: array.filter(keep) for name, array in columns.items()}
             rows = rows[~bad]
-        return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
+        return build_batch(
+            self._contract, columns, rows, file=self._file.name, rejected=rejected, skipped=skipped
+        )
 
     def _only_rejected(self, rejected: Iterable[RejectedRow]) -> RawBatch:
         """What remains when no line of the last block was good: Arrow may not hand it over."""
@@ -277,6 +286,12 @@ def _without_blank(part: pa.RecordBatch, rows: Rows) -> tuple[pa.RecordBatch, Ro
         if not pc.any(blank).as_py():
             return part, rows
     return part.filter(pc.invert(blank)), rows[~to_flags(blank)]
+
+
+def _without_totals(part: pa.RecordBatch, rows: Rows, pattern: str) -> tuple[pa.RecordBatch, Rows]:
+    """The rows whose first value is not the word of a total, and their numbers."""
+    totals = pc.fill_null(pc.match_substring_regex(pc.coalesce(*part.columns), pattern), NO)
+    return part.filter(pc.invert(totals)), rows[~to_flags(totals)]
 
 
 def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:

@@ -4,15 +4,16 @@ Belongs here: finding the sheet and its header, what is not data (blank rows, to
 that cannot be trusted (a formula's error, a number of more digits than a cell holds). Does not
 belong here: the formats (`workbooks/`), or types, except where a spreadsheet itself blurs them:
 it has one kind of number, and a date is a number with a format. So whole numbers lose their `.0`,
-a bare number in a date column is the day it counts, and a date in a text column is written in the
-column's format.
+a number with a fraction has the 15 digits that a spreadsheet shows (what a sum leaves behind them,
+700.6999999999999, is in no cell that a person sees; `double precision` keeps it), a bare number in
+a date column is the day it counts, and a date in a text column is written in the column's format.
 
 Options of the contract: `sheet` (a name, or a list of names, read one after the other; `*` in a
 name stands for any text and takes visible sheets only; default: the first visible one),
 `headerRow` (1-based, default 1; `auto`: the first of 50 rows that has all columns of the
 contract), `headerRows` (how many rows the header has from there on, default 1; names are joined
 from the upper one down, a title above several columns being part of the name of each),
-`totalsLabel` (a row that begins with this word is not data; default: none),
+`totalsLabel` (a row that begins with this word, or one of these, is not data; default: none),
 `mergedCells` (`first`: only the first row of a merged area has its value, as in the file;
 `repeat`: all of them have it), `skipHidden` (leave out hidden rows; default: they are data).
 A column whose source is `_hoja` holds the sheet's name.
@@ -25,6 +26,7 @@ finds it again; rows of a second sheet are numbered from 10,000,001, of a third 
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -53,6 +55,7 @@ from sources.readers.base import (
     problem,
     row_values,
     source_columns,
+    totals_pattern,
     unreadable,
 )
 from sources.readers.time_format import jdk_format
@@ -72,6 +75,7 @@ _FIRST_DAY, _LAST_DAY = 61, 2_958_465
 _LIKE_A_YEAR = (1900, 2100)
 # Whole numbers from here on may stand for others: a cell holds a double.
 _FIRST_IMPRECISE = float(2**53)
+_DIGITS_SHOWN, _EXACT_POWER = 15, 22
 _TEMPORAL = ("date", "timestamp", "timestamptz")
 _DAY_1970 = float((date(1970, 1, 1) - date(1899, 12, 30)).days)
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000}
@@ -116,7 +120,8 @@ class SpreadsheetReader:
         self._header_rows = int(options.get("headerRows", 1))
         self._repeat = options.get("mergedCells", "first") == "repeat"
         self._skip_hidden = options.get("skipHidden", False) is True
-        self._totals = str(options.get("totalsLabel") or "").strip().casefold()
+        totals = totals_pattern(contract)
+        self._totals = None if totals is None else re.compile(totals)
         self._decimal = number_style(options).decimal
         self._tables: list[_Table] = []
         self._epoch_offset = 0.0
@@ -319,21 +324,17 @@ class SpreadsheetReader:
         undecided: Sequence[int] = range(count)
         begun = np.zeros(count, bool)
         for cells in columns:
-            if self._totals:
+            if self._totals is not None:
                 for at in undecided:
                     if not begun[at] and cells[at] != "":
                         begun[at] = True
-                        keep[at] = not self._is_label(cells[at])
+                        keep[at] = self._totals.match(str(cells[at])) is None
             undecided = [at for at in undecided if _is_blank(cells[at])]
             if not undecided:
                 break
         blank = [at for at in undecided if at not in flaws]
         keep[blank] = False
         return keep, len(blank)
-
-    def _is_label(self, cell: Any) -> bool:
-        text = str(cell).strip().casefold()
-        return text == self._totals or text.startswith((f"{self._totals} ", f"{self._totals}:"))
 
     def _set_aside(
         self, arrays: Mapping[str, Array], numbers: Any, bad: Mapping[int, list[_BadCell]]
@@ -406,6 +407,7 @@ class SpreadsheetReader:
             return self._texts(column, cells)
         if column.pg_type == "double precision":
             return from_numbers(values, valid)
+        values = _shown(values)
         if not (np.abs(known) < _FIRST_IMPRECISE).all():
             self._note_imprecise(column, cells, bad)
         elif (np.floor(known) == known).all():
@@ -455,6 +457,8 @@ class SpreadsheetReader:
 
     def _number_text(self, column: Column, number: float) -> str:
         if column.pg_type not in _TEMPORAL:
+            if column.pg_type != "double precision":
+                number = float(_shown(np.array([number]))[0])
             return _plain_number(number, self._decimal)
         day = number + self._epoch_offset
         if _is_day(number, day):
@@ -620,6 +624,19 @@ def _from_days(days: Any, valid: Any) -> Array:
     known = days if valid is None else np.where(valid, days, _DAY_1970)
     milliseconds = np.rint((known - _DAY_1970) * 86_400_000.0).astype(np.int64)
     return _times(milliseconds, valid, "ms")
+
+
+def _shown(values: Any) -> Any:
+    """Numbers with a fraction rounded to 15 significant digits; whole ones as they are.
+
+    15 is what Excel keeps ("Excel specifications and limits", number precision). Very small ones
+    are left alone: a power of ten is exact up to 22, and so is a whole number divided by it.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = _DIGITS_SHOWN - 1 - np.floor(np.log10(np.abs(values)))
+        rounded = (values != np.floor(values)) & (places >= 0) & (places <= _EXACT_POWER)
+        power = 10.0 ** np.where(rounded, places, 0)
+        return np.where(rounded, np.rint(values * power) / power, values)
 
 
 def _plain_number(number: float, decimal: str) -> str:

@@ -542,6 +542,7 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "retention of nothing": (_keep(0, "y"), "`retention` debe ser un número entero desde 1"),
     "retention in decades": (_keep(1, "decada"), "`retention`: unidad 'decada'"),
     "threshold of no number": (quality(metric="nullValues", mustBe=[]), "`mustBe` debe ser"),
+    "a label of no text": (custom(totalsLabel=["Total", 5]), "`totalsLabel`"),
     "days of a number": (
         custom(loadMode="append", cursor="cisterna_id", lookback="P3D"),
         "cisterna_id es un número",

@@ -515,6 +515,26 @@ def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path)
     assert draft.contract.options["totalsLabel"] == "Total"
 
 
+def test_totals_of_groups_and_numbers_that_were_worked_out(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    with xlsxwriter.Workbook(str(folder / "p.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Partida", "Monto", "Parte"])
+        for row in range(1, 9):
+            sheet.write_row(row, 0, [f"P{row}", 100.1 * row, row / 7])
+        sheet.write_row(4, 0, ["Sub-total Obras", 5, 1])
+        sheet.write_row(9, 0, [None, "Total general"])
+
+    draft = draft_file("s.p", folder / "p.xlsx")
+
+    assert draft.contract.options["totalsLabel"] == ["Sub-total", "Total"]
+    assert kinds(draft) == {
+        "partida": "text", "monto": "numeric(18,2)", "parte": "double precision",
+    }  # fmt: skip
+    assert tried(draft, tmp_path, str(folder)).passed == 7
+
+
 def test_letters_for_yes_and_no_are_told(tmp_path: Path) -> None:
     draft = draft_file("s.t", written(tmp_path / "f", "a.csv", "zona,al_dia\nN,sí\nS,no\n"))
 

@@ -156,6 +156,18 @@ def test_a_compressed_file_that_breaks_off_is_refused_as_a_whole(contract: Contr
         read(contract, packed[: len(packed) // 2], "f.csv.gz")
 
 
+def test_rows_of_totals_are_no_data_where_the_contract_says_so(tmp_path: Path) -> None:
+    contract = make_contract(
+        tmp_path, "csv", [column("barrio"), column("monto")], delimiter=";",
+        totalsLabel=["Total", "Fuente"],
+    )  # fmt: skip
+
+    batches = read(contract, "barrio;monto\nA;1\n;TOTAL: 5\nTotales;1\n Total ;1\nFuente: Rentas;")
+
+    assert [row["barrio"] for row in rows_of(batches)] == ["A", "Totales"]
+    assert (numbers_of(batches), sum(batch.skipped for batch in batches)) == ([1, 3], 3)
+
+
 def test_lines_that_hold_nothing_are_no_rows_and_keep_their_numbers(contract: Contract) -> None:
     """Spreadsheets write them for cells that only have a format, by the thousand."""
     blank = ";;\n" * 20

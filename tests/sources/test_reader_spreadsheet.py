@@ -126,6 +126,18 @@ def test_titles_blank_rows_and_totals_are_no_data(tmp_path: Path) -> None:
     assert sum(batch.skipped for batch in batches) == 2
 
 
+def test_rows_of_several_words_are_no_data(tmp_path: Path) -> None:
+    rows = [
+        HEADER, ["A", 1, 1, None], ["Subtotal norte", 1, 1], ["TOTAL", 1, 1], ["(*) Provisorio"],
+        ["Totalizador", 2, 2],
+    ]  # fmt: skip
+
+    batches, good, rejected = read(tmp_path, rows, totalsLabel=["subtotal", "Total", "(*)"])
+
+    assert [row["codigo"] for row in good] == ["A", "Totalizador"]
+    assert (sum(batch.skipped for batch in batches), rejected) == (3, [])
+
+
 def test_without_the_option_a_total_is_a_row_like_any_other(tmp_path: Path) -> None:
     _, good, _ = read(tmp_path, [HEADER, ["A", 1, 1, None], ["TOTAL", 1, 1, None]])
 
@@ -448,6 +460,31 @@ def test_numbers_are_written_out_with_the_declared_sign(tmp_path: Path) -> None:
         assert [row["n"] for row in good] == [
             Decimal(5), Decimal("1.1"), Decimal("1234567.25"), Decimal(10**15),
         ]  # fmt: skip
+
+
+def test_what_a_sum_leaves_behind_the_digits_of_a_cell_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet()
+        page.write_row("A1", ["codigo", "monto", "texto", "mixto", "doble"])
+        for row in (2, 3):
+            page.write_row(f"A{row}", ["A", *[100.1 * 7] * 4])
+        page.write("D3", "s/d")
+        page.write_row("A4", ["B", 123456789.12, 0.00001234567, 12345678.9, 1 / 3])
+    columns = [
+        column("codigo"), column("monto", "numeric(12,2)"), column("texto"), column("mixto"),
+        column("doble", "double precision"),
+    ]  # fmt: skip
+
+    contract = make_contract(tmp_path, "xlsx", columns)
+    good, rejected = cast_all(contract, rows_in(tmp_path, path, columns))
+
+    assert rejected == []
+    assert [list(row.values())[1:] for row in good] == [
+        [Decimal("700.70"), "700.7", "700.7", 100.1 * 7],
+        [Decimal("700.70"), "700.7", "s/d", 100.1 * 7],
+        [Decimal("123456789.12"), "0.00001234567", "12345678.9", 1 / 3],
+    ]
 
 
 def test_dates_come_as_dates_times_serials_and_text(tmp_path: Path) -> None:
