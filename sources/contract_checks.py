@@ -68,6 +68,9 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
     words = options.get("missingValues", [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise problem(f"`missingValues` debe ser una lista de textos entre comillas, no {words!r}")
+    signs = options.get("numberSigns", [])
+    if not isinstance(signs, list) or not all(_is_sign(sign) for sign in signs):
+        raise problem(f"`numberSigns` debe ser una lista como ['$', '%'], sin cifras, no {signs!r}")
     labels = options.get("totalsLabel", [])
     labels = [labels] if isinstance(labels, str) else labels
     if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
@@ -82,6 +85,11 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
         iso_period("deletionsEvery", options.get("deletionsEvery"), problem)
     if "fileIdentity" in options:
         _check_identity(options["fileIdentity"], problem)
+
+
+def _is_sign(text: Any) -> bool:
+    """Whether a text can stand beside a number and be no part of it."""
+    return isinstance(text, str) and bool(text.strip()) and not re.search(r"[\d.,+-]", text)
 
 
 def _check_numbers(options: Mapping[str, Any], problem: Problem) -> None:

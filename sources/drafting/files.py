@@ -152,6 +152,11 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     if labels:
         told = " o ".join(map(repr, labels))
         notes.append(f"las filas que empiezan con {told} se toman por totales y no se cargan")
+    if style.signs:
+        told = " y ".join(style.signs)
+        notes.append(
+            f"lo que acompaña a los números ({told}) no se carga: 12,5 % es 12,5; dígalo en `unit`"
+        )
     if missing:
         notes.append(
             f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
@@ -250,9 +255,10 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
 
 
-def _signs(style: NumberStyle) -> dict[str, str]:
-    signs = {"decimal": style.decimal} if style.decimal != "." else {}
-    return signs | ({"thousands": style.thousands} if style.thousands else {})
+def _signs(style: NumberStyle) -> dict[str, Any]:
+    signs: dict[str, Any] = {"decimal": style.decimal} if style.decimal != "." else {}
+    signs |= {"thousands": style.thousands} if style.thousands else {}
+    return signs | ({"numberSigns": list(style.signs)} if style.signs else {})
 
 
 # --- kinds of files -------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sources.arrow_values import from_texts
-from sources.casting import NumberStyle, cast_column, without_missing
+from sources.casting import NumberStyle, cast_column, without_missing, without_signs
 from sources.contract import Column, Contract
 from sources.drafting.document import DraftColumn
 from sources.readers.arrow import pc
@@ -31,6 +31,9 @@ _ZERO_FIRST = r"^[+-]?0\d"
 _HAS_DIGITS_ONLY = r"^[0-9.]+$"
 _COMMA = re.compile(NumberStyle(",", ".").pattern)
 _ANY_COMMA = r",\d+$"
+_PLAIN = re.compile(NumberStyle().pattern)
+# What people write beside amounts and shares; longer ones first.
+_SIGNS = ("U$S", "u$s", "US$", "$", "€", "%")
 _GROUPED = r"\d\.\d{3}(\.|,|$)"
 # 1,234.50: only both signs together tell a comma between thousands from a decimal one.
 _ENGLISH = re.compile(NumberStyle(".", ",").pattern)
@@ -55,6 +58,7 @@ _MISTAKEN_SHARE = 0.01
 
 def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
     """How a file writes numbers: as one of its columns that shows it by its signs."""
+    style, signs = NumberStyle(), set[str]()
     for column in columns:
         texts = _texts(column)
         if texts is None:
@@ -62,11 +66,30 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         texts = texts.filter(pc.invert(pc.is_in(pc.utf8_lower(texts), value_set=_MISSING_WORDS)))
         if not len(texts):
             continue
-        if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
-            grouped = _any(texts, _GROUPED)
+        used = [sign for sign in _SIGNS if _any(texts, _beside(sign))]
+        if used:
+            bare = without_signs(texts, used)
+            if any(_nearly_all(bare, form.pattern) for form in (_COMMA, _ENGLISH, _PLAIN)):
+                signs.update(used)
+                texts = bare
+        if style.plain:
+            style = _written(texts, money=any(sign != "%" for sign in used))
+    return replace(style, signs=tuple(sign for sign in _SIGNS if sign in signs))
+
+
+def _beside(sign: str) -> str:
+    """The pattern of texts that begin or end with a sign."""
+    return rf"^[+-]?\s*{re.escape(sign)}|{re.escape(sign)}$"
+
+
+def _written(texts: Any, *, money: bool) -> NumberStyle:
+    """How numbers are written; amounts of money have two decimals, so 1.500 is a large one."""
+    if _nearly_all(texts, _COMMA.pattern):
+        grouped = _any(texts, _GROUPED)
+        if _any(texts, _ANY_COMMA) or (money and grouped):
             return NumberStyle(",", "." if grouped else "")
-        if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
-            return NumberStyle(".", ",")
+    if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
+        return NumberStyle(".", ",")
     return NumberStyle()
 
 
@@ -182,6 +205,8 @@ def _candidates(
 def _of_texts(
     texts: Any, style: NumberStyle, source: str
 ) -> Iterator[tuple[str, str | None, bool]]:
+    if style.signs:
+        texts = without_signs(texts, style.signs)
     # Codes such as 007 are no numbers, and 0 and 1 may be anything but yes and no.
     if _any(texts, _ZERO_FIRST) and not _any(texts, r"[/:-]"):
         return

@@ -542,6 +542,8 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "retention of nothing": (_keep(0, "y"), "`retention` debe ser un número entero desde 1"),
     "retention in decades": (_keep(1, "decada"), "`retention`: unidad 'decada'"),
     "threshold of no number": (quality(metric="nullValues", mustBe=[]), "`mustBe` debe ser"),
+    "a sign that is a number": (custom(numberSigns=["$", "1"]), "`numberSigns`"),
+    "signs that are no list": (custom(numberSigns="$"), "`numberSigns`"),
     "a label of no text": (custom(totalsLabel=["Total", 5]), "`totalsLabel`"),
     "days of a number": (
         custom(loadMode="append", cursor="cisterna_id", lookback="P3D"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from sources.contract_document import load_contract
 from sources.drafting import Draft, draft_file, draft_table, table_names
 from sources.drafting.document import DraftError
 from sources.errors import SourceUnavailable
+from sources.readers import open_file
 from sources.rehearsal import Rehearsal, rehearse
 from sources.urls import SourceUrl
+from tests.sources.reader_support import cast_all, feed_file, read_all
 from tests.support.mariadb import MariaDb
 
 
@@ -513,6 +516,43 @@ def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path)
     found = tried(draft, tmp_path, str(tmp_path / "f"))
     assert (found.read, found.passed, found.unknown) == (2, 2, ())
     assert draft.contract.options["totalsLabel"] == "Total"
+
+
+@pytest.mark.parametrize(
+    ("written", "style", "value"),
+    [
+        ("$ 1.234,56", (",", ".", ["$"]), Decimal("1234.56")),
+        ("-$1.500", (",", ".", ["$"]), Decimal("-1500.00")),
+        ("12,5 %", (",", None, ["%"]), Decimal("12.50")),
+        ("U$S 1,234.50", (None, ",", ["U$S"]), Decimal("1234.50")),
+        ("$\u00a0-7.25", (None, None, ["$"]), Decimal("-7.25")),
+    ],
+)
+def test_amounts_and_shares_with_their_sign_are_numbers(
+    tmp_path: Path, written: str, style: tuple[Any, ...], value: Decimal
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"cuenta;monto\nA;{written}\nB;S/D\n")
+
+    draft = draft_file("s.a", path)
+
+    options = draft.contract.options
+    signs = tuple(options.get(name) for name in ("decimal", "thousands", "numberSigns"))
+    assert signs == style
+    monto = draft.contract.column("monto")
+    assert monto.logical_type in ("number", "integer")
+    good, rejected = cast_all(draft.contract, read_all(open_file(draft.contract, feed_file(path))))
+    assert [row["monto"] for row in good] == [value, None] and rejected == []
+
+
+def test_a_price_in_words_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("cuenta;monto;nota\nA;$ 5 por m3;50 % pagado\nB;$ 7 por m3;100 %\n")
+
+    draft = draft_file("s.a", path)
+
+    assert kinds(draft) == {"cuenta": "text", "monto": "text", "nota": "text"}
+    assert "numberSigns" not in draft.contract.options
 
 
 def test_totals_of_groups_and_numbers_that_were_worked_out(tmp_path: Path) -> None:
