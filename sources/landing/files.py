@@ -39,6 +39,8 @@ from sources.landing.revisions import (
     Span,
     Version,
     identity_of,
+    loads_as_a_whole,
+    refuse_what_is_there,
     replace_versions,
     replaces,
 )
@@ -131,6 +133,8 @@ class FileLanding:
         self._contract = contract
         self._context = context
         self._checkers = checkers
+        # Loads of the dataset from before its first file, if its rows came otherwise.
+        self._loads_before: Sequence[int] = ()
         self._archive: Archive | None = None
         if context.archive is not None and contract.options.get("archive", True):
             self._archive = Archive(contract, context.archive)
@@ -154,6 +158,9 @@ class FileLanding:
         settle_key(connection, contract, load_id)
         span = self._write_rows(connection, file, report, load_id)
         refuse_if_mostly_bad(contract, report, file.name)
+        if self._loads_before:
+            before = self._loads_before
+            refuse_what_is_there(connection, contract, file, report, load_id, before)
         old: Sequence[Version] = () if again is None else [again]
         if again is None and replaces(contract):
             old = ledger.in_force(identity_of(contract, entry.name), but=file.sha256)
@@ -237,7 +244,9 @@ class Feed(FileLanding):
             )
         with self._context.connect() as connection:
             latest = Ledger(connection, self._contract).latest_by_name()
-            if latest and (note := _of_columns_to_come(connection, self._contract)):
+            if not latest:
+                self._loads_before = loads_as_a_whole(connection, self._contract)
+            elif note := _of_columns_to_come(connection, self._contract):
                 total.notes.append(note)
         if self._archive is not None:
             self._archive.tidy()
@@ -314,6 +323,7 @@ class Feed(FileLanding):
             ledger.note_name(entry, file.sha256, self._listed_at)
             return self._known()
         report = self.land(connection, entry, held)
+        self._loads_before = ()
         ledger.note_name(entry, file.sha256, self._listed_at)
         return report
 

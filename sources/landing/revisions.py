@@ -96,7 +96,9 @@ class Ledger:
         rows = self._connection.execute(
             "select distinct on (nombre) nombre, bytes, "
             "coalesce(extract(epoch from modificado_en), 0)::float8, etiqueta, sha256, fiable "
-            "from meta.archivo_nombre where dataset = %s order by nombre, llegado_en desc",
+            "from meta.archivo_nombre n where dataset = %s and not exists (select from "
+            "meta.archivo a where a.dataset = n.dataset and a.sha256 = n.sha256 "
+            "and a.reemplazado_por like 'carga %%') order by nombre, llegado_en desc",
             [self._contract.id],
         )
         return {
@@ -105,7 +107,11 @@ class Ledger:
         }
 
     def version(self, sha256: str) -> Version | None:
-        found = self._versions(sql.SQL("sha256 = {}").format(sha256))
+        found = self._versions(
+            sql.SQL("sha256 = {} and coalesce(reemplazado_por, '') not like 'carga %'").format(
+                sha256
+            )
+        )
         return found[0] if found else None
 
     def in_force(self, identity: str, *, but: str) -> list[Version]:
@@ -241,6 +247,53 @@ class Ledger:
                         for sha256, name in outdated
                     ],
                 )
+
+
+def forget_files(connection: Connection, contract: Contract, load_id: int) -> None:
+    """The table was loaded as a whole: its rows are no file's any more.
+
+    Where the contract takes files one by one again later, all of them are to be loaded.
+    """
+    connection.execute(
+        "update meta.archivo set vigente = false, reemplazado_por = %s, reemplazado_en = now() "
+        "where dataset = %s and vigente",
+        [f"carga {load_id}", contract.id],
+    )
+
+
+def loads_as_a_whole(connection: Connection, contract: Contract) -> list[int]:
+    """Loads that brought rows of a dataset of which no file is known: it was read as a whole."""
+    row = connection.execute(
+        "select array_agg(carga_id) from meta.carga where dataset = %s and filas_cargadas > 0 "
+        "and to_regclass(%s) is not null",
+        [contract.id, contract.raw_name],
+    ).fetchone()
+    return [] if row is None or row[0] is None else [int(number) for number in row[0]]
+
+
+def refuse_what_is_there(
+    connection: Connection,
+    contract: Contract,
+    file: FeedFile,
+    report: LoadReport,
+    load_id: int,
+    loads: Sequence[int],
+) -> None:
+    """Raises LoadRefused where most rows of a file are among those of `loads`, which are no file's.
+
+    Beside them they would be there twice.
+    """
+    held = _Rows(connection, contract, list(loads)).held_of(load_id)
+    if 2 * held > report.loaded:
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: {held} de sus {report.loaded} filas ya están en {contract.raw_name}, "
+            "cargadas con otro `loadMode`: cargadas archivo por archivo estarían dos veces. No se "
+            "cargó nada.",
+            f"vacíe la tabla (`lujan warehouse psql`: truncate {contract.raw_name}) y la próxima "
+            "corrida carga todos los archivos; o dé otro `landingTable`, y esta queda como está.",
+        )
 
 
 def replace_versions(
@@ -405,6 +458,23 @@ class _Rows:
         self._connection.execute("set local enable_nestloop to default")
         self._connection.execute("drop table _falta")
         return count
+
+    def held_of(self, new_load: int) -> int:
+        """How many rows of the new load these loads have, too."""
+        row = self._connection.execute(
+            sql.SQL(
+                "select count(*) from {raw} _r where _r.{load} = {new} and "
+                "hash_record_extended({row}, 0) in (select hash_record_extended({row}, 0) "
+                "from {raw} _r where {old})"
+            ).format(
+                raw=table_name(self._contract),
+                load=sql.Identifier(LOAD_ID),
+                new=sql.Literal(new_load),
+                row=self._row(),
+                old=self._where,
+            )
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def delete(self) -> int:
         return self._connection.execute(

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
@@ -57,6 +58,9 @@ _MB = 1 << 20
 
 # A header of more lines has a quote that nobody closed.
 _HEADER_LINES = 50
+
+# What Excel reads as the separator of the lines below, and shows nowhere.
+_SEPARATOR_TOLD = re.compile(rb'"?sep=.{1,4}?"?\s*', re.IGNORECASE | re.DOTALL)
 
 Rows = npt.NDArray[np.int64]
 
@@ -135,6 +139,8 @@ class DelimitedReader(TextFileReader):
         for _ in range(self._header_row - 1):
             text.readline()
         first = text.readline()
+        if self._header_row == 1 and _SEPARATOR_TOLD.fullmatch(first):
+            first = text.readline()
         if not first.strip():
             raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
         # A name in quotes may go on in the next line: spreadsheets write them so.

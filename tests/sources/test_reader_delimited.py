@@ -168,6 +168,14 @@ def test_rows_of_totals_are_no_data_where_the_contract_says_so(tmp_path: Path) -
     assert (numbers_of(batches), sum(batch.skipped for batch in batches)) == ([1, 3], 3)
 
 
+@pytest.mark.parametrize("line", ["sep=;\r\n", "\ufeffSEP=;\n", '"sep=;"\n'])
+def test_a_line_that_tells_excel_the_separator_is_no_header(contract: Contract, line: str) -> None:
+    batches = read(contract, f"{line}medidor;lectura\nM-1;1\n")
+
+    assert [row["medidor_id"] for row in rows_of(batches)] == ["M-1"]
+    assert numbers_of(batches) == [1]
+
+
 def test_lines_that_hold_nothing_are_no_rows_and_keep_their_numbers(contract: Contract) -> None:
     """Spreadsheets write them for cells that only have a format, by the thousand."""
     blank = ";;\n" * 20
