@@ -63,7 +63,7 @@ from sources.readers.base import (
     source_columns,
     verbatim,
 )
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import jdk_format, written_as
 
 RULE_TYPE = "tipo_invalido"
 RULE_RANGE = "fuera_de_rango"
@@ -260,7 +260,7 @@ def _typed_to_text(contract: Contract, column: Column, array: Array) -> Array:
     if column.format and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         if pa.types.is_timestamp(kind) and kind.tz:
             array = _local(array, column)
-        written = jdk_format(contract, column.format).strftime
+        written = written_as(contract, column.format)
         return pc.strftime(pc.cast(array, pa.timestamp("s"), safe=False), format=written)
     return from_some_texts(verbatim(array)) if _is_nested(kind) else _as_strings(array)
 

@@ -26,6 +26,8 @@ from sources.readers.arrow import pc
 # days never pass the 12th is read so.
 _DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy",
           "d/M/yyyy", "d-M-yyyy", "M/d/yyyy", "d/M/yy")  # fmt: skip
+# With the month's name, as spreadsheets of here show what is typed as 1-1.
+_NAMED_DATES = ("d-MMM-yy", "d-MMM-yyyy", "d/MMM/yyyy", "d 'de' MMMM 'de' yyyy")
 _CLOCKS = ("HH:mm:ss", "HH:mm", "H:mm:ss", "H:mm")
 _ZERO_FIRST = r"^[+-]?0\d"
 _HAS_DIGITS_ONLY = r"^[0-9.]+$"
@@ -221,7 +223,7 @@ def _of_texts(
             physical = "double precision"
         yield physical, None, False
     yield "date", None, False
-    yield from (("date", form, False) for form in _DATES)
+    yield from (("date", form, False) for form in (*_DATES, *_NAMED_DATES))
     zoned = _any(texts, _HAS_ZONE)
     if _nearly_all(texts, _ISO_MOMENT):
         yield "timestamptz", None, not zoned

@@ -45,7 +45,7 @@ from sources.readers.base import (
 from sources.readers.http_client import Answer, HttpClient
 from sources.readers.jsonlines import exact_decoder
 from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import written_as
 from sources.readers.watermark import since_value
 from sources.urls import SourceUrl
 
@@ -209,7 +209,7 @@ class ApiReader(ClosingReader):
             return str(since)
         if form := self._contract.options.get("cursorFormat"):
             moment = since if isinstance(since, datetime) else datetime(*since.timetuple()[:3])
-            return moment.strftime(jdk_format(self._contract, str(form)).strftime)
+            return moment.strftime(written_as(self._contract, str(form)))
         return since.isoformat()
 
     def _following(self, page: _Page, read: int) -> _Next | None:

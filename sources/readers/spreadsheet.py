@@ -58,7 +58,7 @@ from sources.readers.base import (
     totals_pattern,
     unreadable,
 )
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import written_as
 from sources.readers.workbooks import Area, Flaw, Sheet, UnusableWorkbook, Workbook, open_workbook
 
 # Name under which a contract may ask for the sheet's name as a column.
@@ -447,7 +447,7 @@ class SpreadsheetReader:
             case float():
                 return self._number_text(column, cell)
             case date() if column.pg_type == "text" and column.format:
-                return cell.strftime(jdk_format(self._contract, column.format).strftime)
+                return cell.strftime(written_as(self._contract, column.format))
             case datetime() | date() | time():
                 return cell.isoformat()
             case timedelta():

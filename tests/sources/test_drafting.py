@@ -545,6 +545,21 @@ def test_amounts_and_shares_with_their_sign_are_numbers(
     assert [row["monto"] for row in good] == [value, None] and rejected == []
 
 
+@pytest.mark.parametrize(
+    ("days", "form"),
+    [(("1-ene-26", "15-sep-26"), "d-MMM-yy"), (("3 de mayo de 2026",), "d 'de' MMMM 'de' yyyy")],
+)
+def test_days_with_the_name_of_their_month_are_dates(
+    tmp_path: Path, days: tuple[str, ...], form: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("cuenta;vence\n" + "".join(f"A;{day}\n" for day in days))
+
+    found = draft_file("s.a", path).contract.column("vence")
+
+    assert (found.pg_type, found.format) == ("date", form)
+
+
 def test_a_price_in_words_is_no_number(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("cuenta;monto;nota\nA;$ 5 por m3;50 % pagado\nB;$ 7 por m3;100 %\n")
