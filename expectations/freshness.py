@@ -28,7 +28,7 @@ def check(
     came, nothing can be said: `paso` is None.
     """
     row = connection.execute(
-        "select max(fin) filter (where modo <> 'reproceso'), "
+        "select max(fin) filter (where modo in ('full', 'incremental', 'append', 'files')), "
         "extract(epoch from %s::interval), coalesce(%s::timestamptz, now()), "
         "coalesce(bool_or(filas_leidas > 0), false) "
         "from meta.carga where dataset = %s and estado in ('cargada', 'sin_cambios') "

@@ -45,8 +45,9 @@ def changes_since_profile(connection: psycopg.Connection[Any], contract: Contrac
         int(row[0])
         for row in connection.execute(
             "select carga_id from meta.carga where dataset = %(dataset)s and estado = 'cargada' "
-            "and (filas_cargadas > 0 or filas_eliminadas > 0) and carga_id > coalesce(("
-            "select max(hasta_carga_id) from meta.perfil where dataset = %(dataset)s), 0) "
+            "and modo <> 'relectura' and (filas_cargadas > 0 or filas_eliminadas > 0) "
+            "and carga_id > coalesce((select max(hasta_carga_id) from meta.perfil "
+            "where dataset = %(dataset)s), 0) "
             "order by carga_id",
             {"dataset": contract.id},
         ).fetchall()

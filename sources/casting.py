@@ -26,7 +26,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -63,7 +63,7 @@ from sources.readers.base import (
     source_columns,
     verbatim,
 )
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import jdk_format, written_as
 
 RULE_TYPE = "tipo_invalido"
 RULE_RANGE = "fuera_de_rango"
@@ -84,6 +84,8 @@ _HALF_DAY = dt.timedelta(hours=12)
 _MOST_YEARS = 60
 # Digits of the widest numeric a contract may declare.
 _MOST_DIGITS = 38
+# Blanks between a number and its sign, those that hold them together included.
+_GAP = r"[\s\x{a0}\x{202f}]*"
 # Exponents, and numbers so long that they might have more digits than that.
 _ODD_NUMBER = r"[eE]|.{37}"
 
@@ -121,13 +123,15 @@ class _Casted:
 
 @dataclass(frozen=True, slots=True)
 class NumberStyle:
-    """How a file writes numbers: the contract's options `decimal` and `thousands`.
+    """How a file writes numbers: the contract's options `decimal`, `thousands`, `numberSigns`.
 
-    Without a declared thousands sign, none is accepted: 1.234 could be either number.
+    Without a declared thousands sign, none is accepted: 1.234 could be either number. `signs` are
+    what may stand before or after one: `$ 1.234,56`, `12,5 %`.
     """
 
     decimal: str = "."
     thousands: str = ""
+    signs: tuple[str, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -186,7 +190,19 @@ def cast_batch(contract: Contract, raw: RawBatch) -> CastBatch:
 
 def number_style(options: Mapping[str, Any]) -> NumberStyle:
     """The style of numbers a contract's options declare."""
-    return NumberStyle(str(options.get("decimal") or "."), str(options.get("thousands") or ""))
+    return NumberStyle(
+        str(options.get("decimal") or "."),
+        str(options.get("thousands") or ""),
+        tuple(options.get("numberSigns") or ()),
+    )
+
+
+def without_signs(texts: Array, signs: Sequence[str]) -> Array:
+    """Texts without one of the signs before and one after, and without the blanks beside it."""
+    any_of = "|".join(re.escape(sign) for sign in sorted(signs, key=len, reverse=True))
+    before = rf"^([+-]?){_GAP}(?:{any_of}){_GAP}([+-]?)"
+    texts = pc.replace_substring_regex(texts, before, r"\1\2")
+    return pc.replace_substring_regex(texts, rf"{_GAP}(?:{any_of})$", "")
 
 
 def missing_words(options: Mapping[str, Any]) -> Array | None:
@@ -244,7 +260,7 @@ def _typed_to_text(contract: Contract, column: Column, array: Array) -> Array:
     if column.format and (pa.types.is_date(kind) or pa.types.is_timestamp(kind)):
         if pa.types.is_timestamp(kind) and kind.tz:
             array = _local(array, column)
-        written = jdk_format(contract, column.format).strftime
+        written = written_as(contract, column.format)
         return pc.strftime(pc.cast(array, pa.timestamp("s"), safe=False), format=written)
     return from_some_texts(verbatim(array)) if _is_nested(kind) else _as_strings(array)
 
@@ -393,6 +409,8 @@ def _plain_numbers(
         # A float is read as its shortest decimal text: 0.1 is 0.1, not 0.1000000000000000055.
         return _as_strings(array), ()
     texts = _empty_to_null(array)
+    if style.signs:
+        texts = without_signs(texts, style.signs)
     if style.plain:
         return texts, ()
     shaped = pc.fill_null(pc.match_substring_regex(texts, style.pattern), YES)

@@ -37,6 +37,9 @@ RESERVED_NAMES = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 # A month's table is called `<table>_2026_01`, and PostgreSQL cuts a name at 63 bytes.
 _LONGEST_DIVIDED = 63 - len("_2026_01")
 
+# Year, half-year, quarter, month and figure: more rows are no header, but data read as one.
+MOST_HEADER_ROWS = 5
+
 _ISO_PERIOD = re.compile(
     r"^P(?=\d|T\d)(?:\d+Y)?(?:\d+M)?(?:\d+W)?(?:\d+D)?(?:T(?=\d)(?:\d+H)?(?:\d+M)?(?:\d+S)?)?$"
 )
@@ -65,6 +68,13 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
     words = options.get("missingValues", [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise problem(f"`missingValues` debe ser una lista de textos entre comillas, no {words!r}")
+    signs = options.get("numberSigns", [])
+    if not isinstance(signs, list) or not all(_is_sign(sign) for sign in signs):
+        raise problem(f"`numberSigns` debe ser una lista como ['$', '%'], sin cifras, no {signs!r}")
+    labels = options.get("totalsLabel", [])
+    labels = [labels] if isinstance(labels, str) else labels
+    if not isinstance(labels, list) or not all(isinstance(x, str) and x.strip() for x in labels):
+        raise problem(f"`totalsLabel` debe ser una palabra, o una lista de ellas, no {labels!r}")
     _check_numbers(options, problem)
     for key in ("freshnessSeverity", "monitorSeverity"):
         severity_of(f"`{key}`", options.get(key), problem)
@@ -75,6 +85,11 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
         iso_period("deletionsEvery", options.get("deletionsEvery"), problem)
     if "fileIdentity" in options:
         _check_identity(options["fileIdentity"], problem)
+
+
+def _is_sign(text: Any) -> bool:
+    """Whether a text can stand beside a number and be no part of it."""
+    return isinstance(text, str) and bool(text.strip()) and not re.search(r"[\d.,+-]", text)
 
 
 def _check_numbers(options: Mapping[str, Any], problem: Problem) -> None:
@@ -93,7 +108,11 @@ def _check_numbers(options: Mapping[str, Any], problem: Problem) -> None:
 
 
 def check_header_row(kind: str, options: Mapping[str, Any], problem: Problem) -> None:
-    """The row of the titles: a number, or found by looking at the workbook."""
+    """The row of the titles: a number, or found by looking at the workbook; and how many rows."""
+    rows = options.get("headerRows", 1)
+    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_HEADER_ROWS:
+        words = f"un número de 1 a {MOST_HEADER_ROWS}"
+        raise problem(f"`headerRows` debe ser {words}, no {rows!r}")
     row = options.get("headerRow", 1)
     if row == "auto" and kind == "xlsx":
         return
@@ -241,6 +260,23 @@ def iso_period(name: str, value: Any, problem: Problem) -> str | None:
     if not isinstance(value, str) or len(value) < 3 or not _ISO_PERIOD.match(value):
         raise problem(f"`{name}` debe ser una duración ISO 8601, no {value!r}")
     return value
+
+
+def check_lookback(value: Any, cursor: Column | None, problem: Problem) -> str | None:
+    """How far behind its watermark a read begins, in what the cursor counts; None: not at all.
+
+    A duration for a date or a time, a whole number for a number: one that could not be taken off
+    would be a margin that nobody has.
+    """
+    if value is None or cursor is None or cursor.pg_type in ("date", "timestamp", "timestamptz"):
+        return iso_period("lookback", value, problem)
+    if cursor.pg_type == "text":
+        raise problem(f"`lookback`: {cursor.name} es un texto, al que no se le puede restar nada")
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise problem(
+            f"`lookback`: {cursor.name} es un número, y el margen es otro, entero: no {value!r}"
+        )
+    return str(value)
 
 
 def known(where: str, value: Any, allowed: Sequence[_Value], problem: Problem) -> _Value | None:

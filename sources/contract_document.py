@@ -52,6 +52,7 @@ from sources.contract import (
 from sources.contract_checks import (
     check_columns,
     check_header_row,
+    check_lookback,
     check_mode,
     check_options,
     check_partition,
@@ -190,7 +191,9 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
         columns=columns,
         load_mode=mode,
         cursor=cursor,
-        lookback=iso_period("lookback", options.get("lookback"), problem),
+        lookback=check_lookback(
+            options.get("lookback"), {c.name: c for c in columns}.get(cursor or ""), problem
+        ),
         landing_table=landing_table,
         partition_by=partition_by,
         owner=document.team.name if isinstance(document.team, Team) else None,

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
 
 
 def folded(name: str) -> str:
@@ -21,6 +22,30 @@ def slug(text: str) -> str:
     """ASCII, lower case, underscores; empty when nothing of the text is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
+
+
+def stacked(rows: Sequence[Sequence[str]], *, carried: bool = True) -> list[str]:
+    """Names of columns under a header of several rows, from its upper one down: `2025 enero`.
+
+    A title stands above its own column and, with `carried`, above those to its right that have
+    none, as far as there are names below and no title above begins. Said twice it counts once.
+    """
+    width = max(map(len, rows), default=0)
+    levels = [[*(" ".join(n.split()) for n in row), *[""] * (width - len(row))] for row in rows]
+    begins = [False] * width
+    for level, row in enumerate(levels[:-1] if carried else []):
+        title = ""
+        for place, own in enumerate(row):
+            named = any(below[place] for below in levels[level + 1 :])
+            if own or begins[place] or not named:
+                title = own if named else ""
+                begins[place] = begins[place] or bool(own)
+            else:
+                row[place] = title
+    return [
+        " ".join(name for name, _ in groupby(filter(None, parts)))
+        for parts in zip(*levels, strict=True)
+    ]
 
 
 def told_apart(names: Sequence[str], *, unnamed: bool = False) -> list[str]:

@@ -63,7 +63,7 @@ def ensure_raw_table(connection: Connection, contract: Contract) -> None:
     Commits nothing. Raises ContractError when a column's type differs from the table's.
     """
     _ensure_quarantine_view(connection, contract)
-    found = _existing_columns(connection, contract.landing_table)
+    found = existing_columns(connection, contract.landing_table)
     if not found:
         _create(connection, contract)
         return
@@ -244,7 +244,8 @@ def _comment(connection: Connection, kind: str, target: sql.Identifier, text: st
     )
 
 
-def _existing_columns(connection: Connection, table: str) -> dict[str, str]:
+def existing_columns(connection: Connection, table: str) -> dict[str, str]:
+    """Columns of a raw table and their types as the catalogue spells them; none: no such table."""
     rows = connection.execute(
         "select a.attname, format_type(a.atttypid, a.atttypmod) from pg_attribute a "
         "where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped",

@@ -145,6 +145,36 @@ def _days_again(first: str | None, last: str | None) -> tuple[dt.date, dt.date] 
 
 
 @app.command()
+def reread(
+    dataset: Annotated[
+        str, typer.Argument(metavar="CONJUNTO", help="Conjunto de archivos, p. ej. agua.lecturas.")
+    ],
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="sistema=dirección, para archivos sin copia guardada."),
+    ] = None,
+    contracts: Annotated[
+        list[Path] | None,
+        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Muestra qué archivos serían, sin cambiar nada.")
+    ] = False,
+) -> None:
+    """Vuelve a leer los archivos ya cargados que otra versión del contrato leyó.
+
+    Cada uno, de su copia guardada y en una transacción: lo que cambia pasa a raw._historial, y lo
+    que estaba en cuarentena se juzga de nuevo. Código de salida: 0 bien, 1 algún archivo no se
+    pudo leer otra vez (sus filas quedan como estaban).
+    """
+    from orchestration.cli.reread import read_again
+
+    _apply(source, contracts)
+    if not read_again(console, dataset, dry_run=dry_run):
+        raise typer.Exit(1)
+
+
+@app.command()
 def live(
     dataset: Annotated[
         str | None,

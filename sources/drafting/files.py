@@ -36,14 +36,14 @@ from sources.drafting.document import (
     compose,
 )
 from sources.drafting.types import propose, style_of, words_for_missing
-from sources.names import told_apart
+from sources.names import stacked, told_apart
 from sources.readers import FeedFile, open_file
 from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
 from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
-from sources.readers.spreadsheet import header_text
+from sources.readers.spreadsheet import header_names, header_text
 from sources.readers.workbooks import Area, Sheet, UnusableWorkbook, open_workbook
 
 SAMPLED_ROWS = 20_000
@@ -69,6 +69,7 @@ _LAST_ROWS = 5
 _ESCAPED = re.compile(r'[^,;\t|\n\\]\\"[^,;\t|\r\n]')
 _DOUBLED = re.compile(r'[^,;\t|\n"]""[^,;\t|\n"]')
 _TOTAL = re.compile(r"\s*(total(es)?)( |:|$)", re.IGNORECASE)
+_SUBTOTAL = re.compile(r"\s*(sub[ -]?total(es)?)( |:|$)", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[^.\[\]]+")
 _MEMBER = re.compile(r'[\s,]*"((?:[^"\\.\[\]])*)"\s*:\s*')
 _OBJECTS = re.compile(r"\[\s*\{")
@@ -114,6 +115,13 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
         if _UNNAMED.fullmatch(column.source_name) and _is_empty(columns[column.name])
     }
     columns = {name: array for name, array in columns.items() if name not in nothing}
+    labels: list[str] = []
+    if look.format in ("csv", "xlsx") and (labels := _totals_labels(columns.values())):
+        look.options["totalsLabel"] = labels[0] if len(labels) == 1 else labels
+        # Read once more without them: a total may stand in a column of another type.
+        plain = compose(identifier, _source(identifier, path, look), texts).contract
+        sampled, rows = _sample(plain, path)
+        columns = {name: sampled[name] for name in columns}
     style = style_of(columns.values()) if look.format in ("csv", "xlsx") else NumberStyle()
     words = {
         name: words_for_missing(plain, plain.column(name), array, style)
@@ -141,9 +149,14 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
         if _may_identify(column, array)
     ]:
         notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
-    if look.format == "xlsx" and (label := _totals_label(columns.values())):
-        look.options["totalsLabel"] = label
-        notes.append(f"las filas que empiezan con {label!r} se toman por totales y no se cargan")
+    if labels:
+        told = " o ".join(map(repr, labels))
+        notes.append(f"las filas que empiezan con {told} se toman por totales y no se cargan")
+    if style.signs:
+        told = " y ".join(style.signs)
+        notes.append(
+            f"lo que acompaña a los números ({told}) no se carga: 12,5 % es 12,5; dígalo en `unit`"
+        )
     if missing:
         notes.append(
             f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
@@ -161,14 +174,20 @@ def _without(values: pa.ChunkedArray[Any], words: Sequence[str]) -> pa.ChunkedAr
     return pa.chunked_array([without_missing(array, from_texts(words))])
 
 
-def _totals_label(columns: Iterable[pa.ChunkedArray[Any]]) -> str | None:
-    """The word that the row of totals of a sheet begins with; one of its last rows, if any."""
-    for values in columns:
-        if pa.types.is_string(values.type):
-            for text in values[-_LAST_ROWS:].to_pylist():
-                if text and (found := _TOTAL.match(text)):
-                    return found[1]
-    return None
+def _totals_labels(columns: Iterable[pa.ChunkedArray[Any]]) -> list[str]:
+    """The words that rows of totals begin with: of groups anywhere, of all in the last rows."""
+    written = [
+        values.cast(pa.string()) for values in columns if not pa.types.is_nested(values.type)
+    ]
+    if not written:
+        return []
+    blank = [pc.if_else(pc.match_substring_regex(text, r"\S"), text, None) for text in written]
+    first = pc.coalesce(*blank).to_pylist()
+    found = {m[1].casefold(): m[1] for text in first if text and (m := _SUBTOTAL.match(text))}
+    for text in first[-_LAST_ROWS:]:
+        if text and (match := _TOTAL.match(text)):
+            found.setdefault(match[1].casefold(), match[1])
+    return list(found.values())
 
 
 def _as_digits(column: Column) -> DraftColumn:
@@ -236,9 +255,10 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
 
 
-def _signs(style: NumberStyle) -> dict[str, str]:
-    signs = {"decimal": style.decimal} if style.decimal != "." else {}
-    return signs | ({"thousands": style.thousands} if style.thousands else {})
+def _signs(style: NumberStyle) -> dict[str, Any]:
+    signs: dict[str, Any] = {"decimal": style.decimal} if style.decimal != "." else {}
+    signs |= {"thousands": style.thousands} if style.thousands else {}
+    return signs | ({"numberSigns": list(style.signs)} if style.signs else {})
 
 
 # --- kinds of files -------------------------------------------------------------------------------
@@ -322,8 +342,11 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     except csv.Error:
         if not rows:  # the reader's own words for it
             return _Look("csv", ["columna"], {}, encoding)
-    turn = _header_row(rows) - 1
-    number = begins[turn]
+    lowest = _header_row(rows)
+    top = lowest
+    while _tells_apart(rows, top, lowest):
+        top -= 1
+    number = begins[top - 1]
     options: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
     notes = []
     if _ESCAPED.search(text) and not _DOUBLED.search(text):
@@ -332,7 +355,11 @@ def _delimited(path: Path, text: str, encoding: str | None) -> _Look:
     if number > 1:
         options["headerRow"] = number
         notes.append(f"el encabezado parece estar en la fila {number}")
-    return _Look("csv", told_apart(rows[turn], unnamed=True), options, encoding, tuple(notes))
+    if top < lowest:
+        options["headerRows"] = lowest - top + 1
+        notes.append(_of_several_rows(number, begins[lowest] - 1))
+    names = told_apart(stacked(rows[top - 1 : lowest]), unnamed=True)
+    return _Look("csv", names, options, encoding, tuple(notes))
 
 
 def _delimiter(text: str, suffix: str) -> str:
@@ -537,20 +564,20 @@ def _workbook(path: Path, wanted: str | None) -> _Look:
     name = next((name for name, (rows, _) in begins.items() if _is_table(rows)), looked_at[0])
     rows, merged = begins[name]
     number = _lowest_header_row(rows, _header_row(rows), merged)
-    names = (
-        told_apart([header_text(cell) for cell in rows[number - 1]], unnamed=True) if rows else []
-    )
+    first = number
+    while _groups_above(rows, first, merged) or _tells_apart(rows, first, number):
+        first -= 1
+    names = told_apart(header_names(rows, range(first - 1, number), merged), unnamed=True)
     others = [other for other in visible if other != name]
-    told = f"se miró la hoja {name!r}, con encabezado en la fila {number}"
+    told = f"se miró la hoja {name!r}, con encabezado en la fila {first}"
     if others:
         told = f"{told}; hay otras (se eligen con --table): {', '.join(others)}"
     notes = [told]
-    if groups := _groups_above(rows, number, merged):
-        notes.append(
-            f"encima del encabezado hay títulos que agrupan columnas ({', '.join(groups)}), que no "
-            "son parte de los nombres: revise los que se repiten, que llevan (2), (3)…"
-        )
-    return _Look("xlsx", names, {"sheet": name, "headerRow": number}, notes=tuple(notes))
+    options: dict[str, Any] = {"sheet": name, "headerRow": first}
+    if first < number:
+        options["headerRows"] = number - first + 1
+        notes.append(_of_several_rows(first, number))
+    return _Look("xlsx", names, options, notes=tuple(notes))
 
 
 def _beginning(sheet: Sheet) -> tuple[list[list[Any]], Sequence[Area]]:
@@ -570,14 +597,36 @@ def _lowest_header_row(rows: Sequence[Sequence[Any]], number: int, merged: Seque
     return lowest if _filled(rows[lowest - 1]) > _filled(rows[number - 1]) else number
 
 
-def _groups_above(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
-    """Titles right above a header, each over several but not all of its columns."""
+def _groups_above(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> bool:
+    """Whether titles right above a header (1-based) are merged over several columns of it.
+
+    One over all of them, or a single one from the first on, is the title of the sheet.
+    """
     width = _width(rows[number - 1]) if rows else 0
-    return [
-        header_text(rows[area.top][area.left])
-        for area in sorted(merged, key=lambda area: area.left)
-        if area.bottom == number - 2 and 1 < area.right - area.left + 1 < width
-    ]
+    return any(
+        area.bottom == number - 2 and area.left > 0 and 1 < area.right - area.left + 1 < width
+        for area in merged
+    )
+
+
+def _tells_apart(rows: Sequence[Sequence[Any]], first: int, last: int) -> bool:
+    """Whether the row above a header's (1-based) gives names that repeat one of their own."""
+    if first < 2 or _filled(rows[first - 2]) < _FEWEST_CELLS:
+        return False
+    texts = [[header_text(cell) for cell in row] for row in rows[first - 2 : last]]
+
+    def repeated(names: Sequence[str]) -> bool:
+        given = [name for name in names if name]
+        return len(set(given)) < len(given)
+
+    return repeated(stacked(texts[1:])) and not repeated(stacked(texts))
+
+
+def _of_several_rows(first: int, last: int) -> str:
+    return (
+        f"el encabezado ocupa las filas {first} a {last}: los títulos de arriba son parte del "
+        "nombre de las columnas que agrupan"
+    )
 
 
 def _filled(row: Sequence[Any]) -> int:

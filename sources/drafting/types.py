@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sources.arrow_values import from_texts
-from sources.casting import NumberStyle, cast_column, without_missing
+from sources.casting import NumberStyle, cast_column, without_missing, without_signs
 from sources.contract import Column, Contract
 from sources.drafting.document import DraftColumn
 from sources.readers.arrow import pc
@@ -26,11 +26,16 @@ from sources.readers.arrow import pc
 # days never pass the 12th is read so.
 _DATES = ("dd/MM/yyyy", "dd-MM-yyyy", "dd.MM.yyyy", "yyyy/MM/dd", "MM/dd/yyyy", "dd/MM/yy",
           "d/M/yyyy", "d-M-yyyy", "M/d/yyyy", "d/M/yy")  # fmt: skip
+# With the month's name, as spreadsheets of here show what is typed as 1-1.
+_NAMED_DATES = ("d-MMM-yy", "d-MMM-yyyy", "d/MMM/yyyy", "d 'de' MMMM 'de' yyyy")
 _CLOCKS = ("HH:mm:ss", "HH:mm", "H:mm:ss", "H:mm")
 _ZERO_FIRST = r"^[+-]?0\d"
 _HAS_DIGITS_ONLY = r"^[0-9.]+$"
 _COMMA = re.compile(NumberStyle(",", ".").pattern)
 _ANY_COMMA = r",\d+$"
+_PLAIN = re.compile(NumberStyle().pattern)
+# What people write beside amounts and shares; longer ones first.
+_SIGNS = ("U$S", "u$s", "US$", "$", "€", "%")
 _GROUPED = r"\d\.\d{3}(\.|,|$)"
 # 1,234.50: only both signs together tell a comma between thousands from a decimal one.
 _ENGLISH = re.compile(NumberStyle(".", ",").pattern)
@@ -42,6 +47,8 @@ _MISSING = frozenset(
 )  # fmt: skip
 _MISSING_WORDS = from_texts(sorted(_MISSING))
 _LEAST_DIGITS, _MOST_DIGITS = 18, 38
+# Before the point, however many there are behind it: the next file's numbers may be larger.
+_LEAST_WHOLE = 10
 _LEAST_SCALE, _MOST_SCALE = 2, 20
 # Binary numbers with more decimals than this were worked out, not written by somebody.
 _MOST_FLOAT_SCALE = 6
@@ -53,6 +60,7 @@ _MISTAKEN_SHARE = 0.01
 
 def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
     """How a file writes numbers: as one of its columns that shows it by its signs."""
+    style, signs = NumberStyle(), set[str]()
     for column in columns:
         texts = _texts(column)
         if texts is None:
@@ -60,11 +68,30 @@ def style_of(columns: Iterable[pa.ChunkedArray[Any]]) -> NumberStyle:
         texts = texts.filter(pc.invert(pc.is_in(pc.utf8_lower(texts), value_set=_MISSING_WORDS)))
         if not len(texts):
             continue
-        if _nearly_all(texts, _COMMA.pattern) and _any(texts, _ANY_COMMA):
-            grouped = _any(texts, _GROUPED)
+        used = [sign for sign in _SIGNS if _any(texts, _beside(sign))]
+        if used:
+            bare = without_signs(texts, used)
+            if any(_nearly_all(bare, form.pattern) for form in (_COMMA, _ENGLISH, _PLAIN)):
+                signs.update(used)
+                texts = bare
+        if style.plain:
+            style = _written(texts, money=any(sign != "%" for sign in used))
+    return replace(style, signs=tuple(sign for sign in _SIGNS if sign in signs))
+
+
+def _beside(sign: str) -> str:
+    """The pattern of texts that begin or end with a sign."""
+    return rf"^[+-]?\s*{re.escape(sign)}|{re.escape(sign)}$"
+
+
+def _written(texts: Any, *, money: bool) -> NumberStyle:
+    """How numbers are written; amounts of money have two decimals, so 1.500 is a large one."""
+    if _nearly_all(texts, _COMMA.pattern):
+        grouped = _any(texts, _GROUPED)
+        if _any(texts, _ANY_COMMA) or (money and grouped):
             return NumberStyle(",", "." if grouped else "")
-        if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
-            return NumberStyle(".", ",")
+    if _nearly_all(texts, _ENGLISH.pattern) and _any(texts, _BOTH_SIGNS):
+        return NumberStyle(".", ",")
     return NumberStyle()
 
 
@@ -97,7 +124,7 @@ def propose(
     if not len(known):
         return _by_type(text, array.type)
     nearest, fewest = text, int(len(known) * _MISTAKEN_SHARE) + 1
-    for physical, form, local in _candidates(known, style):
+    for physical, form, local in _candidates(known, style, contract.kind):
         asked: Any = replace(column, pg_type=physical, format=form, logical_type="")
         failures = cast_column(contract, asked, known, style).failures
         found = replace(text, physical_type=physical, format=form, local_time=local)
@@ -126,7 +153,7 @@ def _by_type(column: DraftColumn, kind: Any) -> DraftColumn:
     if pa.types.is_floating(kind):
         return replace(column, physical_type="double precision")
     nothing = pa.array([], kind)
-    for physical, form, local in _candidates(nothing, NumberStyle()):
+    for physical, form, local in _candidates(nothing, NumberStyle(), ""):
         if not (pa.types.is_timestamp(kind) and physical == "date"):
             return replace(column, physical_type=physical, format=form, local_time=local)
     return column
@@ -146,7 +173,9 @@ def _are_mistakes(values: Any, misfits: Any, found: DraftColumn) -> bool:
     return found.logical_type not in ("integer", "number") or not _any(texts, r"\d")
 
 
-def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+def _candidates(
+    array: Any, style: NumberStyle, source: str
+) -> Iterator[tuple[str, str | None, bool]]:
     """Types worth trying: physical type, format of dates, whether times are on the local clock."""
     kind = array.type
     if pa.types.is_boolean(kind):
@@ -172,10 +201,14 @@ def _candidates(array: Any, style: NumberStyle) -> Iterator[tuple[str, str | Non
     elif pa.types.is_nested(kind):
         yield "jsonb", None, False
     elif (texts := _texts(array)) is not None and len(texts):
-        yield from _of_texts(texts, style)
+        yield from _of_texts(texts, style, source)
 
 
-def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None, bool]]:
+def _of_texts(
+    texts: Any, style: NumberStyle, source: str
+) -> Iterator[tuple[str, str | None, bool]]:
+    if style.signs:
+        texts = without_signs(texts, style.signs)
     # Codes such as 007 are no numbers, and 0 and 1 may be anything but yes and no.
     if _any(texts, _ZERO_FIRST) and not _any(texts, r"[/:-]"):
         return
@@ -184,9 +217,13 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
     yield "bigint", None, False
     numbers = texts.filter(pc.match_substring_regex(texts, style.pattern))
     if len(numbers):
-        yield _numeric(numbers, style), None, False
+        physical, scale = _numeric(numbers, style)
+        # A sheet's quotients have as many decimals as fit; a text was written so by somebody.
+        if source == "xlsx" and scale > _MOST_FLOAT_SCALE:
+            physical = "double precision"
+        yield physical, None, False
     yield "date", None, False
-    yield from (("date", form, False) for form in _DATES)
+    yield from (("date", form, False) for form in (*_DATES, *_NAMED_DATES))
     zoned = _any(texts, _HAS_ZONE)
     if _nearly_all(texts, _ISO_MOMENT):
         yield "timestamptz", None, not zoned
@@ -195,14 +232,15 @@ def _of_texts(texts: Any, style: NumberStyle) -> Iterator[tuple[str, str | None,
             yield "timestamptz", f"{day} {clock}", True
 
 
-def _numeric(texts: Any, style: NumberStyle) -> str:
+def _numeric(texts: Any, style: NumberStyle) -> tuple[str, int]:
+    """The type that takes these numbers, and its decimals."""
     plain = pc.replace_substring(texts, style.thousands, "") if style.thousands else texts
     plain = pc.replace_substring(plain, style.decimal, ".")
     parts = [text.lstrip("+-").partition(".") for text in plain.to_pylist()]
     whole = max(len(part[0]) for part in parts)
     scale = min(max(_LEAST_SCALE, *(len(part[2]) for part in parts)), _MOST_SCALE)
-    digits = max(_LEAST_DIGITS, whole + scale + 1)
-    return f"numeric({min(digits, _MOST_DIGITS)},{scale})"
+    digits = max(_LEAST_DIGITS, max(_LEAST_WHOLE, whole + 1) + scale)
+    return f"numeric({min(digits, _MOST_DIGITS)},{scale})", scale
 
 
 def _float_scale(array: Any) -> int | None:

@@ -115,12 +115,13 @@ def verify_archive(connection: Connection, archive: Path) -> list[ArchiveProblem
         "order by dataset, cargado_en"
     )
     for dataset, name, sha256, copy in rows:
-        if (what := _difference(archive / copy, sha256)) is not None:
+        if (what := difference(archive / copy, sha256)) is not None:
             problems.append(ArchiveProblem(dataset, name, copy, f"{name}: {what} ({copy})."))
     return problems
 
 
-def _difference(path: Path, sha256: str) -> str | None:
+def difference(path: Path, sha256: str) -> str | None:
+    """What is wrong with a copy, in words; None when it is the file that was loaded. Reads it."""
     try:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()

@@ -22,21 +22,33 @@ from tempfile import gettempdir
 import psycopg
 
 from sources.contract import Contract
+from sources.errors import LoadRefused
 from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
 from sources.landing.guard import guarded
 from sources.landing.limits import limits
+from sources.landing.months import RULE_DETACHED
 from sources.landing.new_columns import Plan, add_columns, plan, with_known
 from sources.landing.partitions import Extent, Partitions, as_it_is_divided, division_note
 from sources.landing.quarantine import Quarantine
 from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
-from sources.landing.revisions import Ledger, Span, identity_of, replace_versions, replaces
+from sources.landing.revisions import (
+    Ledger,
+    Span,
+    Version,
+    identity_of,
+    loads_as_a_whole,
+    refuse_what_is_there,
+    replace_versions,
+    replaces,
+)
 from sources.landing.table_key import settle_key
 from sources.landing.writer import Writer, write_as_it_comes
-from sources.raw_table import Connection, ensure_raw_table, table_name
+from sources.raw_table import Connection, ensure_raw_table, existing_columns, table_name
 from sources.readers import FeedFile, Reader, notes_of, open_file
+from sources.readers.base import problem
 from sources.readers.files import (
     Entry,
     FileChanging,
@@ -56,7 +68,7 @@ def load_files(
 
     def load_all() -> LoadReport:
         with open_folder(contract, url) as folder:
-            _Feed(contract, context, checkers, folder).load_all(total)
+            Feed(contract, context, checkers, folder).load_all(total)
         return LoadReport(contract.id, "sin_cambios")
 
     total.add(guarded(contract, context, str(url), load_all))
@@ -100,124 +112,42 @@ def _is_known(entry: Entry, latest: dict[str, tuple[Entry, str, bool]]) -> bool:
     return reliable and entry.is_as(before)
 
 
+# What the load record of a file that was read again says for its mode.
+REREAD = "relectura"
+
+
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """A file that can be read here and now; `synced` is there when the archive gets a copy."""
 
     file: FeedFile
     synced: SyncedCopy | None = None
 
 
-class _Feed:
-    """One run over a folder."""
+class FileLanding:
+    """Landing single files of one contract that can be read here and now."""
 
     def __init__(
-        self,
-        contract: Contract,
-        context: LoadContext,
-        checkers: Sequence[Checker],
-        folder: Folder,
+        self, contract: Contract, context: LoadContext, checkers: Sequence[Checker]
     ) -> None:
         self._contract = contract
         self._context = context
         self._checkers = checkers
-        self._folder = folder
-        self._listed: Collection[str] = ()
-        self._listed_at = 0.0
+        # Loads of the dataset from before its first file, if its rows came otherwise.
+        self._loads_before: Sequence[int] = ()
         self._archive: Archive | None = None
         if context.archive is not None and contract.options.get("archive", True):
             self._archive = Archive(contract, context.archive)
 
-    def load_all(self, total: LoadReport) -> None:
-        """Load the new files into `total`, those changed last at the source last."""
-        self._listed_at = self._context.clock().timestamp()
-        entries = self._folder.entries()
-        self._listed = {entry.name for entry in entries}
-        if not entries:
-            total.notes.append(self._folder.nothing_found())
-        settled = self._folder.settled(entries)
-        if fresh := len(entries) - len(settled):
-            total.notes.append(
-                f"para la próxima corrida quedan archivos que cambiaron hace un momento: {fresh}."
-            )
-        with self._context.connect() as connection:
-            latest = Ledger(connection, self._contract).latest_by_name()
-        if self._archive is not None:
-            self._archive.tidy()
-        for entry in sorted(settled, key=lambda entry: (entry.mtime, entry.name)):
-            if _is_known(entry, latest):
-                total.add(self._known())
-                continue
-            total.add(
-                guarded(
-                    self._contract,
-                    self._context,
-                    entry.name,
-                    lambda entry=entry: self._take(entry),  # type: ignore[misc]
-                )
-            )
-
-    def _known(self) -> LoadReport:
-        return LoadReport(self._contract.id, "sin_cambios", files=1, files_known=1)
-
-    def _take(self, entry: Entry) -> LoadReport:
-        try:
-            with self._readable(entry) as held:
-                return self._load(entry, held)
-        except FileChanging as error:
-            return LoadReport(
-                self._contract.id,
-                "sin_cambios",
-                files=1,
-                files_waiting=1,
-                notes=[f"{error.what} Se carga en la próxima corrida."],
-            )
-
-    @contextmanager
-    def _readable(self, entry: Entry) -> Iterator[_Held]:
-        """The file with its hash: a copy on its way to the archive, a temporary one, or itself."""
-        if self._archive is None and isinstance(self._folder, LocalFolder):
-            yield _Held(self._folder.hashed(entry))
-            return
-        place = Path(gettempdir()) if self._archive is None else self._archive.folder
-        with ExitStack() as stack:
-            copy = stack.enter_context(LocalCopy(self._contract, entry.name, place))
-            self._folder.copy(entry, copy)
-            file = copy.finished()
-            synced = None
-            if self._archive is not None:
-                synced = stack.enter_context(SyncedCopy(copy))
-            yield _Held(file, synced)
-
-    def _load(self, entry: Entry, held: _Held) -> LoadReport:
-        try:
-            with self._context.connect() as connection:
-                report = self._load_inside(connection, entry, held)
-                self._check_in_place(entry)
-        except psycopg.Error:
-            raise
-        except Exception:
-            # Half a file may look like any error: what it is called depends on the file at rest.
-            self._check_in_place(entry)
-            raise
-        return report
-
-    def _check_in_place(self, entry: Entry) -> None:
-        if self._archive is None and isinstance(self._folder, LocalFolder):
-            self._folder.check(entry)
-
-    def _load_inside(self, connection: Connection, entry: Entry, held: _Held) -> LoadReport:
-        """The transaction. Rows are copied straight into the table: a roll-back leaves nothing."""
+    def land(
+        self, connection: Connection, entry: Entry, held: Held, again: Version | None = None
+    ) -> LoadReport:
+        """The transaction, under the lock. Rows are copied straight into the table: a roll-back
+        leaves nothing. They take the place of those of older versions, or of the file itself when
+        it is read `again`."""
         contract, file = self._contract, held.file
         started = self._context.clock()
-        lock(connection, contract)
         ledger = Ledger(connection, contract)
-        # Asked under the lock: another run may have loaded it meanwhile.
-        version = ledger.version(file.sha256)
-        if version is not None and not ledger.arrives_anew(version, entry.name):
-            ledger.follow_rename(version, entry.name, self._listed)
-            ledger.note_name(entry, file.sha256, self._listed_at)
-            return self._known()
         ensure_raw_table(connection, contract)
         stands = as_it_is_divided(connection, contract)
         report = LoadReport(contract.id, "cargada", files=1)
@@ -228,16 +158,22 @@ class _Feed:
         settle_key(connection, contract, load_id)
         span = self._write_rows(connection, file, report, load_id)
         refuse_if_mostly_bad(contract, report, file.name)
-        if replaces(contract):
+        if self._loads_before:
+            before = self._loads_before
+            refuse_what_is_there(connection, contract, file, report, load_id, before)
+        old: Sequence[Version] = () if again is None else [again]
+        if again is None and replaces(contract):
             old = ledger.in_force(identity_of(contract, entry.name), but=file.sha256)
-            if old:
-                replace_versions(connection, contract, old, file, report, load_id, span)
-        record(connection, contract, self._context, report, load_id, started, file.name)
+        elif again is not None and report.reasons[RULE_DETACHED]:
+            raise _of_months_apart(contract, file.name)
+        if old:
+            replace_versions(connection, contract, old, file, report, load_id, span)
+        mode = None if again is None else REREAD
+        record(connection, contract, self._context, report, load_id, started, file.name, mode=mode)
         copy = None
         if self._archive is not None and held.synced is not None:
             copy = held.synced.keep_in(self._archive, contract, file)
         ledger.add(entry, file, report, load_id, span, copy)
-        ledger.note_name(entry, file.sha256, self._listed_at)
         return report
 
     def _write_rows(
@@ -277,6 +213,141 @@ class _Feed:
         add_columns(connection, planned)
         with open_file(planned.contract, file, batch_rows=rows) as reader:
             yield reader, planned
+
+
+class Feed(FileLanding):
+    """One run over a folder."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        context: LoadContext,
+        checkers: Sequence[Checker],
+        folder: Folder,
+    ) -> None:
+        super().__init__(contract, context, checkers)
+        self._folder = folder
+        self._listed: Collection[str] = ()
+        self._listed_at = 0.0
+
+    def load_all(self, total: LoadReport) -> None:
+        """Load the new files into `total`, those changed last at the source last."""
+        self._listed_at = self._context.clock().timestamp()
+        entries = self._folder.entries()
+        self._listed = {entry.name for entry in entries}
+        if not entries:
+            total.notes.append(self._folder.nothing_found())
+        settled = self._folder.settled(entries)
+        if fresh := len(entries) - len(settled):
+            total.notes.append(
+                f"para la próxima corrida quedan archivos que cambiaron hace un momento: {fresh}."
+            )
+        with self._context.connect() as connection:
+            latest = Ledger(connection, self._contract).latest_by_name()
+            if not latest:
+                self._loads_before = loads_as_a_whole(connection, self._contract)
+            elif note := _of_columns_to_come(connection, self._contract):
+                total.notes.append(note)
+        if self._archive is not None:
+            self._archive.tidy()
+        for entry in sorted(settled, key=lambda entry: (entry.mtime, entry.name)):
+            if _is_known(entry, latest):
+                total.add(self._known())
+                continue
+            total.add(
+                guarded(
+                    self._contract,
+                    self._context,
+                    entry.name,
+                    lambda entry=entry: self._take(entry),  # type: ignore[misc]
+                )
+            )
+
+    def _known(self) -> LoadReport:
+        return LoadReport(self._contract.id, "sin_cambios", files=1, files_known=1)
+
+    def _take(self, entry: Entry) -> LoadReport:
+        try:
+            with self.readable(entry) as held:
+                return self._load(entry, held)
+        except FileChanging as error:
+            return LoadReport(
+                self._contract.id,
+                "sin_cambios",
+                files=1,
+                files_waiting=1,
+                notes=[f"{error.what} Se carga en la próxima corrida."],
+            )
+
+    @contextmanager
+    def readable(self, entry: Entry) -> Iterator[Held]:
+        """The file with its hash: a copy on its way to the archive, a temporary one, or itself."""
+        if self._archive is None and isinstance(self._folder, LocalFolder):
+            yield Held(self._folder.hashed(entry))
+            return
+        place = Path(gettempdir()) if self._archive is None else self._archive.folder
+        with ExitStack() as stack:
+            copy = stack.enter_context(LocalCopy(self._contract, entry.name, place))
+            self._folder.copy(entry, copy)
+            file = copy.finished()
+            synced = None
+            if self._archive is not None:
+                synced = stack.enter_context(SyncedCopy(copy))
+            yield Held(file, synced)
+
+    def _load(self, entry: Entry, held: Held) -> LoadReport:
+        try:
+            with self._context.connect() as connection:
+                report = self._load_inside(connection, entry, held)
+                self._check_in_place(entry)
+        except psycopg.Error:
+            raise
+        except Exception:
+            # Half a file may look like any error: what it is called depends on the file at rest.
+            self._check_in_place(entry)
+            raise
+        return report
+
+    def _check_in_place(self, entry: Entry) -> None:
+        if self._archive is None and isinstance(self._folder, LocalFolder):
+            self._folder.check(entry)
+
+    def _load_inside(self, connection: Connection, entry: Entry, held: Held) -> LoadReport:
+        file = held.file
+        lock(connection, self._contract)
+        ledger = Ledger(connection, self._contract)
+        # Asked under the lock: another run may have loaded it meanwhile.
+        version = ledger.version(file.sha256)
+        if version is not None and not ledger.arrives_anew(version, entry.name):
+            ledger.follow_rename(version, entry.name, self._listed)
+            ledger.note_name(entry, file.sha256, self._listed_at)
+            return self._known()
+        report = self.land(connection, entry, held)
+        self._loads_before = ()
+        ledger.note_name(entry, file.sha256, self._listed_at)
+        return report
+
+
+def _of_columns_to_come(connection: Connection, contract: Contract) -> str | None:
+    """That the contract names columns which no file loaded so far was asked for."""
+    held = existing_columns(connection, contract.landing_table)
+    fresh = [column.name for column in contract.declared if column.name not in held]
+    if not held or not fresh:
+        return None
+    return (
+        f"el contrato nombra columnas nuevas ({', '.join(fresh)}): las filas de los archivos ya "
+        f"cargados las tienen vacías; para leerlos otra vez, `lujan reread {contract.id}`."
+    )
+
+
+def _of_months_apart(contract: Contract, name: str) -> LoadRefused:
+    return problem(
+        LoadRefused,
+        contract,
+        f"{name} tiene filas de un mes que está separado de {contract.raw_name}: leído otra vez, "
+        "quedarían dos veces. Sus filas quedan como estaban.",
+        "una ese mes con `lujan partitions attach` y vuelva a pedirlo.",
+    )
 
 
 def _span(extent: Extent) -> Span:

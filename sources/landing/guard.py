@@ -90,7 +90,7 @@ def guarded(
         error.owner = error.owner or contract.owner
         failure = error
     except psycopg.Error as error:
-        refusal = _refusal(contract, error)
+        refusal = refusal_of(contract, error)
         if refusal is None:
             raise  # the warehouse itself: no other table would fare better
         refusal.__cause__ = error
@@ -110,7 +110,7 @@ def guarded(
     return report
 
 
-def _refusal(contract: Contract, error: psycopg.Error) -> LoadRefused | None:
+def refusal_of(contract: Contract, error: psycopg.Error) -> LoadRefused | None:
     """The failure of this table alone; None where the error says nothing of it.
 
     The server's text is left out, and the code is told: the text may quote values of rows.

@@ -27,6 +27,7 @@ class Books:
     `watermark` is None when everything is to be read: no load came before, the contract names
     another cursor, or raw is empty. `reading` is how columns were read up to the watermark, None
     where that is not known. `expected_rows` is what the source counted the last time.
+    `files_in_force` tells that files were loaded one by one before, which this load replaces.
     """
 
     load_id: int
@@ -35,6 +36,7 @@ class Books:
     reading: tuple[str, ...] | None
     expected_rows: int | None
     compared_at: dt.datetime | None
+    files_in_force: bool = False
 
 
 def open_books(connection: Connection, contract: Contract) -> Books:
@@ -46,7 +48,8 @@ def open_books(connection: Connection, contract: Contract) -> Books:
             "(select lectura from meta.marca where dataset = {dataset} and columna = {cursor}), "
             "(select filas_origen from meta.carga where dataset = {dataset} "
             "and estado <> 'fallida' and modo <> 'reproceso' order by carga_id desc limit 1), "
-            "(select comparado_en from meta.comparacion where dataset = {dataset})"
+            "(select comparado_en from meta.comparacion where dataset = {dataset}), "
+            "exists (select from meta.archivo where dataset = {dataset} and vigente)"
         ).format(
             raw=table_name(contract),
             dataset=sql.Literal(contract.id),
@@ -54,7 +57,7 @@ def open_books(connection: Connection, contract: Contract) -> Books:
         )
     ).fetchone()
     assert row is not None
-    load_id, is_empty, mark, reading, expected, compared = row
+    load_id, is_empty, mark, reading, expected, compared, files = row
     usable = contract.has_watermark and not is_empty and _is_readable(contract, mark)
     return Books(
         int(load_id),
@@ -63,6 +66,7 @@ def open_books(connection: Connection, contract: Contract) -> Books:
         tuple(reading) if usable and reading is not None else None,
         expected,
         compared,
+        bool(files),
     )
 
 

@@ -23,17 +23,20 @@ from typing import Any, LiteralString
 
 import numpy as np
 import pgpq
+import psycopg
 import pyarrow as pa
 from psycopg import sql
 
 from sources.contract import Contract
-from sources.errors import PipelineError
+from sources.errors import LoadRefused, PipelineError
 from sources.landing.doorstep import judge
+from sources.landing.guard import refusal_of
 from sources.landing.limits import limits
 from sources.landing.partitions import Partitions, as_it_is_divided
 from sources.landing.quarantine import keys_of, restored, style_of
 from sources.landing.records import lock, names_of, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
+from sources.landing.table_key import is_settled
 from sources.landing.writer import ORDER, Writer
 from sources.raw_table import (
     LOAD_ID,
@@ -50,6 +53,7 @@ from sources.readers.base import (
     WHOLE_LINE,
     RawBatch,
     build_batch,
+    problem,
     source_columns,
 )
 from sources.readers.workbooks.base import RULE_CELL_ERROR, RULE_NO_VALUE
@@ -128,11 +132,21 @@ def replay(
 
     `rule` takes rows kept out for that rule only; `only_other_contract` those last judged by
     another version of the contract, and `limit` the oldest so many. `dry_run` says what would
-    happen and changes nothing. Raises ContractError when the raw table and the contract disagree.
+    happen and changes nothing. Raises ContractError when the raw table and the contract disagree,
+    LoadRefused when the contract has another key than the table, which only a load can change.
     """
     with context.connect() as connection:
         lock(connection, contract)
         ensure_raw_table(connection, contract)
+        if not is_settled(connection, contract):
+            raise problem(
+                LoadRefused,
+                contract,
+                f"el contrato tiene otra clave que {contract.raw_name}, o ninguna. No se reprocesó "
+                "nada.",
+                "haga antes una carga (`lujan run`): la tabla toma la clave, y la carga siguiente "
+                "reprocesa las filas pendientes.",
+            )
         contract = as_it_is_divided(connection, contract)
         _create_tables(connection, contract)
         choice = _choice(contract, rule, only_other_contract, limit)
@@ -172,14 +186,21 @@ def replay_after_contract_change(
             "and estado = 'pendiente' and contrato_sha256 is distinct from %s)",
             [contract.id, contract.sha256],
         ).fetchone()
-    if found != (True,):
-        return None
+        # The load that follows gives the table the contract's key; the next one finds these rows.
+        if found != (True,) or not is_settled(connection, contract):
+            return None
     try:
         return replay(
             contract, context, make_checkers(), only_other_contract=True, limit=AUTOMATIC_LIMIT
         )
     except PipelineError as error:
         return ReplayReport(contract.id, error=error)
+    except psycopg.Error as error:
+        refusal = refusal_of(contract, error)
+        if refusal is None:
+            raise  # the warehouse itself: the load would fare no better
+        refusal.__cause__ = error
+        return ReplayReport(contract.id, error=refusal)
 
 
 def _create_tables(connection: Connection, contract: Contract) -> None:

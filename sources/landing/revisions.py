@@ -48,7 +48,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A content that was loaded, as `meta.archivo` knows it; `rows` of it were good."""
+    """A content that was loaded, as `meta.archivo` knows it; `rows` of it were good.
+
+    `modified` is when the source changed it last (epoch; 0: not known), `copy` where the archive
+    has it.
+    """
 
     sha256: str
     name: str
@@ -56,12 +60,15 @@ class Version:
     load_id: int
     rows: int
     in_force: bool
+    modified: float
+    copy: str | None
     span: Span
 
 
 _VERSION = sql.SQL(
     "select sha256, nombre, nombre_actual, carga_id, filas_leidas - filas_cuarentena, vigente, "
-    "rango_columna, desde, hasta from meta.archivo"
+    "coalesce(extract(epoch from modificado_en), 0)::float8, copia, rango_columna, desde, hasta "
+    "from meta.archivo"
 )
 
 
@@ -89,7 +96,9 @@ class Ledger:
         rows = self._connection.execute(
             "select distinct on (nombre) nombre, bytes, "
             "coalesce(extract(epoch from modificado_en), 0)::float8, etiqueta, sha256, fiable "
-            "from meta.archivo_nombre where dataset = %s order by nombre, llegado_en desc",
+            "from meta.archivo_nombre n where dataset = %s and not exists (select from "
+            "meta.archivo a where a.dataset = n.dataset and a.sha256 = n.sha256 "
+            "and a.reemplazado_por like 'carga %%') order by nombre, llegado_en desc",
             [self._contract.id],
         )
         return {
@@ -98,7 +107,11 @@ class Ledger:
         }
 
     def version(self, sha256: str) -> Version | None:
-        found = self._versions(sql.SQL("sha256 = {}").format(sha256))
+        found = self._versions(
+            sql.SQL("sha256 = {} and coalesce(reemplazado_por, '') not like 'carga %'").format(
+                sha256
+            )
+        )
         return found[0] if found else None
 
     def in_force(self, identity: str, *, but: str) -> list[Version]:
@@ -106,6 +119,15 @@ class Ledger:
         self._refresh_identities()
         return self._versions(
             sql.SQL("vigente and identidad = {} and sha256 <> {}").format(identity, but)
+        )
+
+    def read_otherwise(self) -> list[Version]:
+        """The versions in force that another document of the contract read, oldest load first."""
+        return self._versions(
+            sql.SQL(
+                "vigente and carga_id in (select c.carga_id from meta.carga c "
+                "where c.dataset = {} and c.contrato_sha256 <> {})"
+            ).format(self._contract.id, self._contract.sha256)
         )
 
     def arrives_anew(self, version: Version, name: str) -> bool:
@@ -155,7 +177,7 @@ class Ledger:
                 "read": report.read,
                 "bad": report.quarantined,
                 "load": load_id,
-                "modified": entry.modified,
+                "modified": entry.modified if entry.mtime else None,
                 "copy": copy,
                 "column": span.column,
                 "low": span.low,
@@ -204,8 +226,8 @@ class Ledger:
             + sql.SQL(" order by carga_id")
         )
         return [
-            Version(sha256, name, current, load_id, good, in_force, Span(*span))
-            for sha256, name, current, load_id, good, in_force, *span in rows
+            Version(sha256, name, current, load_id, good, in_force, modified, copy, Span(*span))
+            for sha256, name, current, load_id, good, in_force, modified, copy, *span in rows
         ]
 
     def _refresh_identities(self) -> None:
@@ -227,6 +249,53 @@ class Ledger:
                 )
 
 
+def forget_files(connection: Connection, contract: Contract, load_id: int) -> None:
+    """The table was loaded as a whole: its rows are no file's any more.
+
+    Where the contract takes files one by one again later, all of them are to be loaded.
+    """
+    connection.execute(
+        "update meta.archivo set vigente = false, reemplazado_por = %s, reemplazado_en = now() "
+        "where dataset = %s and vigente",
+        [f"carga {load_id}", contract.id],
+    )
+
+
+def loads_as_a_whole(connection: Connection, contract: Contract) -> list[int]:
+    """Loads that brought rows of a dataset of which no file is known: it was read as a whole."""
+    row = connection.execute(
+        "select array_agg(carga_id) from meta.carga where dataset = %s and filas_cargadas > 0 "
+        "and to_regclass(%s) is not null",
+        [contract.id, contract.raw_name],
+    ).fetchone()
+    return [] if row is None or row[0] is None else [int(number) for number in row[0]]
+
+
+def refuse_what_is_there(
+    connection: Connection,
+    contract: Contract,
+    file: FeedFile,
+    report: LoadReport,
+    load_id: int,
+    loads: Sequence[int],
+) -> None:
+    """Raises LoadRefused where most rows of a file are among those of `loads`, which are no file's.
+
+    Beside them they would be there twice.
+    """
+    held = _Rows(connection, contract, list(loads)).held_of(load_id)
+    if 2 * held > report.loaded:
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: {held} de sus {report.loaded} filas ya están en {contract.raw_name}, "
+            "cargadas con otro `loadMode`: cargadas archivo por archivo estarían dos veces. No se "
+            "cargó nada.",
+            f"vacíe la tabla (`lujan warehouse psql`: truncate {contract.raw_name}) y la próxima "
+            "corrida carga todos los archivos; o dé otro `landingTable`, y esta queda como está.",
+        )
+
+
 def replace_versions(
     connection: Connection,
     contract: Contract,
@@ -243,6 +312,8 @@ def replace_versions(
     instead of loaded. Raises LoadRefused when the new version has no good row and the old one had,
     or so many less that it is rather a part of the old one.
     """
+    if any(version.sha256 == file.sha256 for version in old):
+        _refuse_worse_reading(contract, old, file, report)
     if not report.loaded and any(version.rows for version in old):
         raise problem(
             LoadRefused,
@@ -280,6 +351,22 @@ def replace_versions(
         [file.sha256, contract.id, [version.sha256 for version in old]],
     )
     close_replaced(connection, contract, loads)
+
+
+def _refuse_worse_reading(
+    contract: Contract, old: Sequence[Version], file: FeedFile, report: LoadReport
+) -> None:
+    """Raises LoadRefused when a file that is read again would lose what it has."""
+    stood = sum(version.rows for version in old)
+    if stood and (not report.loaded or not contract.may_lose(stood - report.loaded, stood)):
+        raise problem(
+            LoadRefused,
+            contract,
+            f"{file.name}: con el contrato de hoy pasan {report.loaded} filas y hay {stood} "
+            "cargadas. No se reemplazó nada.",
+            f"vea qué no pasa con `lujan contracts try`, y corrija {contract.path.name}; si es "
+            "lo que corresponde, suba `maxDeletionShare` (hasta 1).",
+        )
 
 
 def _replays_of(connection: Connection, loads: list[int]) -> list[int]:
@@ -371,6 +458,23 @@ class _Rows:
         self._connection.execute("set local enable_nestloop to default")
         self._connection.execute("drop table _falta")
         return count
+
+    def held_of(self, new_load: int) -> int:
+        """How many rows of the new load these loads have, too."""
+        row = self._connection.execute(
+            sql.SQL(
+                "select count(*) from {raw} _r where _r.{load} = {new} and "
+                "hash_record_extended({row}, 0) in (select hash_record_extended({row}, 0) "
+                "from {raw} _r where {old})"
+            ).format(
+                raw=table_name(self._contract),
+                load=sql.Identifier(LOAD_ID),
+                new=sql.Literal(new_load),
+                row=self._row(),
+                old=self._where,
+            )
+        ).fetchone()
+        return int(row[0]) if row else 0
 
     def delete(self) -> int:
         return self._connection.execute(

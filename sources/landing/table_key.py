@@ -48,6 +48,12 @@ def settle_key(connection: Connection, contract: Contract, load_id: int) -> int 
     return gone
 
 
+def is_settled(connection: Connection, contract: Contract) -> bool:
+    """Whether the raw table has the contract's key already."""
+    wanted = () if contract.load_mode == "files" else contract.key
+    return set(_key_of(connection, contract.landing_table)[1]) == set(wanted)
+
+
 def _refuse_losing(connection: Connection, contract: Contract, gone: int) -> None:
     """Raises LoadRefused where many rows would leave that the source may not bring again."""
     if contract.load_mode != "append" and contract.deletions_every is not None:

@@ -51,6 +51,7 @@ from sources.landing.records import (
     store_watermark,
 )
 from sources.landing.report import Checker, LoadContext, LoadReport
+from sources.landing.revisions import forget_files
 from sources.landing.slots import slots
 from sources.landing.table_key import key_note, settle_key
 from sources.landing.totals import Totals
@@ -141,6 +142,8 @@ def _load(
         )
         report.state = "cargada" if report.changed or quarantine.new_rows else "sin_cambios"
         record(connection, contract, context, report, books.load_id, started, origin)
+        if books.files_in_force:
+            forget_files(connection, contract, books.load_id)
     return report
 
 

@@ -45,7 +45,7 @@ from sources.readers.base import (
 from sources.readers.http_client import Answer, HttpClient
 from sources.readers.jsonlines import exact_decoder
 from sources.readers.paths import has_path, leaf_paths, parse_path, value_at
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import written_as
 from sources.readers.watermark import since_value
 from sources.urls import SourceUrl
 
@@ -209,7 +209,7 @@ class ApiReader(ClosingReader):
             return str(since)
         if form := self._contract.options.get("cursorFormat"):
             moment = since if isinstance(since, datetime) else datetime(*since.timetuple()[:3])
-            return moment.strftime(jdk_format(self._contract, str(form)).strftime)
+            return moment.strftime(written_as(self._contract, str(form)))
         return since.isoformat()
 
     def _following(self, page: _Page, read: int) -> _Next | None:
@@ -233,6 +233,8 @@ class ApiReader(ClosingReader):
         document = self._document(answer)
         self._check_single(document, answer)
         rows = value_at(document, self._data_path)
+        if rows is None and has_path(document, self._data_path) and not _tells_an_error(document):
+            rows = []  # how some languages write an empty list
         if not isinstance(rows, list):
             raise self._another_layout(
                 "no trae una lista de filas en "
@@ -273,6 +275,8 @@ class ApiReader(ClosingReader):
         return int(value) if isinstance(value, int | str) and str(value).isdecimal() else None
 
     def _document(self, answer: Answer) -> Any:
+        if answer.nothing:
+            return None
         content = answer.content
         try:
             if answer.charset:
@@ -349,6 +353,12 @@ class ApiReader(ClosingReader):
             self._client = None
 
 
+def _tells_an_error(document: Any) -> bool:
+    """Whether an answer without rows says that something went wrong: then they are not none."""
+    return isinstance(document, dict) and any(document.get(name) for name in _ERRORS)
+
+
+_ERRORS = ("error", "errors", "errores", "fault", "exception")
 # Where answers of common kinds lead on: an address, or the word that there is more.
 _NEXT = ("next", "links.next", "_links.next.href", "paging.next", "meta.next", "pagination.next",
          "next_page_url", "['@odata.nextLink']")  # fmt: skip

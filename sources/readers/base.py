@@ -9,6 +9,7 @@ text into the contract's types).
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -280,6 +281,17 @@ def _refuse_repeated(contract: Contract, found: Sequence[str], where: str) -> No
         )
         error.columns = tuple(repeated)
         raise error
+
+
+def totals_pattern(contract: Contract) -> str | None:
+    """What the first value of a row begins with that is no data, by `totalsLabel`; None: nothing.
+
+    An expression for Python and Arrow alike.
+    """
+    labels = contract.options.get("totalsLabel") or ()
+    words = [labels] if isinstance(labels, str) else labels
+    any_of = "|".join(re.escape(" ".join(word.split())) for word in words)
+    return rf"(?i)^\s*(?:{any_of})(?:[\s:]|$)" if any_of else None
 
 
 def missing_columns(

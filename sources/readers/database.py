@@ -69,6 +69,9 @@ _A_CHANGE_OF_CLOCKS = timedelta(hours=3)
 _LEAST_PARTS = 2
 # What stands before the digits of octets in a text: in PostgreSQL, in SQL Server.
 _MARK_OF_OCTETS = re.compile(r"^(?:\\x|0x)")
+# Numbers of single precision, and how far one may lie from what it is written as, at most.
+_SINGLE = re.compile(r"^(?:real|float4?)\b", re.IGNORECASE)
+_SINGLE_PRECISION = Decimal(2) ** -23
 _WHOLE = re.compile(r"^(small|big)?int(eger)?$")
 _MOMENTS = re.compile(r"^(date|timestamp)\b")
 
@@ -579,8 +582,18 @@ def _since(
         digits = _MARK_OF_OCTETS.sub("", since)
         return sa.or_(engine.since_octets(column, digits), column.is_(None))
     else:
-        since = _as_stored(cursor, since, source.zoned)
+        since = _not_above(source, _as_stored(cursor, since, source.zoned))
     return sa.or_(engine.since(column, since, source.zoned), column.is_(None))
+
+
+def _not_above(source: SourceColumn, value: CursorValue) -> CursorValue:
+    """The value, or one just below it for a column of single precision.
+
+    What is read of it as 0.7 is 0.699999988 when it is compared, and lies below 0.7.
+    """
+    if isinstance(value, Decimal) and _SINGLE.match(source.type or ""):
+        return value - abs(value) * _SINGLE_PRECISION
+    return value
 
 
 def count_of(query: sa.Select[Any], *more: sa.ColumnElement[Any]) -> sa.Select[Any]:
@@ -658,6 +671,12 @@ def explain(
         "tiempo": (
             f"el sistema {system} ({where}) no respondió a tiempo.",
             "vuelva a ejecutar en un horario de menos uso; si se repite, avise al área.",
+        ),
+        "replica": (
+            f"la réplica del sistema {system} ({where}) cortó la lectura: lo que recibe del "
+            "servidor principal quita filas que se estaban leyendo.",
+            "vuelva a ejecutar; si se repite, pida `hot_standby_feedback = on` en la réplica (o "
+            f"un `max_standby_streaming_delay` mayor), o lea del servidor principal: {hint}",
         ),
         "otro": (
             f"el sistema {system} ({where}) respondió con un error: {_one_line(error)}.",

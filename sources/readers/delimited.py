@@ -1,18 +1,23 @@
 """Delimited text files (CSV and its relatives), streamed through Arrow's parser.
 
-Belongs here: the header, and lines that cannot be taken apart. Does not belong here: types; every
-value leaves as the text it was.
+Belongs here: the header, lines that cannot be taken apart, and lines that hold nothing. Does not
+belong here: types; every value leaves as the text it was. Nothing between two separators is no
+value, and `""` an empty text, as in PostgreSQL's COPY; a row without any value is no row, but keeps
+its number: spreadsheets write such lines for cells that only have a format.
 
 Options of the contract: `delimiter` and `encoding` (custom properties, or keys of the server),
-`headerRow` (1-based, default 1), `longestRowMb` (default 1), `escape` (what stands before a quote
-that is part of a value, where it is not another quote). Compressed files are known by what is in
-them.
+`headerRow` (1-based, default 1), `headerRows` (how many rows the header has from there on, default
+1; names are joined from the upper one down), `totalsLabel` (a row whose first value begins with
+this word, or one of these, is not data), `longestRowMb` (default 1), `escape` (what stands before a
+quote that is part of a value, where it is not another quote). Compressed files are known by what is
+in them.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, islice
@@ -22,10 +27,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.arrow_values import from_flags, to_flags
+from sources.arrow_values import NO, from_flags, to_flags
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import told_apart
+from sources.names import stacked, told_apart
 from sources.readers.arrow import Array, pacsv, pc
 from sources.readers.base import (
     RULE_ENCODING,
@@ -37,6 +42,7 @@ from sources.readers.base import (
     build_batch,
     match_columns,
     problem,
+    totals_pattern,
     unreadable,
 )
 from sources.readers.detection import with_findings
@@ -52,6 +58,9 @@ _MB = 1 << 20
 
 # A header of more lines has a quote that nobody closed.
 _HEADER_LINES = 50
+
+# What Excel reads as the separator of the lines below, and shows nowhere.
+_SEPARATOR_TOLD = re.compile(rb'"?sep=.{1,4}?"?\s*', re.IGNORECASE | re.DOTALL)
 
 Rows = npt.NDArray[np.int64]
 
@@ -75,6 +84,8 @@ class DelimitedReader(TextFileReader):
         options, server = contract.options, contract.server
         self._delimiter = str(options.get("delimiter") or server.delimiter or ",")
         self._header_row = int(options.get("headerRow", 1))
+        self._header_rows = int(options.get("headerRows", 1))
+        self._totals = totals_pattern(contract)
         self._escape = str(options.get("escape") or "") or None
         if self._escape is not None and len(self._escape) != 1:
             raise problem(
@@ -128,13 +139,16 @@ class DelimitedReader(TextFileReader):
         for _ in range(self._header_row - 1):
             text.readline()
         first = text.readline()
+        if self._header_row == 1 and _SEPARATOR_TOLD.fullmatch(first):
+            first = text.readline()
         if not first.strip():
             raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
         # A name in quotes may go on in the next line: spreadsheets write them so.
         more = islice(iter(text.readline, b""), _HEADER_LINES)
         lines = (unmark(line.decode("utf-8")) for line in chain([first], more))
         try:
-            header = next(csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape))
+            records = csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape)
+            header = stacked(list(islice(records, self._header_rows)))
         except csv.Error as error:
             why = _ONLY_CR if b"\r" in first else error
             raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error
@@ -163,11 +177,12 @@ class DelimitedReader(TextFileReader):
             ),
             convert_options=pacsv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
-                # The last one shows whether the file ends within quotes.
-                include_columns=[
-                    str(at) for at in sorted({*self._positions.values(), len(names) - 1})
-                ],
-                strings_can_be_null=False,
+                # All of them: a row may hold nothing but what the contract does not name, and the
+                # last one shows whether the file ends within quotes.
+                include_columns=names,
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                null_values=[""],
             ),
         )  # fmt: skip
         return blocks
@@ -183,6 +198,11 @@ class DelimitedReader(TextFileReader):
 
     def _batch(self, part: pa.RecordBatch, rows: Rows, rejected: list[RejectedRow]) -> RawBatch:
         assert self._recoded is not None, "the reader is not open"
+        part, rows = _without_blank(part, rows)
+        found = part.num_rows
+        if self._totals is not None and found:
+            part, rows = _without_totals(part, rows, self._totals)
+        skipped = found - part.num_rows
         columns = {name: part.column(str(at)) for name, at in self._positions.items()}
         if self._recoded.marked:
             bad = _marked_rows(columns, len(rows))
@@ -190,7 +210,9 @@ class DelimitedReader(TextFileReader):
             keep = from_flags(~bad)
             columns = {name: array.filter(keep) for name, array in columns.items()}
             rows = rows[~bad]
-        return build_batch(self._contract, columns, rows, file=self._file.name, rejected=rejected)
+        return build_batch(
+            self._contract, columns, rows, file=self._file.name, rejected=rejected, skipped=skipped
+        )
 
     def _only_rejected(self, rejected: Iterable[RejectedRow]) -> RawBatch:
         """What remains when no line of the last block was good: Arrow may not hand it over."""
@@ -210,7 +232,10 @@ class DelimitedReader(TextFileReader):
                 column=None,
                 reason=f"la fila tiene bytes que no son texto en {self._encoding}; se guarda un "
                 "carácter por byte",
-                values={name: unmark(values[at]) for name, values in texts.items()},
+                values={
+                    name: None if values[at] is None else unmark(values[at])
+                    for name, values in texts.items()
+                },
             )
 
     def _unreadable(self, why: object) -> SourceDataError:
@@ -256,6 +281,23 @@ def number_rows(
         end += 1
     numbers = np.arange(first, end, dtype=np.int64)
     return np.delete(numbers, [row.row_number - first for row in held]), held
+
+
+def _without_blank(part: pa.RecordBatch, rows: Rows) -> tuple[pa.RecordBatch, Rows]:
+    """The rows that hold anything, and their numbers. The first column settles it for most."""
+    blank: Any = None
+    for column in part.columns:
+        here = pc.is_null(column)
+        blank = here if blank is None else pc.and_(blank, here)
+        if not pc.any(blank).as_py():
+            return part, rows
+    return part.filter(pc.invert(blank)), rows[~to_flags(blank)]
+
+
+def _without_totals(part: pa.RecordBatch, rows: Rows, pattern: str) -> tuple[pa.RecordBatch, Rows]:
+    """The rows whose first value is not the word of a total, and their numbers."""
+    totals = pc.fill_null(pc.match_substring_regex(pc.coalesce(*part.columns), pattern), NO)
+    return part.filter(pc.invert(totals)), rows[~to_flags(totals)]
 
 
 def _set_aside(row: Any, rejected: deque[RejectedRow]) -> str:

@@ -49,12 +49,14 @@ _CERTIFICATE: Mapping[int, str] = {
 
 
 class Answer(NamedTuple):
-    """A successful answer, whole: its bytes, its text encoding, kind, and where `next` leads."""
+    """A successful answer, whole: its bytes, its text encoding, kind, where `next` leads, and
+    whether the server said that there is nothing (204)."""
 
     content: bytes
     charset: str | None
     kind: str
     next_link: str | None
+    nothing: bool
 
 
 class _BusyError(Exception):
@@ -161,6 +163,7 @@ class HttpClient:
                     charset=response.charset_encoding,
                     kind=response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
                     next_link=response.links.get("next", {}).get("url"),
+                    nothing=response.status_code == httpx.codes.NO_CONTENT,
                 )
         raise self._unavailable("redirige una y otra vez")
 

@@ -4,13 +4,16 @@ Belongs here: finding the sheet and its header, what is not data (blank rows, to
 that cannot be trusted (a formula's error, a number of more digits than a cell holds). Does not
 belong here: the formats (`workbooks/`), or types, except where a spreadsheet itself blurs them:
 it has one kind of number, and a date is a number with a format. So whole numbers lose their `.0`,
-a bare number in a date column is the day it counts, and a date in a text column is written in the
-column's format.
+a number with a fraction has the 15 digits that a spreadsheet shows (what a sum leaves behind them,
+700.6999999999999, is in no cell that a person sees; `double precision` keeps it), a bare number in
+a date column is the day it counts, and a date in a text column is written in the column's format.
 
 Options of the contract: `sheet` (a name, or a list of names, read one after the other; `*` in a
 name stands for any text and takes visible sheets only; default: the first visible one),
 `headerRow` (1-based, default 1; `auto`: the first of 50 rows that has all columns of the
-contract), `totalsLabel` (a row that begins with this word is not data; default: none),
+contract), `headerRows` (how many rows the header has from there on, default 1; names are joined
+from the upper one down, a title above several columns being part of the name of each),
+`totalsLabel` (a row that begins with this word, or one of these, is not data; default: none),
 `mergedCells` (`first`: only the first row of a merged area has its value, as in the file;
 `repeat`: all of them have it), `skipHidden` (leave out hidden rows; default: they are data).
 A column whose source is `_hoja` holds the sheet's name.
@@ -23,6 +26,7 @@ finds it again; rows of a second sheet are numbered from 10,000,001, of a third 
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -37,7 +41,7 @@ from sources.arrow_values import from_flags, from_memory, from_numbers, from_tex
 from sources.casting import number_style
 from sources.contract import Column, Contract
 from sources.errors import ContractError, DriftError, SourceDataError
-from sources.names import folded, told_apart
+from sources.names import folded, stacked, told_apart
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
     RULE_IMPRECISE,
@@ -51,9 +55,10 @@ from sources.readers.base import (
     problem,
     row_values,
     source_columns,
+    totals_pattern,
     unreadable,
 )
-from sources.readers.time_format import jdk_format
+from sources.readers.time_format import written_as
 from sources.readers.workbooks import Area, Flaw, Sheet, UnusableWorkbook, Workbook, open_workbook
 
 # Name under which a contract may ask for the sheet's name as a column.
@@ -71,6 +76,7 @@ _FIRST_DAY, _LAST_DAY = 61, 2_958_465
 _LIKE_A_YEAR = (1900, 2100)
 # Whole numbers from here on may stand for others: a cell holds a double.
 _FIRST_IMPRECISE = float(2**53)
+_DIGITS_SHOWN, _EXACT_POWER = 15, 22
 _TEMPORAL = ("date", "timestamp", "timestamptz")
 _DAY_1970 = float((date(1970, 1, 1) - date(1899, 12, 30)).days)
 _PER_SECOND = {"ms": 1_000, "us": 1_000_000}
@@ -113,9 +119,11 @@ class SpreadsheetReader:
         wanted = options.get("sheet")
         self._wanted = wanted if isinstance(wanted, list) else [wanted] if wanted else []
         self._header_row = options.get("headerRow", 1)
+        self._header_rows = int(options.get("headerRows", 1))
         self._repeat = options.get("mergedCells", "first") == "repeat"
         self._skip_hidden = options.get("skipHidden", False) is True
-        self._totals = str(options.get("totalsLabel") or "").strip().casefold()
+        totals = totals_pattern(contract)
+        self._totals = None if totals is None else re.compile(totals)
         self._decimal = number_style(options).decimal
         self._tables: list[_Table] = []
         self._epoch_offset = 0.0
@@ -215,19 +223,20 @@ class SpreadsheetReader:
     def _table(self, sheet: Sheet) -> _Table:
         if self._header_row == _AUTO:
             start = list(islice(sheet.rows, _HEADER_SEARCH_ROWS))
-            number = self._find_header(start, sheet)
+            first = self._find_header(start, sheet)
         else:
-            number = int(self._header_row)
-            start = list(islice(sheet.rows, number))
-        names = _header_names(start, number, sheet.merged)
+            first = int(self._header_row)
+            start = list(islice(sheet.rows, first + self._header_rows - 1))
+        number = first + self._header_rows - 1
+        names = header_names(start, range(first - 1, number), sheet.merged)
         if not any(names):
             raise unreadable(
                 self._contract,
                 self._file.name,
-                f"la hoja no tiene encabezado en la fila {number}",
+                f"la hoja no tiene encabezado en la fila {first}",
                 "revise que la planilla conserve su formato.",
             )
-        where = f"la fila {number} de {self._file.name}"
+        where = f"la fila {first} de {self._file.name}"
         if len(self._wanted) > 1 or "*" in str(self._wanted):
             where = f"{where}, hoja {sheet.name}"
         asked = [c.source_name for c in source_columns(self._contract)]
@@ -249,8 +258,9 @@ class SpreadsheetReader:
         wanted = {folded(column.source_name) for column in source_columns(self._contract)}
         wanted -= {SHEET_COLUMN}
         best, most = 1, 0
-        for number in range(1, len(rows) + 1):
-            names = {name.casefold() for name in _header_names(rows, number, sheet.merged)}
+        for number in range(1, len(rows) - self._header_rows + 2):
+            here = range(number - 1, number - 1 + self._header_rows)
+            names = {name.casefold() for name in header_names(rows, here, sheet.merged)}
             if len(wanted & names) > most:
                 best, most = number, len(wanted & names)
         return best
@@ -323,21 +333,17 @@ class SpreadsheetReader:
         undecided: Sequence[int] = range(count)
         begun = np.zeros(count, bool)
         for cells in columns:
-            if self._totals:
+            if self._totals is not None:
                 for at in undecided:
                     if not begun[at] and cells[at] != "":
                         begun[at] = True
-                        keep[at] = not self._is_label(cells[at])
+                        keep[at] = self._totals.match(str(cells[at])) is None
             undecided = [at for at in undecided if _is_blank(cells[at])]
             if not undecided:
                 break
         blank = [at for at in undecided if at not in flaws]
         keep[blank] = False
         return keep, len(blank)
-
-    def _is_label(self, cell: Any) -> bool:
-        text = str(cell).strip().casefold()
-        return text == self._totals or text.startswith((f"{self._totals} ", f"{self._totals}:"))
 
     def _set_aside(
         self, arrays: Mapping[str, Array], numbers: Any, bad: Mapping[int, list[_BadCell]]
@@ -410,6 +416,7 @@ class SpreadsheetReader:
             return self._texts(column, cells)
         if column.pg_type == "double precision":
             return from_numbers(values, valid)
+        values = _shown(values)
         if not (np.abs(known) < _FIRST_IMPRECISE).all():
             self._note_imprecise(column, cells, bad)
         elif (np.floor(known) == known).all():
@@ -449,7 +456,7 @@ class SpreadsheetReader:
             case float():
                 return self._number_text(column, cell)
             case date() if column.pg_type == "text" and column.format:
-                return cell.strftime(jdk_format(self._contract, column.format).strftime)
+                return cell.strftime(written_as(self._contract, column.format))
             case datetime() | date() | time():
                 return cell.isoformat()
             case timedelta():
@@ -459,6 +466,8 @@ class SpreadsheetReader:
 
     def _number_text(self, column: Column, number: float) -> str:
         if column.pg_type not in _TEMPORAL:
+            if column.pg_type != "double precision":
+                number = float(_shown(np.array([number]))[0])
             return _plain_number(number, self._decimal)
         day = number + self._epoch_offset
         if _is_day(number, day):
@@ -493,15 +502,27 @@ class SpreadsheetReader:
         return unreadable(self._contract, self._file.name, error.why, error.next_step)
 
 
-def _header_names(rows: Sequence[Sequence[Any]], number: int, merged: Sequence[Area]) -> list[str]:
-    """Names in a row (1-based); a cell merged with cells above it has their name."""
-    if len(rows) < number:
+def header_names(rows: Sequence[Sequence[Any]], header: range, merged: Sequence[Area]) -> list[str]:
+    """Names in the rows of a header (counted from 0); a merged cell has its area's first one's.
+
+    A title above the lowest row stands above all columns it is merged over or, in a sheet that
+    merges none, above those to its right up to the next.
+    """
+    if len(rows) < header.stop:
         return []
-    header = list(rows[number - 1])
+    levels = [[header_text(cell) for cell in rows[number]] for number in header]
+    groups = False
     for area in merged:
-        if area.top < number - 1 <= area.bottom and area.left < len(header):
-            header[area.left] = rows[area.top][area.left]
-    return [header_text(cell) for cell in header]
+        if area.bottom < header.start or area.top >= header.stop or area.left >= len(levels[0]):
+            continue
+        text = header_text(rows[area.top][area.left])
+        lowest = area.bottom >= header.stop - 1
+        groups = groups or (not lowest and area.right > area.left)
+        for number in range(max(area.top, header.start), min(area.bottom + 1, header.stop)):
+            level = levels[number - header.start]
+            last = area.left if lowest else min(area.right, len(level) - 1)
+            level[area.left : last + 1] = [text] * (last + 1 - area.left)
+    return stacked(levels, carried=not groups)
 
 
 def header_text(cell: Any) -> str:
@@ -612,6 +633,19 @@ def _from_days(days: Any, valid: Any) -> Array:
     known = days if valid is None else np.where(valid, days, _DAY_1970)
     milliseconds = np.rint((known - _DAY_1970) * 86_400_000.0).astype(np.int64)
     return _times(milliseconds, valid, "ms")
+
+
+def _shown(values: Any) -> Any:
+    """Numbers with a fraction rounded to 15 significant digits; whole ones as they are.
+
+    15 is what Excel keeps ("Excel specifications and limits", number precision). Very small ones
+    are left alone: a power of ten is exact up to 22, and so is a whole number divided by it.
+    """
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        places = _DIGITS_SHOWN - 1 - np.floor(np.log10(np.abs(values)))
+        rounded = (values != np.floor(values)) & (places >= 0) & (places <= _EXACT_POWER)
+        power = 10.0 ** np.where(rounded, places, 0)
+        return np.where(rounded, np.rint(values * power) / power, values)
 
 
 def _plain_number(number: float, decimal: str) -> str:

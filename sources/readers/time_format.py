@@ -24,11 +24,14 @@ class TimeFormat:
     template: str
     padded: bool
     zoned: bool
+    named: bool
     strftime: str
 
     def to_iso(self, texts: Array) -> Array:
         """ISO 8601 text of values that match `pattern`."""
         iso = pc.replace_substring_regex(texts, self.pattern, self.template)
+        for number, name in enumerate(_MONTHS if self.named else (), start=1):
+            iso = pc.replace_substring_regex(iso, rf"-(?i:{name})\.?-", f"-{number:02}-")
         if self.padded:
             return iso
         # Parts written without a leading zero were given one after a mark: keep two digits.
@@ -36,6 +39,13 @@ class TimeFormat:
         return pc.replace_substring(iso, "~", "")
 
 
+# Names of months as people and programs of here write them, and the short ones of English.
+_MONTHS = (
+    "ene(?:ro)?|jan", "feb(?:rero)?", "mar(?:zo)?", "abr(?:il)?|apr", "may(?:o)?", "jun(?:io)?",
+    "jul(?:io)?", "ago(?:sto)?|aug", "sept?(?:iembre)?|set(?:iembre)?", "oct(?:ubre)?",
+    "nov(?:iembre)?", "dic(?:iembre)?|dec",
+)  # fmt: skip
+_MONTH_NAME = rf"((?i:{'|'.join(_MONTHS)})\.?)"
 # Letter -> (part, expression, strftime); a part written with one letter may have one digit.
 _TOKENS: dict[str, tuple[str, str, str]] = {
     "yyyy": ("year", r"(\d{4})", "%Y"),
@@ -43,6 +53,8 @@ _TOKENS: dict[str, tuple[str, str, str]] = {
     "yy": ("short_year", r"(\d{2})", "%y"),
     "MM": ("month", r"(\d{2})", "%m"),
     "M": ("~month", r"(\d{1,2})", "%m"),
+    "MMM": ("month", _MONTH_NAME, ""),
+    "MMMM": ("month", _MONTH_NAME, ""),
     "dd": ("day", r"(\d{2})", "%d"),
     "d": ("~day", r"(\d{1,2})", "%d"),
     "HH": ("hour", r"(\d{2})", "%H"),
@@ -70,6 +82,23 @@ def jdk_format(contract: Contract, text: str) -> TimeFormat:
         ) from error
 
 
+def written_as(contract: Contract, text: str) -> str:
+    """How a time is written in the format `text`, for `strftime`.
+
+    Raises ContractError like `jdk_format`, and for names of months: a program writes them in the
+    language of its machine.
+    """
+    form = jdk_format(contract, text)
+    if form.named:
+        raise problem(
+            ContractError,
+            contract,
+            f"el formato {text!r} tiene el nombre del mes y solo sirve para leer.",
+            "declare la columna como fecha (`physicalType: date`), o el mes en números.",
+        )
+    return form.strftime
+
+
 @lru_cache(maxsize=256)
 def _jdk_format(text: str) -> TimeFormat:
     pattern = written = ""
@@ -93,6 +122,7 @@ def _jdk_format(text: str) -> TimeFormat:
         template=_iso_template(groups),
         padded=not any(loose for _, loose in groups.values()),
         zoned="zone" in groups,
+        named=_MONTH_NAME in pattern,
         strftime=written,
     )
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sources.casting import DEFAULT_TIMEZONE
 from sources.contract import Column, Contract
 
+_TIMES = ("date", "timestamp", "timestamptz")
 CursorValue = datetime | date | int | str | Decimal
 _PERIOD = re.compile(
     r"^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$"
@@ -21,25 +22,24 @@ _PERIOD = re.compile(
 
 
 def since_value(contract: Contract, watermark: str) -> CursorValue:
-    """The first cursor value to read. Only dates and times have a lookback; instants are in UTC."""
+    """The first cursor value to read; instants are in UTC, and a text has no lookback."""
     column = contract.column(contract.cursor or "")
+    if column.pg_type == "text":
+        return watermark
+    if column.pg_type not in _TIMES:
+        whole = column.pg_type in ("smallint", "integer", "bigint")
+        return (int if whole else Decimal)(watermark) - int(contract.lookback or 0)
     back = period(contract.lookback) if contract.lookback else timedelta(0)
     match column.pg_type:
         case "date":
             return date.fromisoformat(watermark[:10]) - back
         case "timestamp":
             return datetime.fromisoformat(watermark).replace(tzinfo=None) - back
-        case "timestamptz":
+        case _:
             moment = datetime.fromisoformat(watermark)
             if moment.tzinfo is None:
                 moment = moment.replace(tzinfo=zone_of(column))
             return moment.astimezone(UTC) - back
-        case "smallint" | "integer" | "bigint":
-            return int(watermark)
-        case "text":
-            return watermark
-        case _:
-            return Decimal(watermark)
 
 
 def period(text: str) -> timedelta:

@@ -47,6 +47,17 @@ def test_a_read_without_news_updates_a_table(
     assert check(connection, table).paso is True
 
 
+@pytest.mark.parametrize("mode", ["reproceso", "relectura", "recalculo", "mes_unido"])
+def test_what_brings_nothing_new_from_the_source_is_no_update(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any], mode: str
+) -> None:
+    table = make_contract(COLUMNS, frequency=(1, "d"))
+    land(table, [(1,)], days_ago=9)
+    again = land(table, [(2,)])
+    connection.execute("update meta.carga set modo = %s where carga_id = %s", [mode, again])
+    assert check(connection, table).paso is False
+
+
 def test_a_table_that_never_had_a_row_is_not_up_to_date(
     make_contract: Any, land: Any, connection: psycopg.Connection[Any]
 ) -> None:

@@ -301,6 +301,30 @@ def test_times_in_a_declared_format(tmp_path: Path, form: str, text: str, expect
     assert values_of(cast_one(tmp_path, "timestamptz", [text], format=form)) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("form", "text", "expected"),
+    [
+        ("d-MMM-yy", "1-ene-26", "2026-01-01"),
+        ("d-MMM-yy", "31-DIC.-26", "2026-12-31"),
+        ("d-MMM-yy", "02-Sept-26", "2026-09-02"),
+        ("d/MMM/yyyy", "7/set/2026", "2026-09-07"),
+        ("d 'de' MMMM 'de' yyyy", "29 de Febrero de 2028", "2028-02-29"),
+        ("d-MMM-yy", "5-Apr-26", "2026-04-05"),
+        ("d-MMM-yy", "30-feb-26", None),
+        ("d-MMM-yy", "3-marte-26", None),
+    ],
+)
+def test_months_may_be_named(tmp_path: Path, form: str, text: str, expected: str | None) -> None:
+    batch = cast_one(tmp_path, "date", [text], format=form)
+
+    assert [str(value) for value in values_of(batch)] == [expected or "tipo_invalido"]
+
+
+def test_a_month_s_name_is_read_and_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="solo sirve para leer"):
+        cast_one(tmp_path, "text", [date(2026, 1, 1)], format="d-MMM-yy")
+
+
 def test_local_times_take_the_zone_of_the_column(tmp_path: Path) -> None:
     texts = ["2026-06-01 12:00:00"]
 
@@ -366,7 +390,7 @@ def test_times_that_come_typed(
     assert values_of(cast_one(tmp_path, pg_type, values)) == expected
 
 
-@pytest.mark.parametrize("form", ["dd/MMM/yyyy", "MM/yyyy", "dd/MM/yyyy mm", "dd/dd/yyyy"])
+@pytest.mark.parametrize("form", ["dd/MMMMM/yyyy", "MM/yyyy", "dd/MM/yyyy mm", "dd/dd/yyyy"])
 def test_a_format_that_cannot_be_understood_is_an_error_of_the_contract(
     tmp_path: Path, form: str
 ) -> None:

@@ -542,6 +542,14 @@ REFUSED: dict[str, tuple[Change, str]] = {
     "retention of nothing": (_keep(0, "y"), "`retention` debe ser un número entero desde 1"),
     "retention in decades": (_keep(1, "decada"), "`retention`: unidad 'decada'"),
     "threshold of no number": (quality(metric="nullValues", mustBe=[]), "`mustBe` debe ser"),
+    "a sign that is a number": (custom(numberSigns=["$", "1"]), "`numberSigns`"),
+    "signs that are no list": (custom(numberSigns="$"), "`numberSigns`"),
+    "a label of no text": (custom(totalsLabel=["Total", 5]), "`totalsLabel`"),
+    "days of a number": (
+        custom(loadMode="append", cursor="cisterna_id", lookback="P3D"),
+        "cisterna_id es un número",
+    ),
+    "a number of days": (custom(lookback=3), "`lookback` debe ser una duración"),
     "lookback without a number": (custom(lookback="PT"), "`lookback`"),
     "deletions in words": (custom(deletionsEvery="semanal"), "`deletionsEvery`"),
     "deletions as a number": (custom(deletionsEvery=7), "`deletionsEvery`"),
@@ -760,6 +768,17 @@ def test_the_header_row_of_a_csv_is_a_number(
     set_custom(document, loadMode="files", headerRow=row)
 
     with pytest.raises(ContractError, match="`headerRow` debe ser un número desde 1"):
+        read(tmp_path, document)
+
+
+@pytest.mark.parametrize("rows", [0, 6, "2", True])
+def test_a_header_has_a_few_rows(tmp_path: Path, document: Document, rows: object) -> None:
+    server = document["servers"][0]
+    server.clear()
+    server.update({"server": "aguas", "type": "local", "path": "x", "format": "csv"})
+    set_custom(document, loadMode="files", headerRows=rows)
+
+    with pytest.raises(ContractError, match="`headerRows` debe ser un número de 1 a 5"):
         read(tmp_path, document)
 
 

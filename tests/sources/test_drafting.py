@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from sources.contract_document import load_contract
 from sources.drafting import Draft, draft_file, draft_table, table_names
 from sources.drafting.document import DraftError
 from sources.errors import SourceUnavailable
+from sources.readers import open_file
 from sources.rehearsal import Rehearsal, rehearse
 from sources.urls import SourceUrl
+from tests.sources.reader_support import cast_all, feed_file, read_all
 from tests.support.mariadb import MariaDb
 
 
@@ -335,7 +338,7 @@ def test_parquet_keeps_its_types_and_a_sheet_finds_its_header(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("last", [["Total"], []], ids=["with a total", "without"])
-def test_a_header_of_two_rows_is_named_by_the_lower_one(tmp_path: Path, last: list[str]) -> None:
+def test_a_header_of_two_rows_is_named_by_both(tmp_path: Path, last: list[str]) -> None:
     folder = tmp_path / "f"
     folder.mkdir()
     with xlsxwriter.Workbook(str(folder / "o.xlsx")) as book:
@@ -352,11 +355,31 @@ def test_a_header_of_two_rows_is_named_by_the_lower_one(tmp_path: Path, last: li
 
     draft = draft_file("s.o", folder / "o.xlsx")
 
-    names = ["Zona", "enero", "febrero", "enero (2)", "febrero (2)", *last]
+    names = ["Zona", "2025 enero", "2025 febrero", "2026 enero", "2026 febrero", *last]
     assert [c.source_name for c in draft.contract.columns] == names
-    assert draft.contract.options["headerRow"] == 4
-    assert any("2025, 2026" in note for note in draft.notes)
+    options = draft.contract.options
+    assert (options["headerRow"], options["headerRows"]) == (3, 2)
+    assert any("ocupa las filas 3 a 4" in note for note in draft.notes)
     assert tried(draft, tmp_path, str(folder)).passed == 3
+
+
+def test_a_csv_under_years_and_months_is_named_by_both(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    path = folder / "c.csv"
+    path.write_text(
+        "Consumo de agua;;;;\n; ;2025; ;2026;\nCuenta;Barrio;ene;feb;ene;feb\n"
+        "1;Centro;10;11;12;13\n2;Norte;20;21;22;23\n"
+    )
+
+    draft = draft_file("s.c", path)
+
+    assert [c.source_name for c in draft.contract.columns] == [
+        "Cuenta", "Barrio", "2025 ene", "2025 feb", "2026 ene", "2026 feb",
+    ]  # fmt: skip
+    options = draft.contract.options
+    assert (options["headerRow"], options["headerRows"]) == (2, 2)
+    assert tried(draft, tmp_path, str(folder)).passed == 2
 
 
 @pytest.mark.parametrize(
@@ -493,6 +516,78 @@ def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path)
     found = tried(draft, tmp_path, str(tmp_path / "f"))
     assert (found.read, found.passed, found.unknown) == (2, 2, ())
     assert draft.contract.options["totalsLabel"] == "Total"
+
+
+@pytest.mark.parametrize(
+    ("written", "style", "value"),
+    [
+        ("$ 1.234,56", (",", ".", ["$"]), Decimal("1234.56")),
+        ("-$1.500", (",", ".", ["$"]), Decimal("-1500.00")),
+        ("12,5 %", (",", None, ["%"]), Decimal("12.50")),
+        ("U$S 1,234.50", (None, ",", ["U$S"]), Decimal("1234.50")),
+        ("$\u00a0-7.25", (None, None, ["$"]), Decimal("-7.25")),
+    ],
+)
+def test_amounts_and_shares_with_their_sign_are_numbers(
+    tmp_path: Path, written: str, style: tuple[Any, ...], value: Decimal
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"cuenta;monto\nA;{written}\nB;S/D\n")
+
+    draft = draft_file("s.a", path)
+
+    options = draft.contract.options
+    signs = tuple(options.get(name) for name in ("decimal", "thousands", "numberSigns"))
+    assert signs == style
+    monto = draft.contract.column("monto")
+    assert monto.logical_type in ("number", "integer")
+    good, rejected = cast_all(draft.contract, read_all(open_file(draft.contract, feed_file(path))))
+    assert [row["monto"] for row in good] == [value, None] and rejected == []
+
+
+@pytest.mark.parametrize(
+    ("days", "form"),
+    [(("1-ene-26", "15-sep-26"), "d-MMM-yy"), (("3 de mayo de 2026",), "d 'de' MMMM 'de' yyyy")],
+)
+def test_days_with_the_name_of_their_month_are_dates(
+    tmp_path: Path, days: tuple[str, ...], form: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("cuenta;vence\n" + "".join(f"A;{day}\n" for day in days))
+
+    found = draft_file("s.a", path).contract.column("vence")
+
+    assert (found.pg_type, found.format) == ("date", form)
+
+
+def test_a_price_in_words_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("cuenta;monto;nota\nA;$ 5 por m3;50 % pagado\nB;$ 7 por m3;100 %\n")
+
+    draft = draft_file("s.a", path)
+
+    assert kinds(draft) == {"cuenta": "text", "monto": "text", "nota": "text"}
+    assert "numberSigns" not in draft.contract.options
+
+
+def test_totals_of_groups_and_numbers_that_were_worked_out(tmp_path: Path) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    with xlsxwriter.Workbook(str(folder / "p.xlsx")) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["Partida", "Monto", "Parte"])
+        for row in range(1, 9):
+            sheet.write_row(row, 0, [f"P{row}", 100.1 * row, row / 7])
+        sheet.write_row(4, 0, ["Sub-total Obras", 5, 1])
+        sheet.write_row(9, 0, [None, "Total general"])
+
+    draft = draft_file("s.p", folder / "p.xlsx")
+
+    assert draft.contract.options["totalsLabel"] == ["Sub-total", "Total"]
+    assert kinds(draft) == {
+        "partida": "text", "monto": "numeric(18,2)", "parte": "double precision",
+    }  # fmt: skip
+    assert tried(draft, tmp_path, str(folder)).passed == 7
 
 
 def test_letters_for_yes_and_no_are_told(tmp_path: Path) -> None:

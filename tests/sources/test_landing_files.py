@@ -644,6 +644,28 @@ def test_feeds_that_share_a_table_replace_only_their_own_rows(
     assert removed(warehouse) == ["m2,2026-06-01,6"]
 
 
+def test_files_that_were_loaded_as_a_whole_are_not_loaded_beside_their_rows(
+    warehouse: Warehouse, tmp_path: Path, feed: Feed, run: Callable[..., LoadReport]
+) -> None:
+    feed.write("a.csv", "m1,2026-06-01,5")
+    feed.write("b.csv", "m2,2026-06-01,6")
+    one_by_one = make_contract(tmp_path, "csv", COLUMNS)
+    whole = make_contract(tmp_path, "csv", COLUMNS, loadMode="full")
+    run(feed, one_by_one)
+    run(feed, whole)  # knows every row
+
+    refused = run(feed, one_by_one)
+
+    assert "1 de sus 1 filas ya están" in str(refused.errors[0]) and len(refused.errors) == 2
+    assert "truncate raw.prueba__tabla" in refused.errors[0].next_step
+    assert readings(warehouse) == ["m1,2026-06-01,5", "m2,2026-06-01,6"]
+    with warehouse.connect() as connection:
+        connection.execute("truncate raw.prueba__tabla")
+    assert figures(run(feed, one_by_one)) == {"read": 2, "loaded": 2, "files": 2}
+    assert run(feed, one_by_one).state == "sin_cambios"
+    assert in_force(warehouse) == {"a.csv": True, "b.csv": True}
+
+
 def test_readers_never_see_the_gap_between_two_versions(
     warehouse: Warehouse, feed: Feed, run: Callable[..., LoadReport]
 ) -> None:

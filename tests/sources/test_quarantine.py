@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ from expectations.protocol import AGE, IMPOSSIBLE_DATE
 from orchestration.checkers import checkers_for
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
+from sources.errors import LoadRefused
 from sources.landing import LoadContext, LoadReport, load
 from sources.landing import replay as replay_module
 from sources.landing.decisions import HIDDEN, discard, rows_of, summary, undo
@@ -717,3 +719,28 @@ def test_only_columns_of_free_access_are_shown(warehouse: Warehouse, table: Tabl
     assert whole.values["nombre"] == "Ana"
     assert set(unknown.values.values()) == {HIDDEN}
     assert (group.rule, group.rows) == ("tipo_invalido", 1)
+
+
+def test_rows_wait_for_the_load_that_gives_the_table_another_key(
+    warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """Two rows of one key are two rows by another one, but the table still has the first."""
+    folder = tmp_path / "entrada"
+    folder.mkdir()
+    (folder / "a.csv").write_text("medidor,dia\nm1,1\nm1,2\n")
+    url = SourceUrl.parse(str(folder))
+
+    def keyed(*keys: str) -> Contract:
+        columns = [column(name, key=name in keys) for name in ("medidor", "dia")]
+        return make_contract(tmp_path, "csv", columns, loadMode="full")
+
+    load(keyed("medidor"), url, context(warehouse), [])
+    other = dataclasses.replace(keyed("dia"), load_mode="append", cursor="dia")
+
+    assert replay_after_contract_change(other, context(warehouse), lambda: []) is None
+    with pytest.raises(LoadRefused, match="otra clave que raw"):
+        replay(other, context(warehouse), [])
+
+    assert states(warehouse) == [(2, "pendiente")]
+    load(other, url, context(warehouse), [])
+    assert query(warehouse, "select dia from raw.prueba__tabla order by 1") == [("1",), ("2",)]

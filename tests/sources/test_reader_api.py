@@ -176,6 +176,22 @@ def test_an_empty_answer_is_no_rows(contract: Contract, start: Start) -> None:
     assert read_all(start([]).reader(contract)) == []
 
 
+@pytest.mark.parametrize(
+    "nothing", [Reply(b'{"data": null}'), Reply(b"null"), Reply(b"", status=204)]
+)
+def test_no_rows_may_be_said_by_null_or_by_no_content(
+    tmp_path: Path, start: Start, nothing: Reply
+) -> None:
+    """As the page after the last of an API that tells no totals."""
+
+    def answer(number: int, request: Request) -> Reply:
+        return reply({"data": [row("a")]}) if number == 1 else nothing
+
+    contract = paged(tmp_path, dataPath="data", pageParam="page")
+
+    assert ids(start([], before=answer).reader(contract)) == ["a"]
+
+
 def paged(folder: Path, **options: Any) -> Contract:
     return make_contract(folder, "api", COLUMNS, pageSizeParam="n", pageSize=2, **options)
 
@@ -637,6 +653,8 @@ def test_marks_that_lead_in_a_circle_are_noticed(tmp_path: Path, start: Start) -
         (Reply(b'{"data": [{"id": "a", "satisfaccion": NaN}]}'), "no es JSON"),
         (Reply('{"data": [{"id": "ñ"}]}'.encode("latin-1")), "no es texto en utf-8"),
         (Reply(b'{"datos": []}'), "no trae una lista de filas en data"),
+        (Reply(b'{"data": null, "errors": ["x"]}'), "no trae una lista de filas en data"),
+        (Reply(b""), "no es JSON o está cortada"),
     ],
 )
 def test_an_answer_of_another_shape_is_refused(

@@ -22,7 +22,7 @@ from sources.contract import Contract
 from sources.errors import DriftError, SourceUnavailable
 from sources.readers import database as database_reader
 from sources.readers import open_reader
-from sources.readers.database import build_query, count_of
+from sources.readers.database import build_query, count_of, explain
 from sources.readers.engines import Engine, SourceColumn
 from sources.readers.engines.mysql import Mysql
 from sources.readers.engines.postgresql import Postgresql
@@ -490,12 +490,44 @@ def test_periods_are_taken_at_their_longest(text: str, days: float) -> None:
     assert period(text).total_seconds() == days * 86_400
 
 
-def test_a_numeric_cursor_has_no_lookback(tmp_path: Path) -> None:
-    contract = make_contract(
-        tmp_path, "mysql", [column("id", "bigint", key=True)], loadMode="incremental", cursor="id"
-    )
+@pytest.mark.parametrize(("lookback", "first"), [(None, 41), (0, 41), (30, 11)])
+def test_the_lookback_of_a_number_is_a_number(
+    tmp_path: Path, lookback: int | None, first: int
+) -> None:
+    for kind in ("bigint", "numeric(10,2)"):
+        contract = make_contract(
+            tmp_path, "mysql", [column("id", kind, key=True)], loadMode="incremental", cursor="id",
+            lookback=lookback,
+        )  # fmt: skip
+        assert since_value(contract, "41") == first
 
-    assert since_value(contract, "41") == 41
+
+@pytest.mark.parametrize("physical", ["double precision", "numeric(10,3)"])
+def test_a_cursor_of_single_precision_does_not_pass_over_rows_at_its_watermark(
+    pg: psycopg.Connection[Any], database: str, tmp_path: Path, physical: str
+) -> None:
+    pg.execute("create table lecturas (id int primary key, metros real)")
+    pg.execute("insert into lecturas values (1, 0.1), (2, 0.7), (3, 0.7), (4, 0.8)")
+    contract = make_contract(
+        tmp_path, "postgresql", [column("id", "integer", key=True), column("metros", physical)],
+        table="public.lecturas", loadMode="incremental", cursor="metros",
+    )  # fmt: skip
+
+    # The server compares 0.7 with 0.699999988.
+    rows = rows_of(read_all(open_reader(contract, SourceUrl.parse(database), watermark="0.7")))
+
+    assert [row["id"] for row in rows] == [2, 3, 4]
+
+
+def test_a_replica_that_ends_a_read_is_told_apart(tmp_path: Path) -> None:
+    class Conflict(Exception):
+        pgcode = "40001"
+
+    contract = make_contract(tmp_path, "postgresql", [column("id")], table="public.t")
+
+    error = explain(contract, SourceUrl.parse("postgresql://r/b"), Postgresql(), "t", Conflict())
+
+    assert "la réplica" in error.what and "hot_standby_feedback" in error.next_step
 
 
 def _query(

@@ -47,8 +47,8 @@ def test_values_arrive_as_the_text_they_are(contract: Contract) -> None:
 
     assert rows_of(batches) == [
         {"medidor_id": "M-1", "lectura": "1.0", "unidad": "m3"},
-        {"medidor_id": 'M;2\nñ "q"', "lectura": "", "unidad": "m3"},
-        {"medidor_id": "", "lectura": "3", "unidad": "m3"},
+        {"medidor_id": 'M;2\nñ "q"', "lectura": None, "unidad": "m3"},
+        {"medidor_id": None, "lectura": "3", "unidad": "m3"},
     ]
     assert [batch.data.num_rows for batch in batches] == [2, 1]
     assert {batch.file for batch in batches} == {"f.csv"}
@@ -154,6 +154,40 @@ def test_a_compressed_file_that_breaks_off_is_refused_as_a_whole(contract: Contr
 
     with pytest.raises(SourceDataError, match="está cortado: falta el final"):
         read(contract, packed[: len(packed) // 2], "f.csv.gz")
+
+
+def test_rows_of_totals_are_no_data_where_the_contract_says_so(tmp_path: Path) -> None:
+    contract = make_contract(
+        tmp_path, "csv", [column("barrio"), column("monto")], delimiter=";",
+        totalsLabel=["Total", "Fuente"],
+    )  # fmt: skip
+
+    batches = read(contract, "barrio;monto\nA;1\n;TOTAL: 5\nTotales;1\n Total ;1\nFuente: Rentas;")
+
+    assert [row["barrio"] for row in rows_of(batches)] == ["A", "Totales"]
+    assert (numbers_of(batches), sum(batch.skipped for batch in batches)) == ([1, 3], 3)
+
+
+@pytest.mark.parametrize("line", ["sep=;\r\n", "\ufeffSEP=;\n", '"sep=;"\n'])
+def test_a_line_that_tells_excel_the_separator_is_no_header(contract: Contract, line: str) -> None:
+    batches = read(contract, f"{line}medidor;lectura\nM-1;1\n")
+
+    assert [row["medidor_id"] for row in rows_of(batches)] == ["M-1"]
+    assert numbers_of(batches) == [1]
+
+
+def test_lines_that_hold_nothing_are_no_rows_and_keep_their_numbers(contract: Contract) -> None:
+    """Spreadsheets write them for cells that only have a format, by the thousand."""
+    blank = ";;\n" * 20
+    content = f'medidor;lectura;otra\nM-1;1;\n{blank};;x\nM-2;2;\n;\n"";;\n{blank}'
+
+    batches = read(contract, content)
+
+    rows = [(row["medidor_id"], row["lectura"]) for row in rows_of(batches)]
+    # What the contract does not name makes a row of a line, and so does an empty text in quotes.
+    assert rows == [("M-1", "1"), (None, None), ("M-2", "2"), ("", None)]
+    assert numbers_of(batches) == [1, 22, 23, 25]
+    assert [row.row_number for batch in batches for row in batch.rejected] == [24]
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n"])

@@ -126,6 +126,18 @@ def test_titles_blank_rows_and_totals_are_no_data(tmp_path: Path) -> None:
     assert sum(batch.skipped for batch in batches) == 2
 
 
+def test_rows_of_several_words_are_no_data(tmp_path: Path) -> None:
+    rows = [
+        HEADER, ["A", 1, 1, None], ["Subtotal norte", 1, 1], ["TOTAL", 1, 1], ["(*) Provisorio"],
+        ["Totalizador", 2, 2],
+    ]  # fmt: skip
+
+    batches, good, rejected = read(tmp_path, rows, totalsLabel=["subtotal", "Total", "(*)"])
+
+    assert [row["codigo"] for row in good] == ["A", "Totalizador"]
+    assert (sum(batch.skipped for batch in batches), rejected) == (3, [])
+
+
 def test_without_the_option_a_total_is_a_row_like_any_other(tmp_path: Path) -> None:
     _, good, _ = read(tmp_path, [HEADER, ["A", 1, 1, None], ["TOTAL", 1, 1, None]])
 
@@ -219,6 +231,40 @@ def test_a_header_merged_over_two_rows_has_its_name_in_both(tmp_path: Path) -> N
     assert rows_of(rows_in(tmp_path, path, [column("codigo"), column("consumo")])) == [
         {"codigo": "A", "consumo": 1}
     ]
+
+
+def test_a_header_of_several_rows_gives_joined_names(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet()
+        page.write("A1", "Consumo por cuenta")
+        page.merge_range("A2:A4", "Cuenta")
+        page.merge_range("B2:E2", 2025)
+        page.merge_range("B3:C3", "Sem. 1")
+        page.merge_range("D3:E3", "Sem. 2")
+        page.merge_range("F2:G3", 2026)  # no half-years yet
+        page.write_row("B4", ["m3", "$", "m3", "$", "m3", "$", "Notas"])
+        page.write_row("A5", ["A", 1, 10, 2, 20, 3, 30, "x"])
+    names = ["2025 Sem. 1 m3", "2025 Sem. 2 $", "2026 m3", "Notas"]
+    columns = [column("cuenta"), *(column(f"c{n}", source=name) for n, name in enumerate(names))]
+
+    for row in (2, "auto"):
+        batches = rows_in(tmp_path, path, columns, headerRow=row, headerRows=3)
+        assert rows_of(batches) == [{"cuenta": "A", "c0": 1, "c1": 20, "c2": 3, "c3": "x"}]
+        assert numbers_of(batches) == [1]
+
+
+def test_titles_that_nobody_merged_go_on_to_the_right_up_to_the_next(tmp_path: Path) -> None:
+    rows = [
+        ["Cuenta", None, 2025, None, 2026, None, "Notas"],
+        [None, "Barrio", "ene", "feb", "ene", None, None],
+        ["A", "Centro", 1, 2, 3, 4, "x"],
+    ]
+    contract = make_contract(tmp_path, "xlsx", [column("cuenta")], headerRows=2)
+    with open_file(contract, feed_file(workbook(tmp_path, rows))) as reader:
+        assert reader.columns() == (
+            "Cuenta", "Barrio", "2025 ene", "2025 feb", "2026 ene", "(columna 6)", "Notas",
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(("option", "value"), [("mergedCells", "todas"), ("skipHidden", "sí")])
@@ -414,6 +460,31 @@ def test_numbers_are_written_out_with_the_declared_sign(tmp_path: Path) -> None:
         assert [row["n"] for row in good] == [
             Decimal(5), Decimal("1.1"), Decimal("1234567.25"), Decimal(10**15),
         ]  # fmt: skip
+
+
+def test_what_a_sum_leaves_behind_the_digits_of_a_cell_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        page = book.add_worksheet()
+        page.write_row("A1", ["codigo", "monto", "texto", "mixto", "doble"])
+        for row in (2, 3):
+            page.write_row(f"A{row}", ["A", *[100.1 * 7] * 4])
+        page.write("D3", "s/d")
+        page.write_row("A4", ["B", 123456789.12, 0.00001234567, 12345678.9, 1 / 3])
+    columns = [
+        column("codigo"), column("monto", "numeric(12,2)"), column("texto"), column("mixto"),
+        column("doble", "double precision"),
+    ]  # fmt: skip
+
+    contract = make_contract(tmp_path, "xlsx", columns)
+    good, rejected = cast_all(contract, rows_in(tmp_path, path, columns))
+
+    assert rejected == []
+    assert [list(row.values())[1:] for row in good] == [
+        [Decimal("700.70"), "700.7", "700.7", 100.1 * 7],
+        [Decimal("700.70"), "700.7", "s/d", 100.1 * 7],
+        [Decimal("123456789.12"), "0.00001234567", "12345678.9", 1 / 3],
+    ]
 
 
 def test_dates_come_as_dates_times_serials_and_text(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from sources.readers.text_cursor import is_text
 from sources.readers.watermark import CursorValue
 from sources.urls import SourceUrl
 
-Trouble = Literal["red", "credenciales", "base", "tabla", "permiso", "tiempo", "otro"]
+Trouble = Literal["red", "credenciales", "base", "tabla", "permiso", "tiempo", "replica", "otro"]
 APPLICATION = "lujan-datos"
 # A batch is handed over when it has about this many bytes, however few rows they are.
 _BATCH_BYTES = 8 << 20

@@ -67,6 +67,8 @@ class Postgresql(Engine):
     _CODES: ClassVar[dict[str, Trouble]] = {
         "28": "credenciales", "3D": "base", "42P01": "tabla", "3F": "tabla", "42501": "permiso",
         "57014": "tiempo", "55P03": "tiempo", "08": "red", "57P": "red",
+        # Of a read nothing else is in conflict: what the replica replays removes rows it sees.
+        "40001": "replica",
     }  # fmt: skip
     # A server refuses a connection in its own language and without a code.
     _TEXTS: ClassVar[tuple[tuple[str, Trouble], ...]] = (

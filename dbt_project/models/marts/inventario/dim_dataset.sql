@@ -13,7 +13,7 @@ cargas as (
         max(fin) as ultima_carga,
         coalesce(bool_or(filas_leidas > 0), false) as trajo_filas
     from {{ source('meta', 'carga') }}
-    where estado in ('cargada', 'sin_cambios') and modo <> 'reproceso'
+    where estado in ('cargada', 'sin_cambios') and modo in ('full', 'incremental', 'append', 'files')
     group by dataset
 ),
 

@@ -4,7 +4,7 @@ cargas as (
         dataset,
         max(fin) as ultima_carga
     from {{ source('meta', 'carga') }}
-    where estado in ('cargada', 'sin_cambios') and modo <> 'reproceso'
+    where estado in ('cargada', 'sin_cambios') and modo in ('full', 'incremental', 'append', 'files')
     group by dataset
 )
 
