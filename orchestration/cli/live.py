@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.wording import counted
+from sources.wording import counted
 
 _STAGES = {
     "warehouse": "Almacén",

@@ -28,8 +28,8 @@ from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
-from orchestration.wording import counted
 from sources.errors import PipelineError
+from sources.wording import counted
 
 app = typer.Typer(
     name="lujan",

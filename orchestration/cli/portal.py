@@ -17,6 +17,7 @@ from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.portal_definitions import register
 from orchestration.cli.questions import confirm
 from orchestration.wording import minute
+from sources.wording import counted
 
 portal_app = typer.Typer(
     no_args_is_help=True,
@@ -106,7 +107,7 @@ def rollback(
     if dry_run:
         console.print(
             f"{dataset}: volvería a la versión {version.id} ({minute(version.changed)}, "
-            f"{version.rows} filas).",
+            f"{counted(version.rows, 'fila', 'filas')}).",
             highlight=False,
         )
         return

@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestration.summary import LoadLine, RunSummary
-from orchestration.wording import counted, day, number
+from orchestration.wording import day
+from sources.wording import counted, number
 
 _STATES = {
     "cargada": "[green]cargado[/green]",
