@@ -1,13 +1,26 @@
-"""Numbers as people of the city write them: 2.160.000 and 36,5.
+"""Numbers as people of the city write them, 2.160.000 and 36,5, and what a disk refuses, in words.
 
 Belongs here: pure functions that give a text, for the messages of every room. Does not belong
-here: sentences, days and moments (`orchestration/wording.py`), or numbers that programs read.
+here: whole messages, days and moments (`orchestration/wording.py`), or numbers that programs read.
 """
 
 from __future__ import annotations
 
+import errno
 from decimal import Decimal
 
+_REFUSALS = {
+    errno.ENOSPC: "no hay espacio en el disco",
+    errno.EDQUOT: "no hay espacio en el disco",
+    errno.EFBIG: "no hay espacio en el disco",
+    errno.EACCES: "no hay permiso",
+    errno.EPERM: "no hay permiso",
+    errno.EROFS: "el disco es de solo lectura",
+    errno.ENOENT: "no existe",
+    errno.ENOTDIR: "una parte del camino no es una carpeta",
+    errno.EISDIR: "es una carpeta",
+    errno.EEXIST: "ya existe",
+}
 _SWAPPED = str.maketrans(",.", ".,")
 
 
@@ -28,3 +41,8 @@ def counted(value: float, one: str, many: str, decimals: int = 0) -> str:
 def percent(share: float) -> str:
     """A share of one: 12,5 %."""
     return f"{number(100 * share, 2)} %"
+
+
+def refusal(error: OSError) -> str:
+    """Why the system would not read or write: no hay espacio en el disco."""
+    return _REFUSALS.get(error.errno or 0) or error.strerror or str(error)

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestration.wording import frequency
-from sources.wording import counted, number, percent
+from sources.wording import counted, number, percent, refusal
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -210,7 +210,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DraftError(
-            f"no se puede escribir {path}: {error.strerror}.", next_step="elija otra carpeta."
+            f"no se puede escribir {path}: {refusal(error)}.", next_step="elija otra carpeta."
         ) from error
 
 

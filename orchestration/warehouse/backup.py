@@ -23,6 +23,7 @@ from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse, WarehouseError
 from orchestration.warehouse.migrate import migrate
+from sources.wording import refusal
 
 # What a copy sets that servers before PostgreSQL 17 do not know, among the settings it begins with.
 _UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
@@ -58,7 +59,7 @@ def dump(warehouse: Warehouse, file: Path, pg_dump: Path) -> int:
         unfinished.replace(file)
     except OSError as error:
         raise WarehouseError(
-            f"no se puede escribir {file}: {error.strerror}.", next_step="elija otra carpeta."
+            f"no se puede escribir {file}: {refusal(error)}.", next_step="elija otra carpeta."
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)

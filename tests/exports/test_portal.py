@@ -118,8 +118,8 @@ def test_the_first_rows_of_a_page_are_written_as_people_read(
     export(publisher)
     folder = publisher.root / "proyectos-municipales"
     page = (folder / "index.html").read_text("utf-8")
-    assert "<td>0,5</td><td>no</td>" in page and "<td>100</td><td>sí</td>" in page
-    assert ",0.5,false," in (folder / "proyectos.csv").read_text("utf-8")  # for programs
+    assert "<td>0,50</td><td>no</td>" in page and "<td>100,00</td><td>sí</td>" in page
+    assert ",0.50,false," in (folder / "proyectos.csv").read_text("utf-8")  # for programs
     assert "3 filas, 6 columnas." in page
 
 
