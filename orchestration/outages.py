@@ -37,9 +37,9 @@ def outage(error: BaseException) -> PipelineError | None:
             if known is not None:
                 return WarehouseUnavailable(known[0], next_step=known[1])
         elif isinstance(cause, OSError) and cause.errno in _DISK:
-            of = f" de {os.fsdecode(cause.filename)}" if cause.filename else ""
+            where = f" en {os.fsdecode(cause.filename)}" if cause.filename else ""
             return PipelineError(
-                f"no se puede escribir en el disco{of}: {refusal(cause)}.",
+                f"no se puede escribir{where}: {refusal(cause)}.",
                 next_step="dé espacio o permiso y vuelva a ejecutar.",
             )
     return None
