@@ -17,7 +17,7 @@ from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.portal_definitions import register
 from orchestration.cli.questions import confirm
 from orchestration.wording import minute
-from sources.wording import counted
+from sources.wording import counted, number
 
 portal_app = typer.Typer(
     no_args_is_help=True,
@@ -232,9 +232,11 @@ def _show_difference(dataset: str) -> None:
             console.print(f"{words}:")
             for name in names:
                 rows = ""
-                if name in compared.files and name in found.rows_now:
+                now = found.rows_now.get(name) if name in compared.files else None
+                if now is not None:
                     before = found.rows_before.get(name)
-                    rows = f" ({'nuevo' if before is None else before} → {found.rows_now[name]})"
+                    was = "nuevo" if before is None else number(before)
+                    rows = f" ({was} → {counted(now, 'fila', 'filas')})"
                 console.print(f"  {name}{rows}", highlight=False, markup=False)
     for obstacle in found.obstacles:
         console.print(f"[red]No sale:[/red] {obstacle}", highlight=False)
