@@ -175,8 +175,8 @@ def dev(
 
     # What a service manager sends and a closed terminal stop everything in order as well, and
     # Ctrl+C also where a shell had it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for caught in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(caught, signal.default_int_handler)
     refuse_taken_port(port, "--port")
     folder = settings().data_dir / "portal-dev"
     server = EmbeddedServer(folder / "postgres")
