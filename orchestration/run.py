@@ -173,6 +173,7 @@ def execute(
 
         from exports.definition import load_definitions
         from orchestration.assets.controls import finish_validation
+        from orchestration.assets.naming import raw_key
         from orchestration.automation import PLACE, PLACE_TAG
         from orchestration.definitions import defs
         from orchestration.end_of_run import end_run
@@ -197,6 +198,7 @@ def execute(
                     tags={ORIGIN_TAG: COMMAND_LINE, PLACE_TAG: PLACE},
                 )
                 crashed = _crashed_steps(instance, run_id)
+                ended = {event.step_key for event in result.all_events if event.is_step_success}
                 finish_validation(run_id)
                 for outcome in end_run(prepared.warehouse, instance, run_id):
                     watch.finished("deliveries", outcome.name, outcome.state)
@@ -210,6 +212,11 @@ def execute(
         contract_errors=prepared.contract_errors,
         notes=prepared.notes,
         crashed=crashed if not result.success else (),
+        looked_at={
+            table
+            for table in prepared.catalogue.by_landing_table()
+            if "__".join(raw_key(table).path) in ended
+        },
         seconds=time.monotonic() - started,
     )
 

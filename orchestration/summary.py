@@ -7,7 +7,7 @@ is shown (`cli/report.py`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +93,13 @@ def summarise(
     contract_errors: Sequence[str],
     notes: Sequence[str],
     crashed: Sequence[str],
+    looked_at: Collection[str],
     seconds: float,
 ) -> RunSummary:
-    """Read back from `meta` what the run wrote."""
+    """Read back from `meta` what the run wrote.
+
+    `looked_at`: the landing tables whose step came to its end.
+    """
     with warehouse.connect() as connection:
         builds = connection.execute(
             "select objeto, estado, mensaje from meta.construccion where corrida_id = %s", [run_id]
@@ -111,7 +115,7 @@ def summarise(
             run_id=run_id,
             sample=linked.sample,
             seconds=seconds,
-            loads=_loads(connection, run_id, catalogue, linked, bool(crashed)),
+            loads=_loads(connection, run_id, catalogue, linked, looked_at),
             unconfigured=tuple(
                 system for system in sorted(catalogue.systems()) if not linked.is_connected(system)
             ),
@@ -147,12 +151,12 @@ def _loads(
     run_id: str,
     catalogue: Catalogue,
     linked: Connections,
-    interrupted: bool,
+    looked_at: Collection[str],
 ) -> tuple[LoadLine, ...]:
     """A line per dataset whose system is connected; the days worked through again are no load.
 
-    Without a record of it, a dataset had nothing new, or its turn never came in a run that was
-    `interrupted`.
+    Without a record of it, a dataset had nothing new, or its turn never came: it is not among
+    those `looked_at`.
     """
     from sources.landing.again import AGAIN
 
@@ -174,7 +178,7 @@ def _loads(
             identifier, (False, False, 0, 0, 0, None)
         )
         state = "fallida" if failed else "cargada" if did_load else "sin_cambios"
-        if interrupted and identifier not in found:
+        if identifier not in found and contract.landing_table not in looked_at:
             state = "sin_cargar"
         lines.append(
             LoadLine(

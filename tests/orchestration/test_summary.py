@@ -20,11 +20,16 @@ LOAD = (
 )
 
 
-def read_back(warehouse: Warehouse, *crashed: str) -> RunSummary:
+TABLES = frozenset(CATALOGUE.by_landing_table())
+
+
+def read_back(
+    warehouse: Warehouse, *crashed: str, looked_at: frozenset[str] = TABLES
+) -> RunSummary:
     return summarise(
         warehouse, run_id=RUN, catalogue=CATALOGUE,
         linked=Connections({"aguas": SourceUrl.parse("sqlite:///aguas.sqlite")}, sample=False),
-        contract_errors=(), notes=(), crashed=crashed, seconds=1.0,
+        contract_errors=(), notes=(), crashed=crashed, looked_at=looked_at, seconds=1.0,
     )  # fmt: skip
 
 
@@ -54,10 +59,14 @@ def test_loads_are_added_up_by_dataset_and_those_of_other_runs_left_out(
     assert set(summary.unconfigured) == set(CATALOGUE.systems()) - {"aguas"}
     assert summary.exit_code == EXIT_SOURCE_FAILED
 
-    broken_off = read_back(warehouse, "la corrida: se cortó la luz")
+    broken_off = read_back(
+        warehouse, "la corrida: se cortó la luz", looked_at=TABLES - {"aguas__medidores"}
+    )
     states = {line.dataset: line.state for line in broken_off.loads}
     assert states["aguas.medidores"] == "sin_cargar", "its turn never came"
     assert states["aguas.zonas"] == "cargada"
+    later = read_back(warehouse, "exports__zonas: el portal no responde")
+    assert {line.dataset: line.state for line in later.loads}["aguas.medidores"] == "sin_cambios"
     assert broken_off.exit_code == EXIT_CRASHED
 
 
