@@ -265,15 +265,21 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
         if event.job_failure_data.first_step_failure_event is None
     ]
     found = []
+    interrupted = False
     for where, error in failed:
         if error is None:
             continue
         names = {error.cls_name, error.cause.cls_name if error.cause else None}
+        if "DagsterExecutionInterruptedError" in names:
+            interrupted = True
+            continue
         if not names & {"Withheld", "Refused", "DagsterAssetCheckFailedError"}:
             message = (error.cause or error).message.strip().splitlines()[0]
             # The name of an error without where it is written.
             words = re.sub(r"^(\w+\.)+(?=\w+: )", "", message)
             found.append(f"{where}: {words}")
+    if interrupted:  # the step at work and the run say the same
+        found.append("a pedido; lo que no terminó no se guardó.")
     return tuple(found)
 
 
