@@ -131,7 +131,11 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
     count = len(document["dataset"])
     body = (
         f"<h1>{_text(document['title'])}</h1>\n<p>{_text(document['description'])}</p>\n"
-        f"<p>{counted(count, 'conjunto', 'conjuntos')} de datos.</p>\n"
+        + (
+            f"<p>{counted(count, 'conjunto', 'conjuntos')} de datos.</p>\n"
+            if count
+            else "<p>Todavía no se publicó ningún conjunto de datos.</p>\n"
+        )
         + (f'<nav aria-label="Temas"><ul class="temas">{links}</ul></nav>\n' if links else "")
         + sections
     )

@@ -152,6 +152,23 @@ def build_sample(watch: Observer) -> None:
     watch.finished("sample", "municipio sintético", "ok")
 
 
+class KeptNotes:
+    """An observer beside another, which keeps what was noticed.
+
+    Where there was no load, as of a folder without any file of its feed, no record has it.
+    """
+
+    def __init__(self, watch: Observer) -> None:
+        self.found: list[tuple[str, str]] = []
+        self.expected = watch.expected
+        self.started = watch.started
+        self.advanced = watch.advanced
+        self.finished = watch.finished
+
+    def noticed(self, item: str, note: str) -> None:
+        self.found.append((item, note))
+
+
 def execute(
     prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date] | None = None
 ) -> RunSummary:
@@ -182,7 +199,8 @@ def execute(
         run_id = str(uuid.uuid4())
         watch.expected("raw", len(prepared.catalogue.contracts))
         watch.expected("exports", len(load_definitions().definitions))
-        observe(watch)
+        noted = KeptNotes(watch)
+        observe(noted)
         try:
             with (
                 DagsterInstance.get() as instance,
@@ -212,6 +230,7 @@ def execute(
         contract_errors=prepared.contract_errors,
         notes=prepared.notes,
         crashed=crashed if not result.success else (),
+        load_notes=noted.found,
         looked_at={
             table
             for table in prepared.catalogue.by_landing_table()

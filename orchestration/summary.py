@@ -94,11 +94,13 @@ def summarise(
     notes: Sequence[str],
     crashed: Sequence[str],
     looked_at: Collection[str],
+    load_notes: Collection[tuple[str, str]],
     seconds: float,
 ) -> RunSummary:
     """Read back from `meta` what the run wrote.
 
-    `looked_at`: the landing tables whose step came to its end.
+    `looked_at`: the landing tables whose step came to its end. `load_notes`: by dataset, what was
+    noticed on the way, which the load records have only where there was a load.
     """
     with warehouse.connect() as connection:
         builds = connection.execute(
@@ -138,7 +140,7 @@ def summarise(
             portal=settings().ckan_url,
             contract_errors=tuple(contract_errors),
             notes=tuple(notes),
-            load_notes=_load_notes(connection, run_id),
+            load_notes=tuple(sorted({*_load_notes(connection, run_id), *load_notes})),
             crashed=tuple(crashed),
             deliveries=len(deliveries),
             held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),

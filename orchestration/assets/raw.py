@@ -214,6 +214,8 @@ def load_raw_table(
                 )
         if report.state != "sin_configurar":
             outcome.results.append(_reconciliation(contract, report))
+        for note in report.notes:
+            watch.noticed(contract.id, note)
         watch.finished("raw", contract.id, report.state, report.loaded)
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:

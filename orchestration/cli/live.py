@@ -90,6 +90,9 @@ class LiveView:
         entry.current = item
         entry.reading[item] = rows
 
+    def noticed(self, item: str, note: str) -> None:
+        """The closing report tells it."""
+
     def finished(self, stage: str, item: str, outcome: str, rows: int | None = None) -> None:
         entry = self._stage(stage)
         entry.done += 1
