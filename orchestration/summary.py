@@ -51,6 +51,7 @@ class RunSummary:
     findings: tuple[tuple[str, int], ...]
     exports: tuple[tuple[str, str, int | None, str | None], ...]  # name, state, rows, reason
     exports_total: int
+    pending: tuple[str, ...]  # wait for an approval, since this run or an earlier one
     exports_dir: Path
     pending_dir: Path
     portal: str | None
@@ -135,6 +136,7 @@ def summarise(
             findings=_findings(connection),
             exports=_exports(connection, run_id),
             exports_total=int(total[0]) if total else 0,
+            pending=_pending(connection),
             exports_dir=settings().portal_dir,
             pending_dir=settings().exports_dir / "pendientes",
             portal=settings().ckan_url,
@@ -249,6 +251,18 @@ def _exports(
             "from meta.publicacion where corrida_id = %s "
             "order by conjunto, publicacion_id desc",
             [run_id],
+        )
+    )
+
+
+def _pending(connection: Connection) -> tuple[str, ...]:
+    """Datasets whose last export waits for an approval."""
+    return tuple(
+        str(row[0])
+        for row in connection.execute(
+            "select conjunto from (select distinct on (conjunto) conjunto, estado "
+            "from meta.publicacion order by conjunto, publicacion_id desc) as ultimas "
+            "where estado = 'pendiente_aprobacion' order by conjunto"
         )
     )
 

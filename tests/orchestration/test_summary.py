@@ -11,6 +11,7 @@ from rich.console import Console
 from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.cli.live import LiveView
+from orchestration.cli.report import show
 from orchestration.connections import Connections
 from orchestration.progress import observe
 from orchestration.run import KeptNotes
@@ -28,6 +29,10 @@ LOAD = (
 )
 
 
+PUBLISHED = (
+    "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256) "
+    "values ('antes', %s, %s, 'x')"
+)
 TABLES = frozenset(CATALOGUE.by_landing_table())
 
 
@@ -116,3 +121,24 @@ def test_a_folder_without_the_files_of_its_feed_is_noticed(
     [(dataset, note)] = noticed.found
     assert dataset == "telemetria.lecturas_csv"
     assert "no hay ningún archivo lecturas_*.csv" in note and "Lecturas_junio.CSV" in note
+
+
+def test_what_waits_for_an_approval_is_told_in_every_run(
+    warehouse: Warehouse, data_dir: Path
+) -> None:
+    def told() -> str:
+        said = io.StringIO()
+        show(read_back(warehouse), Console(file=said, width=200))
+        return said.getvalue()
+
+    with warehouse.connect() as connection:
+        connection.execute(PUBLISHED, ("red-de-agua", "pendiente_aprobacion"))
+    first = told()
+    with warehouse.connect() as connection:
+        connection.execute(PUBLISHED, ("zonas-de-agua", "publicada"))
+    then = told()
+
+    assert "todavía no salió ninguna" in first and "al día" not in first
+    assert "al día en" in then
+    for words in (first, then):
+        assert "Esperan aprobación (lujan approve NOMBRE …): red-de-agua\n" in words
