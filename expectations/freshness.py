@@ -13,6 +13,7 @@ import psycopg
 
 from expectations.results import CheckResult
 from sources.contract import Contract
+from sources.wording import counted, number
 
 # The same as `tolerancia_frecuencia` of the dbt project, on which KPI R30 rests.
 TOLERANCE = 1.2
@@ -46,10 +47,14 @@ def check(
     age = (moment - last).total_seconds() / 86400
     allowed = float(seconds) / 86400 * TOLERANCE
     words = (
-        f"Última actualización: hace {age:.1f} días; se actualiza cada "
-        f"{float(seconds) / 86400:g} días (se toleran {allowed:g})."
+        f"Última actualización: hace {_days(age)}; se actualiza cada "
+        f"{_days(float(seconds) / 86400)} (se toleran {number(allowed, 2)})."
     )
     return _result(contract, age <= allowed, words)
+
+
+def _days(days: float) -> str:
+    return counted(days, "día", "días", 2)
 
 
 def _result(contract: Contract, passed: bool | None, words: str) -> CheckResult:

@@ -30,6 +30,7 @@ from expectations.data_docs import stand_alone
 from expectations.results import SAMPLE_SIZE, CheckResult
 from expectations.suite_files import Expectation, Suite, SuiteError
 from sources.contract import Severity
+from sources.wording import counted, number
 
 SITE_NAME = "calidad"
 
@@ -434,9 +435,9 @@ def _what_failed(
         if mismatched.get(name)
     ]
     if failed is not None and rows is not None:
-        parts.append(f"No cumplen {failed} de {rows} filas.")
+        parts.append(f"No cumplen {number(failed)} de {counted(rows, 'fila', 'filas')}.")
     elif rows is not None:
-        parts.append(f"Se encontraron {rows} filas.")
+        parts.append(f"Se encontraron {counted(rows, 'fila', 'filas')}.")
     return " ".join(parts)
 
 

@@ -30,6 +30,7 @@ import psycopg
 
 from expectations.results import CheckResult
 from sources.contract import Contract
+from sources.wording import counted, number, percent
 
 SHORTEST = 12  # fewer comparable values say nothing
 PER_WEEKDAY = 8  # of one weekday: eight weeks
@@ -330,16 +331,17 @@ def _volume(contract: Contract, before: Sequence[Profile], last: Profile) -> Che
     if found.passed is None:
         return _result(contract, "volumen", found, _short(found))
     assert found.low is not None and found.high is not None and found.expected is not None
+    rows = counted(last.rows, "fila", "filas")
     if found.basis == _PREVIOUS:
         words = (
-            f"{last.rows} filas; {_PREVIOUS}, {math.expm1(found.expected):.0f}. Hasta que haya "
+            f"{rows}; {_PREVIOUS}, {number(math.expm1(found.expected))}. Hasta que haya "
             f"{SHORTEST} veces para comparar solo se mira que no pierda más de la mitad."
         )
         return _result(contract, "volumen", found, words, rows=last.rows)
     low, high, usual = (max(math.expm1(v), 0.0) for v in (found.low, found.high, found.expected))
     words = (
-        f"{last.rows} filas; lo habitual ({found.basis}, {found.compared} veces) es {usual:.0f}, "
-        f"de {low:.0f} a {high:.0f}."
+        f"{rows}; lo habitual ({found.basis}, {found.compared} veces) es {number(usual)}, "
+        f"de {number(low)} a {number(high)}."
     )
     return _result(contract, "volumen", found, words, rows=last.rows)
 
@@ -348,9 +350,11 @@ def _interval(contract: Contract, profiles: Sequence[Profile], moment: dt.dateti
     found = judge_interval(profiles, moment)
     if found.passed is None:
         return _result(contract, "intervalo", found, _short(found))
+    assert found.high is not None
     days = (moment - profiles[-1].at).total_seconds() / 86400
     words = (
-        f"Hace {days:.1f} días que no llega nada nuevo; lo más que se espera es {found.high:.1f}."
+        f"Hace {counted(days, 'día', 'días', 1)} que no llega nada nuevo; lo más que se espera es "
+        f"{number(found.high, 1)}."
     )
     return _result(contract, "intervalo", found, words)
 
@@ -376,7 +380,7 @@ def _worst(contract: Contract, name: str, before: Sequence[Profile], last: Profi
         if not found.passed:
             surprising.append(
                 column if name == "distribucion"
-                else f"{column} ({100 * now.nulls / now.rows:.1f} % sin valor)"
+                else f"{column} ({percent(now.nulls / now.rows)} sin valor)"
             )  # fmt: skip
     if not judged:
         return _result(contract, name, Judgement(None), _short(Judgement(None, compared=shortest)))
@@ -449,13 +453,13 @@ def _read(connection: psycopg.Connection[Any], contract: Contract) -> list[Profi
     ).fetchall()
     recent = [row[0] for row in rows[: _PROFILES_OF_COLUMNS + 1]]
     columns: dict[int, dict[str, ColumnProfile]] = {}
-    for number, name, measured, nulls, quantiles, values in connection.execute(
+    for profile, name, measured, nulls, quantiles, values in connection.execute(
         "select c.perfil_id, c.columna, p.filas_medidas, c.nulos, c.cuantiles, c.valores "
         "from meta.perfil_columna c join meta.perfil p using (perfil_id) "
         "where c.perfil_id = any(%s)",
         [recent],
     ).fetchall():
-        columns.setdefault(number, {})[name] = ColumnProfile(
+        columns.setdefault(profile, {})[name] = ColumnProfile(
             measured,
             nulls,
             {float(mark): v for mark, v in (quantiles or {}).items() if v is not None},

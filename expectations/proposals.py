@@ -22,6 +22,7 @@ import psycopg
 from sources.contract import Column, Contract
 from sources.contract_document import load_contract
 from sources.errors import ContractError
+from sources.wording import counted, number, percent
 
 FEWEST_RUNS = 5
 FEWEST_ROWS = 100
@@ -145,11 +146,17 @@ def _range(
     room = (high - low) * Decimal(str(margin))
     bottom = Decimal(0) if 0 <= low < room or low == 0 else _round(low - room, down=True)
     top = _round(high + room, down=False)
-    words = f"{column.name} está entre {bottom} y {top}."
+    words = f"{column.name} está entre {number(bottom, 6)} y {number(top, 6)}."
     element = _element(
         "invalidValues", "validez", words, minimum=_plain(bottom), maximum=_plain(top)
     )
-    return [(element, f"se vio de {low} a {high}; margen de {margin:.0%} a cada lado")]
+    return [
+        (
+            element,
+            f"se vio de {number(low, 6)} a {number(high, 6)}; margen de {percent(margin)} "
+            "a cada lado",
+        )
+    ]
 
 
 def _element(metric: str, dimension: str, words: str, **arguments: Any) -> dict[str, Any]:
@@ -195,7 +202,7 @@ def as_yaml(proposals: Sequence[Proposal]) -> str:
 
 
 def _words(item: Proposal) -> str:
-    return f"{item.evidence}: {item.runs} corridas, {item.rows} filas"
+    return f"{item.evidence}: {item.runs} corridas, {counted(item.rows, 'fila', 'filas')}"
 
 
 def accept(path: Path, proposals: Sequence[Proposal]) -> Contract:

@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 
+from sources.wording import number
+
 INDEX = "index.html"
 _ENGINES = {
     "pandera": "Reglas por fila (Pandera)",
@@ -145,7 +147,7 @@ def _line(row: Sequence[Any], now: dt.datetime) -> list[str]:
 
 def _count(rows: int | None) -> str:
     """A number of rows as it is written here, 2.160.000; nothing where it is not known."""
-    return "" if rows is None else f"{rows:,}".replace(",", ".")
+    return "" if rows is None else number(rows)
 
 
 def _suite_link(name: str, folder: Path) -> str:

@@ -16,6 +16,7 @@ from psycopg import sql
 from expectations.results import SAMPLE_SIZE, CheckResult, RowKey
 from sources.contract import Contract
 from sources.table_rules import TableRule, fill_places
+from sources.wording import counted, number
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -56,9 +57,12 @@ def _evaluate(connection: Connection[Any], contract: Contract, rule: TableRule) 
         if not rows:
             return _result(contract, rule, True, "La tabla no tiene filas.", rows, 0)
         share = 100.0 * measured / rows
-        passed, words = rule.bound.holds(share), f"{share:.2f} % de {rows} filas"
+        passed, words = (
+            rule.bound.holds(share),
+            f"{number(share, 2)} % de {counted(rows, 'fila', 'filas')}",
+        )
     else:
-        passed, words = rule.bound.holds(measured), f"{measured:g}"
+        passed, words = rule.bound.holds(measured), number(measured, 6)
     failed = None if rule.kind in ("row_count", "sql") else int(measured)
     facts = f"Medido: {words}; {rule.bound}." if not passed else ""
     return _result(contract, rule, passed, facts, rows, failed, () if passed else sample)

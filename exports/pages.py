@@ -25,6 +25,7 @@ from exports.dcat import JSONLD_NAME, TURTLE_NAME, schema_org
 from exports.definition import FREQUENCIES, SUPER_THEMES
 from exports.metadata import PACKAGE_NAME, Addresses
 from exports.wording import spoken_day, spoken_period
+from sources.wording import counted, number
 
 PREVIEW_ROWS = 5
 _PREVIEW_CHARACTERS = 80
@@ -130,7 +131,11 @@ def catalog_page(document: Mapping[str, Any], notices: Mapping[str, str] | None 
     count = len(document["dataset"])
     body = (
         f"<h1>{_text(document['title'])}</h1>\n<p>{_text(document['description'])}</p>\n"
-        f"<p>{count} {'conjunto' if count == 1 else 'conjuntos'} de datos.</p>\n"
+        + (
+            f"<p>{counted(count, 'conjunto', 'conjuntos')} de datos.</p>\n"
+            if count
+            else "<p>Todavía no se publicó ningún conjunto de datos.</p>\n"
+        )
         + (f'<nav aria-label="Temas"><ul class="temas">{links}</ul></nav>\n' if links else "")
         + sections
     )
@@ -251,9 +256,10 @@ def _resource(name: str, items: Sequence[Mapping[str, Any]], folder: Path) -> st
     rows = sum(item["rowCount"] for item in items if item["format"] == first["format"])
     columns = first["schema"]["fields"]
     omitted = first.get("omittedRows") or 0
-    shown = [f"{_number(rows)} {'fila' if rows == 1 else 'filas'}", f"{len(columns)} columnas"]
+    shown = [counted(rows, "fila", "filas"), counted(len(columns), "columna", "columnas")]
     if omitted:
-        shown.append(f"{_number(omitted)} filas no se muestran para no identificar a nadie")
+        hidden = counted(omitted, "fila no se muestra", "filas no se muestran")
+        shown.append(f"{hidden} para no identificar a nadie")
     files = "".join(_download(item) for item in items)
     fields = "\n".join(
         f'<tr><th scope="row"><code>{_text(field["name"])}</code></th>'
@@ -289,15 +295,23 @@ def _preview(items: Sequence[Mapping[str, Any]], folder: Path) -> str:
         return ""
     header, *rows = _first_rows(folder / source["path"])
     head = "".join(f'<th scope="col">{_text(name)}</th>' for name in header)
-    lines = "\n".join(
-        "<tr>" + "".join(f"<td>{_text(_short(cell))}</td>" for cell in row) + "</tr>"
-        for row in rows
-    )
+    kinds = [field["type"] for field in source["schema"]["fields"]]
+    lines = "\n".join("<tr>" + "".join(map(_cell, row, kinds)) + "</tr>" for row in rows)
     return (
         '<details open><summary>Primeras filas</summary><div class="ancho" tabindex="0" '
         'role="region" aria-label="Primeras filas"><table class="muestra">\n'
         f"<tr>{head}</tr>\n{lines}\n</table></div></details>\n"
     )
+
+
+def _cell(text: str, kind: str) -> str:
+    """A value of the file for people to read: decimals after a comma, yes and no as words."""
+    said = text
+    if kind == "number":
+        said = text.replace(".", ",")
+    elif kind == "boolean":
+        said = {"true": "sí", "false": "no"}.get(text, text)
+    return f"<td>{_text(_short(said))}</td>"
 
 
 def _first_rows(path: Path) -> Preview:
@@ -311,16 +325,12 @@ def _short(cell: str) -> str:
     return cell if len(cell) <= _PREVIEW_CHARACTERS else cell[: _PREVIEW_CHARACTERS - 1] + "…"
 
 
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", ".")
-
-
 def _size(size: int) -> str:
     if size < 1_000:
         return f"{size} B"
     if size < 1_000_000:
         return f"{size / 1_000:.0f} kB"
-    return f"{size / 1_000_000:.1f} MB".replace(".", ",")
+    return f"{number(size / 1_000_000, 1)} MB"
 
 
 def _first_sentence(text: str) -> str:

@@ -21,6 +21,7 @@ from exports.errors import PortalError
 from exports.files import describe, install, remove_others, write_bytes
 from exports.metadata import PACKAGE_NAME, Addresses, dump
 from exports.pages import catalog_page, dataset_page
+from sources.wording import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ class LocalPublisher:
             return install(source, target)
         except OSError as error:
             raise PortalError(
-                f"no se puede escribir {target}: {error.strerror}.",
+                f"no se puede escribir {target}: {refusal(error)}.",
                 next_step="revise permisos y espacio de la carpeta del portal.",
             ) from error
 
@@ -161,7 +162,7 @@ class LocalPublisher:
             write_bytes(beside, content)
         except OSError as error:
             raise PortalError(
-                f"no se puede escribir {target}: {error.strerror}.",
+                f"no se puede escribir {target}: {refusal(error)}.",
                 next_step="revise permisos y espacio de la carpeta del portal.",
             ) from error
         try:

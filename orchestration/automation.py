@@ -37,6 +37,7 @@ from orchestration.assets.naming import EXPORTS_GROUP, export_key, raw_key
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.digest import is_configured
+from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, close_dead_runs
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.wording import frequency
 from sources.city import city_time
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
         UnresolvedAssetJobDefinition,
     )
 
-# Runs of the command line, which do by themselves what the sensors below do for the others.
-ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
 # Dagster's pages list under a job, and on the time line, the runs that name its place by this tag;
 # it sets it only on those it launches itself. The name of the place is that of `workspace.yaml`.
 PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
@@ -58,6 +57,7 @@ FEED_TABLE = "telemetria__lecturas"
 FEED_STEP = "__".join(raw_key(FEED_TABLE).path)
 _FEED_INTERVAL_S = 300
 _PUBLICATION_INTERVAL_S = 900
+_LIVING_INTERVAL_S = 120
 
 _publications = AssetSelection.groups(EXPORTS_GROUP)
 
@@ -259,6 +259,25 @@ def feed_sensor(context: SensorEvaluationContext) -> RunRequest | SkipReason:
         return SkipReason("No hay archivos nuevos.")
     # The same set of files asks once: a file that cannot be loaded must not start runs for ever.
     return RunRequest(run_key=hashlib.sha256("".join(waiting).encode()).hexdigest())
+
+
+@sensor(
+    name="corridas_cortadas",
+    minimum_interval_seconds=_LIVING_INTERVAL_S,
+    default_status=DefaultSensorStatus.RUNNING,
+    description="Cierra como fallidas las corridas de `lujan run` que murieron sin avisar: "
+    "mientras figuran en marcha, ninguna otra empieza.",
+)
+def living_sensor(context: SensorEvaluationContext) -> SkipReason:
+    """One run at a time: what was killed at night must not keep the schedules waiting for ever."""
+    from orchestration.warehouse.connection import locate
+
+    try:
+        with locate(start=False).connect(autocommit=True) as connection:
+            closed = close_dead_runs(context.instance, connection)
+    except PipelineError as error:
+        return SkipReason(str(error))
+    return SkipReason(f"Se cerraron: {', '.join(closed)}." if closed else "Ninguna.")
 
 
 def _findings_sensor(status: DagsterRunStatus, how: str) -> RunStatusSensorDefinition:

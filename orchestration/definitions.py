@@ -23,6 +23,7 @@ from orchestration.automation import (
     feed_job,
     feed_sensor,
     findings_sensors,
+    living_sensor,
     look_job,
     look_schedule,
     publication_job,
@@ -63,7 +64,7 @@ defs = Definitions(
         digest_schedule,
         *publication_schedules(_definitions),
     ],
-    sensors=[feed_sensor, publication_sensor, *findings_sensors],
+    sensors=[feed_sensor, publication_sensor, living_sensor, *findings_sensors],
     resources={"dbt": dbt_definition()},
     # A step in a process of its own costs about two seconds: one process unless asked otherwise.
     executor=in_process_executor if settings().executor == "in_process" else multiprocess_executor,

@@ -14,6 +14,13 @@ from orchestration.dbt_project import run_dbt
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, settings
 from orchestration.warehouse.connection import locate
 
+# The cells are known by the style that cuts them; dbt gives them no name.
+CUT = "max-width: 1px"
+_WHOLE_DESCRIPTIONS = (
+    f'<style>td[style*="{CUT}"] {{ white-space: normal !important; max-width: none !important; '
+    "width: 55%; }</style>"
+)
+
 
 def generate() -> Path:
     """Generate the site into the data folder; its path. One file, works without a server."""
@@ -25,7 +32,7 @@ def generate() -> Path:
     )
     site = target / "static_index.html"
     if site.exists():
-        page = with_plain_paths(site.read_text(encoding="utf-8"))
+        page = with_whole_descriptions(with_plain_paths(site.read_text(encoding="utf-8")))
         (target / "index.html").write_text(page, encoding="utf-8")
         site.unlink()
     return target
@@ -38,6 +45,14 @@ def with_plain_paths(page: str) -> str:
     """
     outside = os.path.relpath(PROJECT_ROOT, DBT_PROJECT_DIR)
     return page.replace(f'"original_file_path": "{outside}/', '"original_file_path": "')
+
+
+def with_whole_descriptions(page: str) -> str:
+    """The site with what each column means in full.
+
+    dbt cuts it after a word or two, until the row is clicked: a table could not be read through.
+    """
+    return page.replace("</head>", f"{_WHOLE_DESCRIPTIONS}</head>", 1)
 
 
 def serve_forever(folder: Path, port: int) -> None:

@@ -41,7 +41,7 @@ from exports.ckan.description import MACHINE_EXTRAS
 from exports.ckan.notices import NOTICE
 from exports.metadata import load_catalog_facts
 from orchestration.processes import end
-from orchestration.settings import PROJECT_ROOT
+from orchestration.settings import CITY_TIMEZONE, PROJECT_ROOT
 from sources.errors import PipelineError
 
 _START_SECONDS = 120.0
@@ -121,6 +121,7 @@ def ckan_portal(
                 "ckan.site_url": url,
                 **_appearance(),
                 "ckan.locale_default": "es_AR",
+                "ckan.display_timezone": CITY_TIMEZONE.key,
                 "ckan.redis.url": f"redis://127.0.0.1:{redis_port}/0",
                 "solr_url": f"http://127.0.0.1:{solr_port}/solr/ckan",
                 "ckan.storage_path": str(folder / "storage"),

@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import time
+import traceback
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -22,15 +23,20 @@ from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections, without_contracts
 from orchestration.dbt_project import ensure_manifest
 from orchestration.instance import prepare_instance
+from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, close_dead_runs, hold
+from orchestration.outages import outage
 from orchestration.progress import Observer, observe
 from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.summary import RunSummary, summarise
+from orchestration.summary import EXIT_CRASHED, RunSummary, summarise
 from orchestration.synthetic import admit_sample, holds_sample
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.contract import Catalogue
+from sources.errors import PipelineError
+from sources.landing.again import RangeError
 from sources.raw_table import Connection
+from sources.urls import redact
 
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
@@ -51,6 +57,40 @@ class Prepared:
     linked: Connections
     contract_errors: tuple[str, ...]
     notes: tuple[str, ...]  # worth saying; nothing was left out because of them
+
+
+class RunStopped(PipelineError):
+    """A run that could not go on. `exit_code` is what the command ends with."""
+
+    exit_code = EXIT_CRASHED
+
+
+@contextlib.contextmanager
+def broken_off_in_words() -> Iterator[None]:
+    """Give what ends a run as a whole as RunStopped, and its trace to the log of the run.
+
+    RangeError passes: what was asked for could not be done, and nothing was begun.
+    """
+    try:
+        yield
+    except RangeError:
+        raise
+    except Exception as error:
+        log = settings().data_dir / "logs" / "run.log"
+        known = outage(error)
+        if known is None:
+            line = next(iter(str(error).strip().splitlines()), "")
+            known = PipelineError(
+                f"la corrida se interrumpió por un error del programa: "
+                f"{type(error).__name__}: {redact(line)}.",
+                next_step=f"vuelva a ejecutar; si se repite, el detalle técnico está en {log}.",
+            )
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as stream:
+            # A disk that is full, or no folder yet: the words are what counts.
+            stream.write(redact(traceback.format_exc()))
+        raise RunStopped(
+            known.what, dataset=known.dataset, owner=known.owner, next_step=known.next_step
+        ) from error
 
 
 def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
@@ -112,6 +152,23 @@ def build_sample(watch: Observer) -> None:
     watch.finished("sample", "municipio sintético", "ok")
 
 
+class KeptNotes:
+    """An observer beside another, which keeps what was noticed.
+
+    Where there was no load, as of a folder without any file of its feed, no record has it.
+    """
+
+    def __init__(self, watch: Observer) -> None:
+        self.found: list[tuple[str, str]] = []
+        self.expected = watch.expected
+        self.started = watch.started
+        self.advanced = watch.advanced
+        self.finished = watch.finished
+
+    def noticed(self, item: str, note: str) -> None:
+        self.found.append((item, note))
+
+
 def execute(
     prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date] | None = None
 ) -> RunSummary:
@@ -133,7 +190,8 @@ def execute(
 
         from exports.definition import load_definitions
         from orchestration.assets.controls import finish_validation
-        from orchestration.automation import COMMAND_LINE, ORIGIN_TAG, PLACE, PLACE_TAG
+        from orchestration.assets.naming import raw_key
+        from orchestration.automation import PLACE, PLACE_TAG
         from orchestration.definitions import defs
         from orchestration.end_of_run import end_run
 
@@ -141,14 +199,15 @@ def execute(
         run_id = str(uuid.uuid4())
         watch.expected("raw", len(prepared.catalogue.contracts))
         watch.expected("exports", len(load_definitions().definitions))
-        observe(watch)
+        noted = KeptNotes(watch)
+        observe(noted)
         try:
             with (
                 DagsterInstance.get() as instance,
                 prepared.warehouse.connect(autocommit=True) as alive,
             ):
-                _hold(alive, run_id)
-                _close_dead_runs(instance, alive)
+                hold(alive, run_id)
+                close_dead_runs(instance, alive)
                 result = job.execute_in_process(
                     instance=instance,
                     run_id=run_id,
@@ -157,6 +216,7 @@ def execute(
                     tags={ORIGIN_TAG: COMMAND_LINE, PLACE_TAG: PLACE},
                 )
                 crashed = _crashed_steps(instance, run_id)
+                ended = {event.step_key for event in result.all_events if event.is_step_success}
                 finish_validation(run_id)
                 for outcome in end_run(prepared.warehouse, instance, run_id):
                     watch.finished("deliveries", outcome.name, outcome.state)
@@ -170,6 +230,12 @@ def execute(
         contract_errors=prepared.contract_errors,
         notes=prepared.notes,
         crashed=crashed if not result.success else (),
+        load_notes=noted.found,
+        looked_at={
+            table
+            for table in prepared.catalogue.by_landing_table()
+            if "__".join(raw_key(table).path) in ended
+        },
         seconds=time.monotonic() - started,
     )
 
@@ -184,36 +250,6 @@ def _check_days(prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.da
         contracts = prepared.catalogue.by_landing_table()[FEED_TABLE]
         check_range(connection, contracts, *again, CITY_TIMEZONE)
     watch.finished("again", days, "ok")
-
-
-def _hold(connection: Connection, run_id: str) -> bool:
-    """Take the lock that says a run is alive; whether it was free.
-
-    The server keeps it as long as the connection: whatever ends the process lets it go.
-    """
-    row = connection.execute(
-        "select pg_try_advisory_lock(hashtextextended(%s, 0))", [f"corrida {run_id}"]
-    ).fetchone()
-    return row == (True,)
-
-
-def _close_dead_runs(instance: DagsterInstance, connection: Connection) -> None:
-    """Close command-line runs that were killed: they say nothing, and Dagster takes them for
-    running."""
-    from dagster import DagsterRunStatus, RunsFilter
-
-    from orchestration.automation import COMMAND_LINE, ORIGIN_TAG
-
-    unfinished = RunsFilter(
-        tags={ORIGIN_TAG: COMMAND_LINE},
-        statuses=[
-            DagsterRunStatus.NOT_STARTED, DagsterRunStatus.STARTING, DagsterRunStatus.STARTED,
-            DagsterRunStatus.CANCELING,
-        ],
-    )  # fmt: skip
-    for run in instance.get_runs(filters=unfinished):
-        if _hold(connection, run.run_id):
-            instance.report_run_failed(run, "El proceso de la corrida terminó sin avisar.")
 
 
 def _run_config(again: tuple[dt.date, dt.date] | None) -> dict[str, Any]:
@@ -248,15 +284,21 @@ def _crashed_steps(instance: DagsterInstance, run_id: str) -> tuple[str, ...]:
         if event.job_failure_data.first_step_failure_event is None
     ]
     found = []
+    interrupted = False
     for where, error in failed:
         if error is None:
             continue
         names = {error.cls_name, error.cause.cls_name if error.cause else None}
+        if "DagsterExecutionInterruptedError" in names:
+            interrupted = True
+            continue
         if not names & {"Withheld", "Refused", "DagsterAssetCheckFailedError"}:
             message = (error.cause or error).message.strip().splitlines()[0]
             # The name of an error without where it is written.
             words = re.sub(r"^(\w+\.)+(?=\w+: )", "", message)
             found.append(f"{where}: {words}")
+    if interrupted:  # the step at work and the run say the same
+        found.append("a pedido; lo que no terminó no se guardó.")
     return tuple(found)
 
 

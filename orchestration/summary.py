@@ -7,7 +7,7 @@ is shown (`cli/report.py`).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class RunSummary:
     findings: tuple[tuple[str, int], ...]
     exports: tuple[tuple[str, str, int | None, str | None], ...]  # name, state, rows, reason
     exports_total: int
+    pending: tuple[str, ...]  # wait for an approval, since this run or an earlier one
     exports_dir: Path
     pending_dir: Path
     portal: str | None
@@ -93,9 +94,15 @@ def summarise(
     contract_errors: Sequence[str],
     notes: Sequence[str],
     crashed: Sequence[str],
+    looked_at: Collection[str],
+    load_notes: Collection[tuple[str, str]],
     seconds: float,
 ) -> RunSummary:
-    """Read back from `meta` what the run wrote."""
+    """Read back from `meta` what the run wrote.
+
+    `looked_at`: the landing tables whose step came to its end. `load_notes`: by dataset, what was
+    noticed on the way, which the load records have only where there was a load.
+    """
     with warehouse.connect() as connection:
         builds = connection.execute(
             "select objeto, estado, mensaje from meta.construccion where corrida_id = %s", [run_id]
@@ -111,7 +118,7 @@ def summarise(
             run_id=run_id,
             sample=linked.sample,
             seconds=seconds,
-            loads=_loads(connection, run_id, catalogue, linked, bool(crashed)),
+            loads=_loads(connection, run_id, catalogue, linked, looked_at),
             unconfigured=tuple(
                 system for system in sorted(catalogue.systems()) if not linked.is_connected(system)
             ),
@@ -129,12 +136,13 @@ def summarise(
             findings=_findings(connection),
             exports=_exports(connection, run_id),
             exports_total=int(total[0]) if total else 0,
+            pending=_pending(connection),
             exports_dir=settings().portal_dir,
             pending_dir=settings().exports_dir / "pendientes",
             portal=settings().ckan_url,
             contract_errors=tuple(contract_errors),
             notes=tuple(notes),
-            load_notes=_load_notes(connection, run_id),
+            load_notes=tuple(sorted({*_load_notes(connection, run_id), *load_notes})),
             crashed=tuple(crashed),
             deliveries=len(deliveries),
             held_deliveries=tuple((str(n), d, str(m)) for n, d, m in deliveries if m is not None),
@@ -147,12 +155,12 @@ def _loads(
     run_id: str,
     catalogue: Catalogue,
     linked: Connections,
-    interrupted: bool,
+    looked_at: Collection[str],
 ) -> tuple[LoadLine, ...]:
     """A line per dataset whose system is connected; the days worked through again are no load.
 
-    Without a record of it, a dataset had nothing new, or its turn never came in a run that was
-    `interrupted`.
+    Without a record of it, a dataset had nothing new, or its turn never came: it is not among
+    those `looked_at`.
     """
     from sources.landing.again import AGAIN
 
@@ -174,7 +182,7 @@ def _loads(
             identifier, (False, False, 0, 0, 0, None)
         )
         state = "fallida" if failed else "cargada" if did_load else "sin_cambios"
-        if interrupted and identifier not in found:
+        if identifier not in found and contract.landing_table not in looked_at:
             state = "sin_cargar"
         lines.append(
             LoadLine(
@@ -243,6 +251,18 @@ def _exports(
             "from meta.publicacion where corrida_id = %s "
             "order by conjunto, publicacion_id desc",
             [run_id],
+        )
+    )
+
+
+def _pending(connection: Connection) -> tuple[str, ...]:
+    """Datasets whose last export waits for an approval."""
+    return tuple(
+        str(row[0])
+        for row in connection.execute(
+            "select conjunto from (select distinct on (conjunto) conjunto, estado "
+            "from meta.publicacion order by conjunto, publicacion_id desc) as ultimas "
+            "where estado = 'pendiente_aprobacion' order by conjunto"
         )
     )
 

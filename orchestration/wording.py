@@ -1,6 +1,7 @@
-"""Days, moments and numbers as people of the city write them.
+"""Days, moments and areas as people of the city write them.
 
-Belongs here: pure functions that give a text. Does not belong here: sentences.
+Belongs here: pure functions that give a text. Does not belong here: sentences, or numbers
+(`sources/wording.py`).
 """
 
 from __future__ import annotations
@@ -29,11 +30,6 @@ def minute(moment: dt.datetime) -> str:
     return f"{moment.astimezone(CITY_TIMEZONE):%d/%m/%Y %H:%M}"
 
 
-def number(value: int) -> str:
-    """A whole number: 2.160.000."""
-    return f"{value:,}".replace(",", ".")
-
-
 def frequency(code: str | None) -> str:
     """How often, of the code of a contract (`P1M`) or of the portal (`R/P1M`): cada mes.
 
@@ -42,8 +38,3 @@ def frequency(code: str | None) -> str:
     if code is None:
         return "sin dato"
     return FREQUENCIES.get(code) or FREQUENCIES.get(f"R/{code}") or code
-
-
-def counted(value: int, one: str, many: str) -> str:
-    """How many of what: 1 fila, 2.160.000 filas."""
-    return f"{number(value)} {one if value == 1 else many}"

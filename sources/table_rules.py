@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from sources.errors import Problem
+from sources.wording import number
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import DataQuality, Relationship
@@ -61,7 +62,9 @@ class Bound:
 
     def __str__(self) -> str:
         sign = " %" if self.unit == "percent" else ""
-        return OPERATORS[self.operator].format(*(f"{value:g}{sign}" for value in self.values))
+        return OPERATORS[self.operator].format(
+            *(f"{number(value, 6)}{sign}" for value in self.values)
+        )
 
 
 NONE_AT_ALL = Bound("mustBe", (0.0,))

@@ -120,8 +120,8 @@
 
 {#- What a finding and an alert of R-AGUA-16 say. -#}
 {% macro texto_de_exceso(reciente, habitual, total) -%}
-    'En un día típico de la última semana usó ' || round({{ reciente }}) || ' litros; lo habitual era '
-    || round({{ habitual }}) || '.'
+    'En un día típico de la última semana usó ' || {{ con_coma('round(' ~ reciente ~ ')') }} || ' litros; lo habitual era '
+    || {{ con_coma('round(' ~ habitual ~ ')') }} || '.'
     || case
         when {{ total }} > {{ reciente }} * 1.1 then ' No cuenta lo que pasa sin interrupción, que tiene su propio aviso.'
         else ''

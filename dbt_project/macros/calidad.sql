@@ -53,9 +53,9 @@
 {%- endmacro %}
 
 
-{#- A number as people here write it in a sentence; columns that are numbers stay numbers. -#}
+{#- A number as people here write it in a sentence, 11.060,2; columns that are numbers stay numbers. -#}
 {% macro con_coma(numero) -%}
-    replace(({{ numero }})::text, '.', ',')
+    regexp_replace(replace(({{ numero }})::text, '.', ','), '(?<=\d)(?<!,\d*)(?=(\d{3})+(?!\d))', '.', 'g')
 {%- endmacro %}
 
 

@@ -40,8 +40,9 @@ from orchestration.publishing import (
 from orchestration.releases import covering
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse, locate
-from orchestration.wording import day, frequency, number
+from orchestration.wording import day, frequency
 from sources.raw_table import Connection
+from sources.wording import number
 
 _CATALOG_LOCK = 50_063_003
 # States after which nothing of a dataset is waiting to leave.

@@ -14,8 +14,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ParamSpec
 
+import psycopg
+import psycopg2
 from dagster import Failure, MetadataValue
 
+from orchestration.outages import outage
 from sources.errors import PipelineError
 
 P = ParamSpec("P")
@@ -23,19 +26,25 @@ P = ParamSpec("P")
 
 @contextmanager
 def in_words() -> Iterator[None]:
-    """Errors of ours that come out of this end the step as a failure that says what to do."""
+    """Errors of ours that come out of this, and a warehouse or a disk that gives out, end the step
+    as a failure that says what to do."""
     try:
         yield
-    except PipelineError as error:
+    except (PipelineError, psycopg.Error, psycopg2.Error, OSError) as error:
+        known = outage(error)
+        if known is None:
+            raise
         facts = {
-            "conjunto": error.dataset,
-            "responsable": error.owner,
-            "que_hacer": error.next_step,
+            "conjunto": known.dataset,
+            "responsable": known.owner,
+            "que_hacer": known.next_step,
         }
+        if known is not error:
+            known.__cause__ = error
         raise Failure(
-            description=str(error),
+            description=str(known),
             metadata={name: MetadataValue.text(value) for name, value in facts.items() if value},
-        ) from error
+        ) from known
 
 
 def told_to_people(step: Callable[P, Iterator[Any]]) -> Callable[P, Iterator[Any]]:

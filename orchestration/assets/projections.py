@@ -14,6 +14,7 @@ from orchestration.assets.naming import PROJECTIONS_GROUP, owners, relation_key
 from orchestration.progress import observer
 from orchestration.projections import ZoneOutcome, update_projections
 from orchestration.warehouse.connection import locate
+from sources.wording import number
 
 _OWNER = "Obras Públicas (a confirmar)"
 
@@ -70,4 +71,4 @@ def _table(outcomes: list[ZoneOutcome]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "sin dato" if value is None else f"{value:.2f}".replace(".", ",")
+    return "sin dato" if value is None else number(value, 2)

@@ -42,6 +42,7 @@ from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse, count_rows, locate, rows_held
 from orchestration.wording import day, frequency
 from sources.contract import Catalogue, Contract
+from sources.wording import number
 
 if TYPE_CHECKING:
     from sources.landing import LoadReport
@@ -213,6 +214,8 @@ def load_raw_table(
                 )
         if report.state != "sin_configurar":
             outcome.results.append(_reconciliation(contract, report))
+        for note in report.notes:
+            watch.noticed(contract.id, note)
         watch.finished("raw", contract.id, report.state, report.loaded)
     outcome.results = [_as_warning(result) for result in merge(outcome.results)]
     with warehouse.connect() as connection:
@@ -240,8 +243,9 @@ def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
         filas_evaluadas=report.read,
         filas_fallidas=0 if passed else None,
         explicacion=(
-            f"{report.read} leídas, {report.loaded} cargadas, {report.quarantined} en cuarentena, "
-            f"{report.known} ya conocidas{_compared(report)}."
+            f"{number(report.read)} leídas, {number(report.loaded)} cargadas, "
+            f"{number(report.quarantined)} en cuarentena, {number(report.known)} ya conocidas"
+            f"{_compared(report)}."
             if passed
             else "; ".join(str(error) for error in report.errors)
         ),
@@ -252,9 +256,9 @@ def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
 
 def _compared(report: "LoadReport") -> str:
     """What the source said of the same rows, in words; nothing where it said nothing."""
-    counted = "" if report.source_count is None else f"; el origen contó {report.source_count}"
+    told = "" if report.source_count is None else f"; el origen contó {number(report.source_count)}"
     columns = ", ".join(report.checksums)
-    return counted + (f" y coincide la suma de {columns}" if columns else "")
+    return told + (f" y coincide la suma de {columns}" if columns else "")
 
 
 def _load_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:

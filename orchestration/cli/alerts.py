@@ -14,7 +14,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestration.cli.options import one_of, print_json
-from orchestration.wording import minute, number
+from orchestration.wording import minute
+from sources.wording import number
 
 if TYPE_CHECKING:
     from orchestration.alerts import Alert

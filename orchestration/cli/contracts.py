@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from orchestration.wording import counted, frequency
+from orchestration.wording import frequency
+from sources.wording import counted, number, percent, refusal
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -110,8 +111,8 @@ def _draft_system(system: str, source: str, patterns: list[str], folder: Path | 
     }
     failed = 0
     with Console(file=sys.stderr).status("") as status:
-        for number, outcome in enumerate(drafts(url, new), start=1):
-            status.update(f"{number} de {len(new)}: {outcome.table}")
+        for place, outcome in enumerate(drafts(url, new), start=1):
+            status.update(f"{place} de {len(new)}: {outcome.table}")
             if outcome.draft is None:
                 failed += 1
                 console.print(f"✗ {outcome.table}: {outcome.error}", markup=False, soft_wrap=True)
@@ -209,7 +210,7 @@ def _write(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise DraftError(
-            f"no se puede escribir {path}: {error.strerror}.", next_step="elija otra carpeta."
+            f"no se puede escribir {path}: {refusal(error)}.", next_step="elija otra carpeta."
         ) from error
 
 
@@ -239,7 +240,7 @@ def try_contract(
         done = rehearse(
             contract, url, checkers_for(contract),
             most_rows=None if everything else rows,
-            progress=lambda read: status.update(f"Leyendo {contract.id}: {read:,} filas…"),
+            progress=lambda read: status.update(f"Leyendo {contract.id}: {number(read)} filas…"),
         )  # fmt: skip
     _show(contract, done)
     raise typer.Exit(1 if done.set_aside or done.repeated else 0)
@@ -273,20 +274,22 @@ def _address(contract: Contract, source: str | None) -> SourceUrl:
 def _show(contract: Contract, done: Rehearsal) -> None:
     extent = "todas las filas" if done.whole else "las primeras filas"
     console.print(
-        f"{contract.id}: se leyeron {extent}: {done.read:,} en {done.seconds:.1f} s. "
-        f"Entrarían {done.passed - done.repeated:,}; a cuarentena irían "
-        f"{done.set_aside + done.repeated:,}.",
+        f"{contract.id}: se leyeron {extent}: {number(done.read)} en {number(done.seconds, 1)} s. "
+        f"Entrarían {number(done.passed - done.repeated)}; a cuarentena irían "
+        f"{number(done.set_aside + done.repeated)}.",
         highlight=False,
     )
     for (rule, column), count in done.reasons.most_common():
         where = f" en {column}" if column else ""
-        console.print(f"  [yellow]{rule}[/yellow]{where}: {count:,} filas", highlight=False)
+        console.print(
+            f"  [yellow]{rule}[/yellow]{where}: {counted(count, 'fila', 'filas')}", highlight=False
+        )
         for row in done.examples[rule, column]:
             console.print(f"    fila {row.row_number}: {row.reason}", highlight=False, markup=False)
     if done.repeated:
         console.print(
-            f"  [yellow]clave_repetida[/yellow]: {done.repeated:,} filas cuya clave "
-            f"({', '.join(contract.key)}) ya había venido",
+            f"  [yellow]clave_repetida[/yellow]: {counted(done.repeated, 'fila', 'filas')} "
+            f"cuya clave ({', '.join(contract.key)}) ya había venido",
             highlight=False,
         )
     if done.unknown:
@@ -299,7 +302,7 @@ def _show(contract: Contract, done: Rehearsal) -> None:
     if done.would_be_refused(contract):
         console.print(
             f"[red]La carga se rechazaría entera[/red]: el contrato admite hasta "
-            f"{contract.max_quarantine_share:.0%} de filas en cuarentena.",
+            f"{percent(contract.max_quarantine_share)} de filas en cuarentena.",
             highlight=False,
         )
     console.print("No se cargó nada.")
@@ -355,8 +358,8 @@ def show_contracts(contracts: Iterable[Contract], console: Console) -> None:
     areas: dict[str, list[Contract]] = {}
     for contract in contracts:
         areas.setdefault(contract.owner or "Sin secretaría", []).append(contract)
-    for number, (area, members) in enumerate(sorted(areas.items())):
-        if number:
+    for place, (area, members) in enumerate(sorted(areas.items())):
+        if place:
             console.print()
         console.print(Text(area, style="bold"))
         for contract in members:

@@ -19,8 +19,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.wording import counted, number
 from sources.errors import PipelineError
+from sources.wording import counted, number
 
 if TYPE_CHECKING:
     from expectations.corrections import Rule

@@ -18,8 +18,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestration.cli.options import one_of, print_json
-from orchestration.wording import day, number
+from orchestration.wording import day
 from sources.errors import PipelineError
+from sources.wording import number
 
 if TYPE_CHECKING:
     from expectations.findings import Event, Finding

@@ -16,7 +16,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from orchestration.wording import counted
+from sources.wording import counted
 
 _STAGES = {
     "warehouse": "Almacén",
@@ -89,6 +89,9 @@ class LiveView:
         entry = self._stage(stage)
         entry.current = item
         entry.reading[item] = rows
+
+    def noticed(self, item: str, note: str) -> None:
+        """The closing report tells it."""
 
     def finished(self, stage: str, item: str, outcome: str, rows: int | None = None) -> None:
         entry = self._stage(stage)

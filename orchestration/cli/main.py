@@ -17,6 +17,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from orchestration.cli.alerts import alerts_app
 from orchestration.cli.contracts import contracts_app
@@ -28,8 +29,8 @@ from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
-from orchestration.wording import counted
 from sources.errors import PipelineError
+from sources.wording import counted
 
 app = typer.Typer(
     name="lujan",
@@ -58,33 +59,22 @@ errors = Console(file=sys.stderr)
 
 
 def run() -> None:
-    """Entry point: known errors are one message, never a trace."""
+    """Entry point: known errors are one message, never a trace.
+
+    A run that could not go on ends with its own code: 1 says that a check did not pass.
+    """
     try:
         code = invoke(app, errors)
         if code == INTERRUPTED:
             errors.print("\nInterrumpido: lo que no terminó no se guardó; vuelva a ejecutar.")
         sys.exit(code)
-    except PipelineError as error:
-        errors.print(f"[red]Error:[/red] {error}", highlight=False)
-        sys.exit(1)
     except Exception as error:
-        if (missing := _missing_table(error)) is None:
+        from orchestration.outages import outage
+
+        if (known := outage(error)) is None:
             raise
-        errors.print(
-            f"[red]Error:[/red] al almacén le falta {missing}: es nuevo o de una versión anterior. "
-            "Qué hacer: haga una corrida con `lujan run`, que lo prepara.",
-            highlight=False,
-        )
-        sys.exit(1)
-
-
-def _missing_table(error: Exception) -> str | None:
-    """The table of the warehouse that a command looked for and no run has made yet."""
-    import psycopg
-
-    if not isinstance(error, psycopg.errors.UndefinedTable):
-        return None
-    return (error.diag.message_primary or "").partition('"')[2].partition('"')[0] or "una tabla"
+        errors.print(f"[red]Error:[/red] {escape(str(known))}", highlight=False)
+        sys.exit(getattr(known, "exit_code", 1))
 
 
 @app.command("run")
@@ -119,14 +109,14 @@ def run_pipeline(
     """
     from orchestration.cli import report
     from orchestration.cli.live import LiveView
-    from orchestration.run import execute, prepare
+    from orchestration.run import broken_off_in_words, execute, prepare
 
     again = _days_again(first, last)
     _apply(source, contracts)
     if dry_run:
         _show_plan()
         return
-    with LiveView(console) as view:
+    with broken_off_in_words(), LiveView(console) as view:
         summary = execute(prepare(view), view, again)
     report.show(summary, console)
     raise typer.Exit(summary.exit_code)

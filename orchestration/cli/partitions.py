@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from orchestration.wording import number
 from sources.errors import PipelineError
+from sources.wording import number
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -190,7 +190,7 @@ def _propose(contract: Contract, months: Sequence[Month]) -> None:
 
 
 def _described(month: Month, old: bool) -> str:
-    size = f"{month.bytes / 2**20:,.0f} MiB".replace(",", ".")
+    size = f"{number(month.bytes / 2**20)} MiB"
     if month.missing:
         return f"{month.start:%Y-%m}  separado; raw.{month.name} ya no está"
     rows = "filas sin contar" if month.rows is None else f"{number(month.rows)} filas"

@@ -17,6 +17,7 @@ from orchestration.cli.options import refuse_taken_port
 from orchestration.cli.portal_definitions import register
 from orchestration.cli.questions import confirm
 from orchestration.wording import minute
+from sources.wording import counted, number
 
 portal_app = typer.Typer(
     no_args_is_help=True,
@@ -106,7 +107,7 @@ def rollback(
     if dry_run:
         console.print(
             f"{dataset}: volvería a la versión {version.id} ({minute(version.changed)}, "
-            f"{version.rows} filas).",
+            f"{counted(version.rows, 'fila', 'filas')}).",
             highlight=False,
         )
         return
@@ -174,8 +175,8 @@ def dev(
 
     # What a service manager sends and a closed terminal stop everything in order as well, and
     # Ctrl+C also where a shell had it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)
+    for caught in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(caught, signal.default_int_handler)
     refuse_taken_port(port, "--port")
     folder = settings().data_dir / "portal-dev"
     server = EmbeddedServer(folder / "postgres")
@@ -231,9 +232,11 @@ def _show_difference(dataset: str) -> None:
             console.print(f"{words}:")
             for name in names:
                 rows = ""
-                if name in compared.files and name in found.rows_now:
+                now = found.rows_now.get(name) if name in compared.files else None
+                if now is not None:
                     before = found.rows_before.get(name)
-                    rows = f" ({'nuevo' if before is None else before} → {found.rows_now[name]})"
+                    was = "nuevo" if before is None else number(before)
+                    rows = f" ({was} → {counted(now, 'fila', 'filas')})"
                 console.print(f"  {name}{rows}", highlight=False, markup=False)
     for obstacle in found.obstacles:
         console.print(f"[red]No sale:[/red] {obstacle}", highlight=False)

@@ -17,8 +17,9 @@ import typer
 from rich.console import Console
 
 from orchestration.cli.questions import confirm
-from orchestration.wording import day, number
+from orchestration.wording import day
 from sources.errors import PipelineError
+from sources.wording import number
 
 if TYPE_CHECKING:
     from sources.contract import Contract

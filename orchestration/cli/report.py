@@ -12,7 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from orchestration.summary import LoadLine, RunSummary
-from orchestration.wording import counted, day, number
+from orchestration.wording import day
+from sources.wording import counted, number
 
 _STATES = {
     "cargada": "[green]cargado[/green]",
@@ -183,8 +184,13 @@ def _deliveries(summary: RunSummary, console: Console) -> None:
 
 
 def _exports(summary: RunSummary, console: Console) -> None:
+    place = summary.portal or str(summary.exports_dir / "index.html")
     if not summary.exports and summary.exports_total:
-        console.print(f"\n[bold]Exportaciones:[/bold] al día en {summary.exports_dir}")
+        if len(summary.pending) < summary.exports_total:
+            console.print(f"\n[bold]Exportaciones:[/bold] al día en {place}", highlight=False)
+        else:
+            console.print("\n[bold]Exportaciones:[/bold] todavía no salió ninguna")
+        _pending(summary, console)
         return
     states: dict[str, int] = {}
     for _, state, _, _ in summary.exports:
@@ -195,16 +201,19 @@ def _exports(summary: RunSummary, console: Console) -> None:
         if state == "retenida":
             words = escape((reason or "").removeprefix(f"{name}: "))
             console.print(f"  [red]retenida[/red] {name}: {words}", highlight=False)
-    pending = [name for name, state, _, _ in summary.exports if state == "pendiente_aprobacion"]
-    if pending:
-        console.print(f"  Esperan aprobación (lujan approve NOMBRE …): {', '.join(pending)}")
-        console.print(f"  Para revisarlas: {summary.pending_dir}", highlight=False)
-    if len(pending) == len(summary.exports):
+    _pending(summary, console)
+    if set(states) <= {"pendiente_aprobacion"}:
         return
-    place = summary.portal or str(summary.exports_dir / "index.html")
     console.print(f"  Archivos: {place}", highlight=False)
     if not summary.portal:
         console.print("  Sin CKAN_URL: se escribió el árbol del portal en disco.")
+
+
+def _pending(summary: RunSummary, console: Console) -> None:
+    if not summary.pending:
+        return
+    console.print(f"  Esperan aprobación (lujan approve NOMBRE …): {', '.join(summary.pending)}")
+    console.print(f"  Para revisarlas: {summary.pending_dir}", highlight=False)
 
 
 _EXPORT_STATES = {

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestration.cli.options import print_json
 from sources.errors import PipelineError
+from sources.wording import counted
 
 if TYPE_CHECKING:
     from expectations.scores import DayScore, LostPoints, Score
@@ -109,7 +110,9 @@ def _show_one(console: Console, connection: Connection, dataset: str, as_json: b
 
 
 def _lost(console: Console, item: LostPoints) -> None:
-    rows = "" if item.filas_fallidas is None else f" · {item.filas_fallidas} filas"
+    rows = (
+        "" if item.filas_fallidas is None else f" · {counted(item.filas_fallidas, 'fila', 'filas')}"
+    )
     column = f" · {item.columna}" if item.columna else ""
     _indented(console, f"−{_points(item.puntos_perdidos, 4)}  {item.dimension}: "
                        f"{item.regla_nombre} ({item.regla}){column}{rows}", 2)  # fmt: skip

@@ -23,6 +23,7 @@ from psycopg import sql
 
 from orchestration.warehouse.connection import Warehouse, WarehouseError
 from orchestration.warehouse.migrate import migrate
+from sources.wording import refusal
 
 # What a copy sets that servers before PostgreSQL 17 do not know, among the settings it begins with.
 _UNKNOWN_BEFORE_17 = b"SET transaction_timeout = 0;\n"
@@ -58,7 +59,7 @@ def dump(warehouse: Warehouse, file: Path, pg_dump: Path) -> int:
         unfinished.replace(file)
     except OSError as error:
         raise WarehouseError(
-            f"no se puede escribir {file}: {error.strerror}.", next_step="elija otra carpeta."
+            f"no se puede escribir {file}: {refusal(error)}.", next_step="elija otra carpeta."
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)
@@ -74,7 +75,9 @@ def restore(warehouse: Warehouse, file: Path, pg_restore: Path) -> None:
     same names, when the copy's roles cannot be made there, or when the file is no copy that can be
     read; the warehouse is empty then.
     """
-    contents = _run(pg_restore, ["--list", str(file)], warehouse)
+    if not file.is_file():
+        raise WarehouseError(f"{file} no existe.", next_step="diga dónde está la copia.")
+    contents = _contents(pg_restore, file, warehouse)
     schemas = _schemas(contents, file)
     _refuse_others(warehouse, schemas)
     if lacking := migrate(warehouse).warnings:  # the roles that the copy names
@@ -169,14 +172,26 @@ def _refuse_others(warehouse: Warehouse, schemas: list[str]) -> None:
         )
 
 
+def _contents(pg_restore: Path, file: Path, warehouse: Warehouse) -> str:
+    """The list of contents of a copy; WarehouseError when the file has none that can be read."""
+    try:
+        return _run(pg_restore, ["--list", str(file)], warehouse)
+    except WarehouseError as error:
+        raise _no_copy(file) from error
+
+
+def _no_copy(file: Path) -> WarehouseError:
+    return WarehouseError(
+        f"{file} no es una copia de un almacén, o está dañada.",
+        next_step="use un archivo que haya hecho `lujan warehouse dump`.",
+    )
+
+
 def _schemas(contents: str, file: Path) -> list[str]:
     """Schemas that a copy holds, as its list of contents names them."""
     found = re.findall(r"^\d+; \d+ \d+ SCHEMA - (\S+) ", contents, flags=re.MULTILINE)
     if "meta" not in found:
-        raise WarehouseError(
-            f"{file} no es una copia de un almacén.",
-            next_step="use un archivo que haya hecho `lujan warehouse dump`.",
-        )
+        raise _no_copy(file)
     return found
 
 

@@ -32,6 +32,7 @@ from filelock import FileLock
 from psycopg import sql
 
 from sources.errors import PipelineError
+from sources.wording import refusal
 
 SUPERUSER = "lujan"
 WAREHOUSE_DATABASE = "lujan"
@@ -187,7 +188,7 @@ class EmbeddedServer:
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise EmbeddedServerError(
-                f"no se puede escribir en {self.folder}: {error.strerror}.",
+                f"no se puede escribir en {self.folder}: {refusal(error)}.",
                 next_step="dé permiso de escritura o elija otra carpeta con LUJAN_DATA_DIR.",
             ) from error
 

@@ -25,6 +25,7 @@ from sources.contract import Contract
 from sources.raw_table import Connection
 from sources.readers import FeedFile
 from sources.readers.files import TEMPORARY, LocalCopy, cannot_write, short_name
+from sources.wording import refusal
 
 # A copy begun longer ago than this belongs to a process that died.
 _ABANDONED_S = 24 * 3600
@@ -128,7 +129,7 @@ def difference(path: Path, sha256: str) -> str | None:
     except FileNotFoundError:
         return "falta la copia"
     except OSError as error:
-        return f"no se puede leer la copia: {error.strerror or error}"
+        return f"no se puede leer la copia: {refusal(error)}"
     return (
         None if found == sha256 else "la copia no es el archivo que se cargó: cambió su contenido"
     )

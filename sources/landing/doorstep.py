@@ -21,6 +21,7 @@ from sources.landing.report import Checker, LoadReport, Progress, RowFailure
 from sources.readers import RawBatch, Reader, RejectedRow
 from sources.readers.base import Sent, row_values
 from sources.urls import redact
+from sources.wording import number, percent
 
 _REFUSAL_MIN_ROWS = 50
 
@@ -136,7 +137,7 @@ def finish_reading(reader: Reader, report: LoadReport) -> None:
     """A database that gave another number of rows than it counted changed its mind mid-read."""
     if report.source_count is not None and report.source_count != report.read:
         raise SourceChanged(
-            f"el origen contó {report.source_count} filas y entregó {report.read}.",
+            f"el origen contó {number(report.source_count)} filas y entregó {number(report.read)}.",
             next_step="vuelva a ejecutar; si se repite, revise la conexión con el sistema.",
         )
 
@@ -153,14 +154,17 @@ def refuse_if_mostly_bad(contract: Contract, report: LoadReport, origin: str) ->
     """
     if not too_many_bad(contract, report.read, report.quarantined):
         return
-    reasons = ", ".join(f"{rule} ({count})" for rule, count in report.reasons.most_common(3))
+    reasons = ", ".join(
+        f"{rule} ({number(count)})" for rule, count in report.reasons.most_common(3)
+    )
     columns = ", ".join(name for name, _ in report.bad_columns.most_common(3))
     changed = f" Cambios en el origen: {'; '.join(report.drift)}." if report.drift else ""
     raise LoadRefused(
-        f"{redact(origin)}: {report.quarantined} de {report.read} filas no pasan ({reasons})"
+        f"{redact(origin)}: {number(report.quarantined)} de {number(report.read)} filas no pasan "
+        f"({reasons})"
         f"{f', por las columnas {columns}' if columns else ''} (sistema {contract.system}); "
-        f"el máximo admitido es {contract.max_quarantine_share:.0%}.{changed} No se cargó nada y "
-        "la tabla conserva sus últimos datos buenos.",
+        f"el máximo admitido es {percent(contract.max_quarantine_share)}.{changed} No se cargó "
+        "nada y la tabla conserva sus últimos datos buenos.",
         dataset=contract.id,
         owner=contract.owner,
         next_step="corrija el origen o el contrato y vuelva a ejecutar.",

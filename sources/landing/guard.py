@@ -144,14 +144,21 @@ def warehouse_errors_in_words(contract: Contract) -> Iterator[None]:
         ) from error
 
 
+def trouble(code: str) -> tuple[str, str] | None:
+    """What happened to the warehouse and what to do, by the server's code or that of its class."""
+    for length in (5, 3, 2):
+        if found := _TROUBLES.get(code[:length]):
+            return found
+    return None
+
+
 def _explained(error: psycopg.Error) -> tuple[str, str]:
     """The server's text is left out: it may quote values of rows."""
     code = error.sqlstate or ("08" if isinstance(error, _CONNECTION_ERRORS) else "")
     # A file that may not grow for another reason than a full disk comes without that code.
     if "disk space" in (error.diag.message_hint or ""):
         code = "53100"
-    for length in (5, 3, 2):
-        if found := _TROUBLES.get(code[:length]):
-            return found
+    if (known := trouble(code)) is not None:
+        return known
     name = type(error).__name__
     return f"el almacén rechazó la carga ({name} {code}).".replace(" )", ")"), _AGAIN

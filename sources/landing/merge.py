@@ -25,6 +25,7 @@ from sources.landing.records import names_of
 from sources.landing.report import LoadReport
 from sources.landing.writer import ORDER
 from sources.raw_table import LOAD_ID, Connection, audit_columns, table_name
+from sources.wording import number, percent
 
 CHANGES = sql.Identifier("_cambios")
 _HISTORY = sql.Identifier("raw", "_historial")
@@ -384,8 +385,8 @@ def refuse_mass_deletion(contract: Contract, gone: int, stood: int) -> None:
     if contract.may_lose(gone, stood):
         return
     raise LoadRefused(
-        f"el sistema {contract.system} ya no tiene {gone} de las {stood} filas de "
-        f"{contract.raw_name}; el máximo admitido es {contract.max_deletion_share:.0%}. No se "
+        f"el sistema {contract.system} ya no tiene {number(gone)} de las {number(stood)} filas de "
+        f"{contract.raw_name}; el máximo admitido es {percent(contract.max_deletion_share)}. No se "
         "cargó ni se borró nada y la tabla conserva sus últimos datos buenos.",
         dataset=contract.id,
         owner=contract.owner,

@@ -19,6 +19,7 @@ from sources.arrow_values import to_python
 from sources.contract import Contract
 from sources.errors import ContractError, LoadRefused
 from sources.raw_table import RAW, Connection, ensure_month_partitions
+from sources.wording import number
 
 # A century and a quarter. Dates read by a wrong format are of any year, and a server's memory for
 # locks ends at some thousands of partitions.
@@ -108,7 +109,7 @@ class Partitions:
     def _too_many(self, first: dt.date, last: dt.date) -> LoadRefused:
         column = self._contract.partition_by
         return LoadRefused(
-            f"sus filas son de más de {MOST_MONTHS:,} meses, entre ellos {first:%Y-%m} y "
+            f"sus filas son de más de {number(MOST_MONTHS)} meses, entre ellos {first:%Y-%m} y "
             f"{last:%Y-%m}, y la tabla se divide por {column} en meses. No se cargó nada y "
             "conserva sus últimos datos buenos.",
             dataset=self._contract.id,

@@ -26,6 +26,7 @@ from sources.landing.intake import INPUT
 from sources.landing.records import names_of
 from sources.landing.writer import ORDER
 from sources.raw_table import LOAD_ID, Connection, table_name
+from sources.wording import number
 
 
 def reading_of(contract: Contract) -> list[str]:
@@ -124,7 +125,7 @@ def note_of(contract: Contract, names: Sequence[str], *, filled: int | None) -> 
             f"origen, cómo se leen las columnas {shown}"
         )
     return (
-        f"cambió cómo se leen las columnas {shown}: {filled} filas que ya estaban y se leyeron "
-        "otra vez tomaron sus valores; las anteriores al margen quedan como estaban en "
+        f"cambió cómo se leen las columnas {shown}: {number(filled)} filas que ya estaban y se "
+        "leyeron otra vez tomaron sus valores; las anteriores al margen quedan como estaban en "
         f"{contract.raw_name}"
     )

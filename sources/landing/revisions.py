@@ -31,6 +31,7 @@ from sources.raw_table import LOAD_ID, RAW, SOURCE_ROW, Connection, audit_column
 from sources.readers import FeedFile
 from sources.readers.base import problem
 from sources.readers.files import Entry
+from sources.wording import number, percent
 
 # A file changed this recently when it was listed may change again without its date moving: the
 # clocks of file systems tick every 2 s at worst (FAT), those of SFTP every second.
@@ -319,7 +320,7 @@ def replace_versions(
             LoadRefused,
             contract,
             f"{file.name}: la versión nueva no tiene ninguna fila buena y la anterior "
-            f"({old[-1].name}) tenía {old[-1].rows}. No se reemplazó nada.",
+            f"({old[-1].name}) tenía {number(old[-1].rows)}. No se reemplazó nada.",
             "pida el archivo completo; si de verdad quedó sin datos, avise al equipo de datos.",
         )
     stood = max((version.rows for version in old), default=0)
@@ -327,9 +328,9 @@ def replace_versions(
         raise problem(
             LoadRefused,
             contract,
-            f"{file.name}: la versión nueva tiene {report.loaded} filas buenas y la anterior "
-            f"({old[-1].name}) tenía {stood}; puede achicarse "
-            f"{contract.max_deletion_share:.0%} como máximo. No se reemplazó nada "
+            f"{file.name}: la versión nueva tiene {number(report.loaded)} filas buenas y la "
+            f"anterior ({old[-1].name}) tenía {number(stood)}; puede achicarse "
+            f"{percent(contract.max_deletion_share)} como máximo. No se reemplazó nada "
             "y la tabla conserva las filas de la anterior.",
             "pida el archivo completo; si de verdad se achicó, suba `maxDeletionShare` (hasta 1) "
             f"en {contract.path.name} y vuelva a ejecutar; si cada archivo trae solo lo nuevo, "

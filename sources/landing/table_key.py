@@ -20,6 +20,7 @@ from sources.contract import Contract
 from sources.errors import LoadRefused
 from sources.landing.records import names_of
 from sources.raw_table import LOAD_ID, RAW, Connection, table_name
+from sources.wording import number, percent
 
 
 def settle_key(connection: Connection, contract: Contract, load_id: int) -> int | None:
@@ -65,9 +66,10 @@ def _refuse_losing(connection: Connection, contract: Contract, gone: int) -> Non
     if contract.may_lose(gone, stood):
         return
     raise LoadRefused(
-        f"por la clave nueva ({', '.join(contract.key)}) {gone} de las {stood} filas de "
-        f"{contract.raw_name} se repiten o no la tienen, y el origen puede no traerlas otra vez; "
-        f"el máximo admitido es {contract.max_deletion_share:.0%}. No se cargó ni se borró nada.",
+        f"por la clave nueva ({', '.join(contract.key)}) {number(gone)} de las {number(stood)} "
+        f"filas de {contract.raw_name} se repiten o no la tienen, y el origen puede no traerlas "
+        f"otra vez; el máximo admitido es {percent(contract.max_deletion_share)}. No se cargó "
+        "ni se borró nada.",
         dataset=contract.id,
         owner=contract.owner,
         next_step=f"revise qué columnas llevan `primaryKey` en {contract.path.name}; si es "
@@ -161,4 +163,4 @@ def key_note(contract: Contract, gone: int) -> str:
     """What was done, for the person who changed the contract."""
     now = f"es ahora {', '.join(contract.key)}" if contract.key else "ya no existe"
     told = f"la clave de {contract.raw_name} {now}"
-    return f"{told}: {gone} filas que la repetían o no la tenían pasaron a raw._historial"
+    return f"{told}: {number(gone)} filas que la repetían o no la tenían pasaron a raw._historial"

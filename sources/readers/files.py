@@ -34,6 +34,7 @@ from sources.readers.base import (
     problem,
 )
 from sources.urls import SourceUrl
+from sources.wording import refusal
 
 # How the names of each kind of file end; what is behind it may be a compression's ending.
 _PATTERNS = {
@@ -236,16 +237,16 @@ def cannot_write(contract: Contract, name: str, folder: Path, error: OSError) ->
     """The error for a local copy that cannot be kept."""
     match error.errno:
         case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-            why, what = "no hay espacio", "libere espacio en ese disco"
+            what = "libere espacio en ese disco"
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            why, what = "no hay permiso de escritura", "dé permiso de escritura en esa carpeta"
+            what = "dé permiso de escritura en esa carpeta"
         case _:
-            why, what = error.strerror or str(error), "revise esa carpeta"
+            what = "revise esa carpeta"
     return problem(
         LoadRefused,
         contract,
-        f"no se pudo guardar la copia de {name} en {folder}: {why}. No se cargó nada de ese "
-        "archivo.",
+        f"no se pudo guardar la copia de {name} en {folder}: {refusal(error)}. No se cargó nada "
+        "de ese archivo.",
         f"{what} y vuelva a ejecutar.",
     )
 
@@ -268,7 +269,7 @@ class LocalFolder(Folder):
                 if path.is_file() and not is_unfinished(path.name)
             ]
         except OSError as error:
-            raise self._unreadable(folder, error.strerror or str(error)) from error
+            raise self._unreadable(folder, refusal(error)) from error
 
     def overlooked(self) -> list[str]:
         folder = self.url.path or Path()
@@ -314,7 +315,7 @@ class LocalFolder(Folder):
         return problem(
             SourceDataError,
             self.contract,
-            f"no se puede leer el archivo {entry.name}: {error.strerror or error}.",
+            f"no se puede leer el archivo {entry.name}: {refusal(error)}.",
             "dé permiso de lectura; se vuelve a leer en la próxima corrida.",
         )
 

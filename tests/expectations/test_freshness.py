@@ -25,7 +25,8 @@ def test_late_beyond_the_tolerance(
 
     assert found.paso is passed
     assert (found.severidad, found.dimension) == ("bloqueante", "actualidad")
-    assert "cada 7 días" in found.explicacion
+    told = str(days).replace(".", ",")
+    assert f"hace {told} días; se actualiza cada 7 días (se toleran 8,4)." in found.explicacion
 
 
 def test_nothing_is_known_without_a_promise_or_a_load(

@@ -189,7 +189,7 @@ def test_every_monitor_writes_one_verdict_and_nothing_is_known_at_first(
     ("last", "red", "words"),
     [
         (full(300), "volumen", "300 filas; lo habitual"),
-        (full(1000, nulls=400), "nulos", "estado (40.0 % sin valor)"),
+        (full(1000, nulls=400), "nulos", "estado (40 % sin valor)"),
         (full(1000, a=990, b=10), "distribucion", "Cambiaron mucho: estado."),
         (
             replace(full(), schema=(("id", "bigint"), ("nueva", "text"))), "esquema",
@@ -210,7 +210,7 @@ def test_each_kind_of_surprise_reddens_its_monitor_and_no_other(
 def test_a_collapse_is_told_in_words(history: Callable[..., dict[str, Any]]) -> None:
     found = history([full(1000), full(300)])["volumen"]
     assert found.paso is False
-    assert "300 filas; la vez anterior, 1000." in found.explicacion
+    assert "300 filas; la vez anterior, 1.000." in found.explicacion
 
 
 def test_silence_reddens_the_interval_alone(history: Callable[..., dict[str, Any]]) -> None:

@@ -75,7 +75,7 @@ def test_what_always_held_is_proposed_with_its_evidence(
     assert elements["volumen_m3"][1]["arguments"] == {"minimum": 8.6, "maximum": 19}
     seen = next(item for item in found if item.column == "volumen_m3" and "margen" in item.evidence)
     assert (seen.runs, seen.rows) == (5, 150)
-    assert seen.evidence == "se vio de 10.00 a 16.90; margen de 20% a cada lado"
+    assert seen.evidence == "se vio de 10 a 16,9; margen de 20 % a cada lado"
     text = as_yaml(found)
     assert "5 corridas, 150 filas" in text and "30" + "1" not in text
 

@@ -112,6 +112,17 @@ def test_every_link_of_the_pages_leads_somewhere(
                 assert (page.parent / link).is_file(), (page, link)
 
 
+def test_the_first_rows_of_a_page_are_written_as_people_read(
+    export: Any, publisher: LocalPublisher
+) -> None:
+    export(publisher)
+    folder = publisher.root / "proyectos-municipales"
+    page = (folder / "index.html").read_text("utf-8")
+    assert "<td>0,50</td><td>no</td>" in page and "<td>100,00</td><td>sí</td>" in page
+    assert ",0.50,false," in (folder / "proyectos.csv").read_text("utf-8")  # for programs
+    assert "3 filas, 6 columnas." in page
+
+
 def test_texts_of_the_pages_cannot_become_markup(export: Any, publisher: LocalPublisher) -> None:
     export(publisher, titulo="<script>alert(1)</script> & compañía")
     page = (publisher.root / "proyectos-municipales" / "index.html").read_text("utf-8")

@@ -31,6 +31,7 @@ from orchestration import settings as settings_module
 from orchestration.assets.exports import marts_not_exported
 from orchestration.automation import _CRON, daily_schedule, feed_sensor, publication_schedules
 from orchestration.findings import project_facts
+from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, hold
 from orchestration.publishing import Waiting, waiting
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
@@ -214,6 +215,42 @@ def test_a_run_that_ended_brings_findings_and_the_quality_page_up_to_date(
     assert [s.name for s in automation.findings_sensors] == [
         f"hallazgos_de_corrida_{how}" for how in ("exitosa", "fallida", "cancelada")
     ]
+
+
+def test_a_killed_run_of_the_command_line_does_not_keep_the_others_waiting(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WAREHOUSE_URL", warehouse.url)
+    settings_module.settings.cache_clear()
+
+    @job
+    def recorrido() -> None: ...
+
+    def looked(instance: DagsterInstance) -> str | None:
+        found = automation.living_sensor(build_sensor_context(instance=instance))
+        assert isinstance(found, SkipReason)
+        return found.skip_message
+
+    with (
+        DagsterInstance.ephemeral() as instance,
+        warehouse.connect(autocommit=True) as process,
+    ):
+        ids = {}
+        for name, tags in {"alive": {ORIGIN_TAG: COMMAND_LINE}, "dead": {ORIGIN_TAG: COMMAND_LINE},
+                           "launched": {}}.items():  # fmt: skip
+            run = instance.create_run_for_job(recorrido, tags=tags)
+            instance.report_run_canceling(run)  # not ended, which is what counts
+            ids[name] = run.run_id
+        assert hold(process, ids["alive"])
+
+        assert looked(instance) == f"Se cerraron: {ids['dead']}."
+        assert looked(instance) == "Ninguna."
+
+        ended = {name: instance.get_run_by_id(run_id) for name, run_id in ids.items()}
+    settings_module.settings.cache_clear()
+    assert {name: run.is_finished for name, run in ended.items() if run} == {
+        "alive": False, "dead": True, "launched": False,
+    }  # fmt: skip
 
 
 def at_half_past_seven() -> RunRequest | SkipReason:

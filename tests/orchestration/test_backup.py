@@ -102,5 +102,8 @@ def test_a_file_that_is_no_copy_is_refused(empty: Warehouse, tmp_path: Path) -> 
     file = tmp_path / "otra.dump"
     file.write_text("no es una copia")
 
-    with pytest.raises(WarehouseError, match="pg_restore no pudo"):
+    with pytest.raises(WarehouseError, match=r"ninguna\.dump no existe"):
+        restore(empty, tmp_path / "ninguna.dump", program("pg_restore"))
+    with pytest.raises(WarehouseError, match="no es una copia de un almacén") as refused:
         restore(empty, file, program("pg_restore"))
+    assert "archive" not in str(refused.value), "the program's own words are English"

@@ -91,7 +91,7 @@ def test_a_key_that_comes_twice_is_told_before_anything_is_loaded(tmp_path: Path
 
     assert shown.exit_code == 1
     assert "Entrarían 2; a cuarentena irían 1" in shown.output
-    assert "clave_repetida: 1 filas cuya clave (id)" in shown.output
+    assert "clave_repetida: 1 fila cuya clave (id)" in shown.output
 
 
 def test_a_whole_system_is_drafted_at_once_and_loads_as_it_is(

@@ -154,7 +154,7 @@ def test_the_life_of_a_dataset_from_the_terminal(online: City, portal: CkanPorta
     assert (never.code, never.text) == (0, f"{NAME}: nunca se publicó en este portal.")
     before = online.lujan("portal", "diff", NAME)
     assert before.code == 0 and "es nuevo en el portal" in before.text
-    assert "zonas.csv (nuevo → 2)" in before.text  # the small zone is left out
+    assert "zonas.csv (nuevo → 2 filas)" in before.text  # the small zone is left out
 
     pending = online.lujan("portal", "publish", NAME)
     assert pending.code == 1 and "espera aprobación" in pending.text
@@ -177,7 +177,7 @@ def test_the_life_of_a_dataset_from_the_terminal(online: City, portal: CkanPorta
     online.rows("insert into agua.dim_zona values (4, 'Perdriel', 'Drummond', 'Perdriel', 77)")
     online.build()
     changed = online.lujan("portal", "diff", NAME)
-    assert "zonas.csv (2 → 3)" in changed.text and "Tablas que se cargarían" in changed.text
+    assert "zonas.csv (2 → 3 filas)" in changed.text and "Tablas que se cargarían" in changed.text
     assert online.lujan("portal", "publish", NAME).code == 0
     assert rows_shown(portal) == 3
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from dagster import DagsterInstance, Output, job, op
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from orchestration.assets.exports import Refused
 from orchestration.assets.failures import told_to_people
@@ -50,6 +51,25 @@ def test_a_refused_dataset_is_withheld_and_an_error_of_the_program_is_told_witho
     assert {name: value.value for name, value in shown.metadata.items()} == {
         "conjunto": "agua.lecturas", "que_hacer": "haga lugar.",
     }  # fmt: skip
+
+
+@op
+def stopped() -> None:
+    raise DagsterExecutionInterruptedError
+
+
+@job
+def by_hand() -> None:
+    stopped()
+
+
+def test_a_run_that_somebody_stops_says_so_once_and_in_words() -> None:
+    with DagsterInstance.ephemeral() as instance:
+        done = by_hand.execute_in_process(instance=instance, raise_on_error=False)
+
+        assert _crashed_steps(instance, done.run_id) == (
+            "a pedido; lo que no terminó no se guardó.",
+        )
 
 
 def test_a_run_that_breaks_off_outside_of_any_step_says_why(

@@ -18,6 +18,7 @@ from orchestration.build_plan import BUILD_LOCK
 from orchestration.cli import gate as gate_commands
 from orchestration.deliveries import Delivery, deliver, deliveries
 from orchestration.gate import obstacles
+from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG
 from orchestration.releases import release
 from orchestration.warehouse.connection import Warehouse
 from tests.support.marts import judge, make_mart, say_built
@@ -178,7 +179,7 @@ def test_a_run_that_dagster_started_delivers_at_its_end_and_withholds_what_is_re
     assert seen(city, OTHER, "eje_nombre") == ["Dos"]
 
     judged(city, BOARD, passed=True)
-    ends(city, monkeypatch, **{automation.ORIGIN_TAG: automation.COMMAND_LINE})
+    ends(city, monkeypatch, **{ORIGIN_TAG: COMMAND_LINE})
     assert seen(city) == ["Norte"], "the command line delivers by itself"
     ends(city, monkeypatch)
     assert seen(city) == ["Rota"] and kept(city)["retenida_desde"] is None

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import dbt.task.docs
+
 from orchestration.dbt_project import manifest
-from orchestration.docs_site import with_plain_paths
+from orchestration.docs_site import CUT, with_plain_paths, with_whole_descriptions
 
 
 def test_the_first_page_speaks_the_language_of_its_readers() -> None:
@@ -28,3 +32,14 @@ def test_reference_lists_are_shown_in_a_folder_with_a_name() -> None:
     page = '{"original_file_path": "../seeds/reference/ods.csv"}'
 
     assert with_plain_paths(page) == '{"original_file_path": "seeds/reference/ods.csv"}'
+
+
+def test_descriptions_of_columns_are_not_cut() -> None:
+    program = (Path(dbt.task.docs.__file__).parent / "index.html").read_text(encoding="utf-8")
+
+    page = with_whole_descriptions(program)
+
+    cut = f'<td style="text-overflow: ellipsis; overflow-x: hidden; white-space: nowrap; {CUT}'
+    assert page.count(cut) == 3, "what the style takes hold of is still there"
+    head = page.partition("</head>")[0]
+    assert f'td[style*="{CUT}"] {{ white-space: normal' in head

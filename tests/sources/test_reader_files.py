@@ -409,7 +409,7 @@ def test_a_dataset_far_away_is_fetched_once_and_leaves_nothing_here(
 
 @pytest.mark.parametrize(
     ("number", "words"),
-    [(errno.ENOSPC, "no hay espacio"), (errno.EACCES, "no hay permiso de escritura")],
+    [(errno.ENOSPC, "no hay espacio"), (errno.EACCES, "no hay permiso")],
 )
 def test_a_copy_that_cannot_be_written_says_why(
     contract: Contract, number: int, words: str

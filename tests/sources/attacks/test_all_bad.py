@@ -99,7 +99,7 @@ def test_a_table_that_turned_all_bad_keeps_its_last_good_data(
 
     assert report.state == "fallida"
     message = str(report.errors[0])
-    assert "2000 de 2000 filas no pasan (tipo_invalido (2000))" in message
+    assert "2.000 de 2.000 filas no pasan (tipo_invalido (2.000))" in message
     assert "conserva sus últimos datos buenos" in message and "Qué hacer: " in message
     assert tables_of(attacked) == before
     assert left_behind(attacked) == []

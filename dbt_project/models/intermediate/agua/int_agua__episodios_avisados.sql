@@ -131,7 +131,7 @@ reunidos as (
         fecha_hora_anterior,
         fecha_hora,
         null,
-        'El registro retrocedió ' || abs(diferencia_original_litros) || ' litros entre dos lecturas.',
+        'El registro retrocedió ' || {{ con_coma('abs(diferencia_original_litros)') }} || ' litros entre dos lecturas.',
         'El área de aguas debe revisar el medidor y la válvula de retención.'
     from {{ ref('fct_decision_lectura') }}
     where regla_id = 'R-AGUA-04' and fecha_hora_anterior is not null and not estimado
@@ -146,8 +146,9 @@ reunidos as (
         {{ inicio_dia('hasta') }},
         (perdidas_m3 * 1000)::bigint,
         case when meses = 1 then 'En el mes entraron ' else 'En ' || meses || ' meses seguidos entraron ' end
-        || round(ingreso_m3) || ' m3 y se facturaron ' || round(facturado_m3) || ' m3: falta explicar el '
-        || replace(round(100 * perdidas_m3 / ingreso_m3, 1)::text, '.', ',') || ' %.',
+        || {{ con_coma('round(ingreso_m3)') }} || ' m3 y se facturaron '
+        || {{ con_coma('round(facturado_m3)') }} || ' m3: falta explicar el '
+        || {{ con_coma('round(100 * perdidas_m3 / ingreso_m3, 1)') }} || ' %.',
         'Revise macromedidor, padrón y red de la zona; busque pérdidas de noche.'
     from rachas_de_desbalance
 )

@@ -326,7 +326,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.cuentas', 'R-CUENTA-02', 'cuenta_id',
-    "'La cuenta está inactiva y su medidor registró ' || litros || ' litros.'", 'cuentas_inactivas', 'litros > 0',
+    "'La cuenta está inactiva y su medidor registró ' || " ~ con_coma('litros') ~ " || ' litros.'", 'cuentas_inactivas', 'litros > 0',
     columna='activa'
 ) }}
 union all
@@ -466,7 +466,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.facturacion', 'R-FACTURA-04', 'factura_id',
-    "'El importe es ' || " ~ con_coma('importe_ars') ~ " || ' y el habitual de la cuenta, ' || round(importe_habitual::numeric) || '; el volumen es el de siempre.'",
+    "'El importe es ' || " ~ con_coma('importe_ars') ~ " || ' y el habitual de la cuenta, ' || " ~ con_coma('round(importe_habitual::numeric)') ~ " || '; el volumen es el de siempre.'",
     'importes_desproporcionados', 'true', columna='importe_ars'
 ) }}
 union all

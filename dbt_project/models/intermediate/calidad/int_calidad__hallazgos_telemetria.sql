@@ -73,16 +73,16 @@ por_hora as (
                 case when horas.regla_id in ('R-AGUA-04', 'R-AGUA-06', 'R-AGUA-07', 'R-AGUA-09') then horas.regla_id end,
                 case horas.regla_id
                     when 'R-AGUA-04'
-                        then 'El registro retrocede ' || abs(horas.diferencia_original_litros) || ' litros.'
+                        then 'El registro retrocede ' || {{ con_coma('abs(horas.diferencia_original_litros)') }} || ' litros.'
                     when 'R-AGUA-06'
                         then
-                            'El registro sube ' || horas.diferencia_original_litros
+                            'El registro sube ' || {{ con_coma('horas.diferencia_original_litros') }}
                             || ' litros, más de lo que puede pasar por la conexión.'
                     when 'R-AGUA-07'
                         then 'La lectura no encaja entre la anterior y la siguiente.'
                     else
                         'Pasaron ' || {{ con_coma('round(horas.segundos / 3600.0, 1)') }} || ' horas sin lecturas; en ellas se consumieron '
-                        || horas.consumo_litros || ' litros.'
+                        || {{ con_coma('horas.consumo_litros') }} || ' litros.'
                 end
             ),
             (
@@ -287,7 +287,7 @@ reunidos as (
         'R-AGUA-10',
         horas::integer,
         'El registro no avanza desde el ' || to_char(desde, 'DD/MM/YYYY') || ' (' || dias || ' días); antes usaba '
-        || round(uso_previo) || ' litros por día. Puede estar detenido el medidor o desocupado el lugar.'
+        || {{ con_coma('round(uso_previo)') }} || ' litros por día. Puede estar detenido el medidor o desocupado el lugar.'
     from detenidos_con_uso_previo
     union all
     select

@@ -41,7 +41,7 @@ select
     || to_char(episodios.inicio at time zone '{{ var("zona_horaria") }}', 'DD/MM/YYYY HH24:MI') || ' hasta el '
     || to_char(episodios.fin at time zone '{{ var("zona_horaria") }}', 'DD/MM/YYYY HH24:MI')
     || '. En la hora de menor uso pasaron '
-    || replace(episodios.caudal_minimo_lh::numeric(12, 1)::text, '.', ',')
+    || {{ con_coma('episodios.caudal_minimo_lh::numeric(12, 1)') }}
     || ' litros. Puede haber una pérdida: conviene revisar inodoros, canillas, tanque y cañerías. '
     || 'Es un aviso informativo y no genera ningún cargo.' as explicacion
 from episodios

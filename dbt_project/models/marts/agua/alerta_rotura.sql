@@ -26,7 +26,7 @@ select
     episodios.umbral_lh::numeric(12, 1) as umbral_lh,
     'R-AGUA-15'::text as regla_id,
     'Durante ' || episodios.horas || ' horas seguidas pasaron al menos '
-    || replace(episodios.caudal_minimo_lh::numeric(12, 1)::text, '.', ',') || ' litros por hora, desde el '
+    || {{ con_coma('episodios.caudal_minimo_lh::numeric(12, 1)') }} || ' litros por hora, desde el '
     || to_char(episodios.inicio at time zone '{{ var("zona_horaria") }}', 'DD/MM/YYYY HH24:MI')
     || '. Puede ser la rotura de una cañería. Es un aviso informativo y no genera ningún cargo.' as explicacion
 from episodios
