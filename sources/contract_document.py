@@ -33,6 +33,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
+from sources.city import CityError, with_city_numbers
 from sources.contract import (
     CLASSIFICATIONS,
     DATABASE_TYPES,
@@ -143,13 +144,20 @@ def parse_contract(path: Path, text: str) -> Contract:
         raise ContractError.of_document(path, f"no es YAML válido: {error}") from error
     if not isinstance(loaded, dict):
         raise ContractError.of_document(path, "el documento está vacío o no es un contrato")
+    used: dict[str, int | float] = {}
+    try:
+        loaded = with_city_numbers(loaded, used)
+    except CityError as error:
+        raise ContractError.of_document(path, f"{error.what} {error.next_step}") from error
     try:
         document = OpenDataContractStandard(**loaded)
     except (ValidationError, TypeError) as error:
         raise ContractError.of_document(
             path, f"no cumple el estándar ODCS: {_first_problem(error)}"
         ) from error
-    return _build(path, document, hashlib.sha256(text.encode()).hexdigest())
+    # Other limits are another contract: what they had turned away is looked at again.
+    content = text + (repr(sorted(used.items())) if used else "")
+    return _build(path, document, hashlib.sha256(content.encode()).hexdigest())
 
 
 def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contract:

@@ -62,7 +62,7 @@ medidores_de_otra_zona as (
 ultimas_lecturas as (
     select
         medidor_id,
-        {{ dia_mendoza('max(ultima_lectura)') }} as ultimo_dia
+        {{ dia_local('max(ultima_lectura)') }} as ultimo_dia
     from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 ),
@@ -397,7 +397,7 @@ union all
 ) }}
 union all
 {{ hallazgo_futuro(
-    'aguas.calidad_agua', 'muestra_id', 'fecha_hora', ref('stg_aguas__calidad_agua'), dia_mendoza('fecha_hora')
+    'aguas.calidad_agua', 'muestra_id', 'fecha_hora', ref('stg_aguas__calidad_agua'), dia_local('fecha_hora')
 ) }}
 union all
 {{ hallazgo_futuro('aguas.cuentas', 'cuenta_id', 'fecha_alta', cuentas) }}
@@ -516,4 +516,4 @@ union all
 union all
 {{ hallazgo_sin_fecha('aguas.reportes_servicio', 'reporte_id', 'fecha_reparacion', reportes, 'reparado') }}
 union all
-{{ hallazgo_futuro('aguas.reportes_servicio', 'reporte_id', 'fecha_reporte', reportes, dia_mendoza('fecha_reporte')) }}
+{{ hallazgo_futuro('aguas.reportes_servicio', 'reporte_id', 'fecha_reporte', reportes, dia_local('fecha_reporte')) }}
