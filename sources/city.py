@@ -1,5 +1,5 @@
-"""The facts of the city that code, contracts and SQL share: where its days begin and end, and the
-numbers that rules compare with (the limits of its coordinates).
+"""The facts of the city that code, contracts and SQL share: where its days begin and end, the
+limits of its coordinates, its currency.
 
 Belongs here: reading them. Does not belong here: the city's words and addresses
 (`exports/catalogo.yaml`), its lists (`seeds/reference/`), or what differs between two machines of
@@ -41,35 +41,36 @@ def city_timezone() -> ZoneInfo:
 
 
 @functools.lru_cache(maxsize=1)
-def city_numbers() -> Mapping[str, int | float]:
-    """The city's variables that are numbers, by name; degrees (WGS 84) for its limits."""
+def city_values() -> Mapping[str, str | int | float]:
+    """The city's variables that are one text or number, by name: limits in degrees (WGS 84), the
+    currency by its code (ISO 4217)."""
     return MappingProxyType(
         {
             name: value
             for name, value in _variables(DBT_PROJECT_FILE).items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
+            if isinstance(value, str | int | float) and not isinstance(value, bool)
         }
     )
 
 
-def with_city_numbers(document: Any, used: dict[str, int | float]) -> Any:
-    """The document with the number in the place of every `${name}`; `used` is told which.
+def with_city_values(document: Any, used: dict[str, str | int | float]) -> Any:
+    """The document with the city's value in the place of every `${name}`; `used` is told which.
 
-    Raises CityError for a name that the city gives no number.
+    Raises CityError for a name that is none of the city's values.
     """
     if isinstance(document, Mapping):
-        return {key: with_city_numbers(value, used) for key, value in document.items()}
+        return {key: with_city_values(value, used) for key, value in document.items()}
     if isinstance(document, list):
-        return [with_city_numbers(value, used) for value in document]
+        return [with_city_values(value, used) for value in document]
     if not isinstance(document, str) or not (match := _REFERENCE.match(document)):
         return document
-    if match[1] not in city_numbers():
+    if match[1] not in city_values():
         raise CityError(
-            f"{document} no es un número de la ciudad.",
+            f"{document} no es un valor de la ciudad.",
             next_step=f"los que hay están en `vars` de {DBT_PROJECT_FILE.name}: "
-            f"{', '.join(sorted(city_numbers()))}.",
+            f"{', '.join(sorted(city_values()))}.",
         )
-    used[match[1]] = city_numbers()[match[1]]
+    used[match[1]] = city_values()[match[1]]
     return used[match[1]]
 
 
@@ -92,7 +93,7 @@ def fixed_offset(zone: ZoneInfo | None = None) -> str | None:
 
 
 def _read_timezone(path: Path) -> ZoneInfo:
-    name = _variables(path).get(_VARIABLE)
+    name: Any = _variables(path).get(_VARIABLE)
     try:
         return ZoneInfo(name)
     except (TypeError, ValueError, OSError, ZoneInfoNotFoundError):

@@ -33,7 +33,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
-from sources.city import CityError, with_city_numbers
+from sources.city import CityError, with_city_values
 from sources.contract import (
     CLASSIFICATIONS,
     DATABASE_TYPES,
@@ -144,9 +144,9 @@ def parse_contract(path: Path, text: str) -> Contract:
         raise ContractError.of_document(path, f"no es YAML válido: {error}") from error
     if not isinstance(loaded, dict):
         raise ContractError.of_document(path, "el documento está vacío o no es un contrato")
-    used: dict[str, int | float] = {}
+    used: dict[str, str | int | float] = {}
     try:
-        loaded = with_city_numbers(loaded, used)
+        loaded = with_city_values(loaded, used)
     except CityError as error:
         raise ContractError.of_document(path, f"{error.what} {error.next_step}") from error
     try:

@@ -140,7 +140,7 @@
     Coordinates inside the city's bounding box (variables of the project). Swapped pairs and lost minus signs are put
     right; what still falls outside gives null.
 -#}
-{% macro en_departamento(latitud, longitud) -%}
+{% macro en_la_ciudad(latitud, longitud) -%}
     {{ latitud }} between {{ var('latitud_minima') }} and {{ var('latitud_maxima') }}
     and {{ longitud }} between {{ var('longitud_minima') }} and {{ var('longitud_maxima') }}
 {%- endmacro %}
@@ -161,9 +161,9 @@
 {% macro latitud_corregida(latitud, longitud) -%}
     {%- set firme, cambiada = con_su_signo(latitud, 'latitud'), con_su_signo(longitud, 'latitud') -%}
     case
-        when {{ en_departamento(latitud, longitud) }} then {{ latitud }}
-        when {{ en_departamento(firme, con_su_signo(longitud, 'longitud')) }} then {{ firme }}
-        when {{ en_departamento(cambiada, con_su_signo(latitud, 'longitud')) }} then {{ cambiada }}
+        when {{ en_la_ciudad(latitud, longitud) }} then {{ latitud }}
+        when {{ en_la_ciudad(firme, con_su_signo(longitud, 'longitud')) }} then {{ firme }}
+        when {{ en_la_ciudad(cambiada, con_su_signo(latitud, 'longitud')) }} then {{ cambiada }}
     end
 {%- endmacro %}
 
@@ -171,9 +171,9 @@
 {% macro longitud_corregida(latitud, longitud) -%}
     {%- set firme, cambiada = con_su_signo(longitud, 'longitud'), con_su_signo(latitud, 'longitud') -%}
     case
-        when {{ en_departamento(latitud, longitud) }} then {{ longitud }}
-        when {{ en_departamento(con_su_signo(latitud, 'latitud'), firme) }} then {{ firme }}
-        when {{ en_departamento(con_su_signo(longitud, 'latitud'), cambiada) }} then {{ cambiada }}
+        when {{ en_la_ciudad(latitud, longitud) }} then {{ longitud }}
+        when {{ en_la_ciudad(con_su_signo(latitud, 'latitud'), firme) }} then {{ firme }}
+        when {{ en_la_ciudad(con_su_signo(longitud, 'latitud'), cambiada) }} then {{ cambiada }}
     end
 {%- endmacro %}
 

@@ -30,8 +30,8 @@ TABLES = (
     "agua.fct_consumo_mensual_cuenta",
     "agua.fct_consumo_mensual_zona",
 )
-# Those whose clocks are changed at midnight (of which Havana's and the Azores' then comes twice), by
-# half an hour, or not at all.
+# Those whose clocks are changed at midnight (Havana's and the Azores' then comes twice), by half an
+# hour, or not at all.
 ZONES = (
     "Africa/Cairo",
     "America/Argentina/Mendoza",
@@ -150,7 +150,7 @@ def test_days_of_23_and_25_hours_are_whole_days(
 @pytest.mark.parametrize("zone", ZONES)
 def test_a_day_starts_with_its_first_moment(postgres: EmbeddedServer, zone: str) -> None:
     macros = (DBT_PROJECT_DIR / "macros" / "agua_incremental.sql").read_text(encoding="utf-8")
-    template = Environment(extensions=["jinja2.ext.do"], autoescape=False).from_string(  # noqa: S701
+    template = Environment(extensions=["jinja2.ext.do"], autoescape=False).from_string(
         macros, globals={"var": {"zona_horaria": zone}.__getitem__}
     )
     start = template.module.inicio_dia("dia::date")  # type: ignore[attr-defined]
@@ -159,7 +159,7 @@ def test_a_day_starts_with_its_first_moment(postgres: EmbeddedServer, zone: str)
             f"select dia::date, {start} "
             "from generate_series(date '2020-01-01', date '2030-12-31', '1 day') as dias (dia) "
             f"where ({start} at time zone %(zone)s)::date <> dia::date "
-            f"or (({start} - interval '1 second') at time zone %(zone)s)::date >= dia::date".encode(),
+            f"or (({start} - interval '1 s') at time zone %(zone)s)::date >= dia::date".encode(),
             {"zone": zone},
         ).fetchall()
 

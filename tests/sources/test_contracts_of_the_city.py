@@ -308,7 +308,7 @@ def test_a_reading_without_meter_time_or_value_is_kept_out(catalogue: Catalogue,
 
 def test_business_rules_warn_and_keep_the_row(catalogue: Catalogue) -> None:
     """A progress of 120 % or a negative bill is loaded and reported, not hidden."""
-    for id_, name in (("mlc.proyectos", "avance_pct"), ("aguas.facturacion", "importe_ars")):
+    for id_, name in (("mlc.proyectos", "avance_pct"), ("aguas.facturacion", "importe")):
         rules = catalogue.contracts[id_].column(name).rules
         assert rules
         assert {rule.severity for rule in rules} == {"advertencia"}

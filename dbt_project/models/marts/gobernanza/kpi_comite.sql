@@ -98,7 +98,7 @@ select
     kpis.nombre,
     kpis.area,
     kpis.definicion,
-    kpis.unidad,
+    case kpis.unidad when 'moneda' then '{{ var("moneda") }}' else kpis.unidad end as unidad,
     kpis.periodicidad,
     kpis.tipo,
     round(coalesce(medidos.valor, manuales.valor), 2)::numeric(20, 2) as valor,
