@@ -1,11 +1,13 @@
 """dbt's source files, derived from the contracts.
 
-Belongs here: writing `_<system>__sources.yml` and telling whether the files on disk agree with
-the contracts. Does not belong here: anything dbt says beyond its sources.
+Belongs here: writing `_<system>__sources.yml`, and telling whether the files on disk agree with the
+contracts and whether models read what none describes. Does not belong here: anything dbt says
+beyond its sources.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ import yaml
 
 from orchestration.settings import DBT_PROJECT_DIR
 from sources.contract import Catalogue, Contract
+from sources.errors import ContractError
 
 STAGING_DIR = DBT_PROJECT_DIR / "models" / "staging"
 _HEADER = (
     "# Derived from the contracts in sources/contracts: change those, then run\n"
     "# `lujan contracts sync`. Tests fail when this file disagrees with them.\n"
 )
+# How a staging model names the raw table of its system.
+_READS = re.compile(r"source\('(\w+)', '(\w+)'\)")
 
 
 def source_files(catalogue: Catalogue) -> dict[Path, str]:
@@ -42,8 +47,33 @@ def out_of_date(catalogue: Catalogue) -> list[Path]:
     ]
 
 
+def read_without_contract(catalogue: Catalogue) -> dict[str, ContractError]:
+    """By raw table, what to tell a person of one that a model reads and no contract describes.
+
+    Empty while some document cannot be read: the table may be its own.
+    """
+    described = catalogue.by_landing_table()
+    found: dict[str, ContractError] = {}
+    for path in sorted(STAGING_DIR.rglob("stg_*.sql")):
+        for system, name in _READS.findall(path.read_text(encoding="utf-8")):
+            table = f"{system}__{name}"
+            if system == path.parent.name and table not in described and not catalogue.errors:
+                found[table] = ContractError(
+                    f"ningún contrato describe {system}.{name}, que lee el modelo {path.stem}.",
+                    next_step="devuelva su contrato a sources/contracts/. El de un sistema que la "
+                    "ciudad no tiene se deja, y el sistema sin dirección: su tabla queda vacía y "
+                    "lo que depende de ella, sin dato (docs/otra-ciudad.md).",
+                )
+    return found
+
+
 def write(catalogue: Catalogue) -> list[Path]:
-    """Rewrite the files that are out of date; their paths."""
+    """Rewrite the files that are out of date; their paths.
+
+    Raises ContractError, before anything is written, when a model would be left without its source.
+    """
+    for error in read_without_contract(catalogue).values():
+        raise error
     changed = out_of_date(catalogue)
     texts = source_files(catalogue)
     for path in changed:

@@ -9,6 +9,7 @@ import pytest
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
 from orchestration.gate import obstacles
+from orchestration.run import _unread
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
 from sources.contract_document import CONTRACTS_DIR, load_catalogue
@@ -48,3 +49,22 @@ def test_a_red_check_counts_while_its_contract_cannot_be_read_and_goes_with_it(
 
     folder.unlink()
     assert withheld(warehouse, load_catalogue([folder.parent])) == []
+
+
+def test_a_run_says_which_contracts_its_models_miss_unless_their_tables_are_there(
+    warehouse: Warehouse,
+) -> None:
+    whole = load_catalogue()
+    without = load_catalogue([CONTRACTS_DIR / system for system in ("mlc", "citymis", "planillas")])
+    with warehouse.connect() as connection:
+        synchronise(connection, without, Connections({}, False))
+        missing = [str(error) for error in _unread(connection, without)]
+        synchronise(connection, whole, Connections({}, False))
+        there = _unread(connection, without)
+
+    assert len(missing) == 12
+    assert (
+        "ningún contrato describe aguas.cuentas, que lee el modelo stg_aguas__cuentas" in missing[1]
+    )
+    assert "sin dirección" in missing[1]
+    assert there == []
