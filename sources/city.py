@@ -41,19 +41,13 @@ def city_timezone() -> ZoneInfo:
 
 
 @functools.lru_cache(maxsize=1)
-def city_values() -> Mapping[str, str | int | float]:
-    """The city's variables that are one text or number, by name: limits in degrees (WGS 84), the
+def city_values() -> Mapping[str, Any]:
+    """The city's variables by name, texts, numbers and lists: limits in degrees (WGS 84), the
     currency by its code (ISO 4217)."""
-    return MappingProxyType(
-        {
-            name: value
-            for name, value in _variables(DBT_PROJECT_FILE).items()
-            if isinstance(value, str | int | float) and not isinstance(value, bool)
-        }
-    )
+    return MappingProxyType(_variables(DBT_PROJECT_FILE))
 
 
-def with_city_values(document: Any, used: dict[str, str | int | float]) -> Any:
+def with_city_values(document: Any, used: dict[str, Any]) -> Any:
     """The document with the city's value in the place of every `${name}`; `used` is told which.
 
     Raises CityError for a name that is none of the city's values.

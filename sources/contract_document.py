@@ -144,7 +144,7 @@ def parse_contract(path: Path, text: str) -> Contract:
         raise ContractError.of_document(path, f"no es YAML válido: {error}") from error
     if not isinstance(loaded, dict):
         raise ContractError.of_document(path, "el documento está vacío o no es un contrato")
-    used: dict[str, str | int | float] = {}
+    used: dict[str, Any] = {}
     try:
         loaded = with_city_values(loaded, used)
     except CityError as error:

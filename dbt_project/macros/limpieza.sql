@@ -103,6 +103,25 @@
 {%- endmacro %}
 
 
+{#-
+    A closed list that the city names among the project's variables, as `valor_de_lista` takes it: by what `normalizar_codigo`
+    makes of each value.
+-#}
+{% macro lista_de_la_ciudad(variable) -%}
+    {%- set valores = {} -%}
+    {%- for valor in var(variable) -%}
+        {%- set letras = [] -%}
+        {%- for letra in valor | lower -%}
+            {%- set lugar = 'áéíóúüñàèìòù'.find(letra) -%}
+            {%- set simple = 'aeiouunaeiou'[lugar] if lugar >= 0 else letra -%}
+            {%- do letras.append(simple if simple in 'abcdefghijklmnopqrstuvwxyz0123456789%+' else '_') -%}
+        {%- endfor -%}
+        {%- do valores.update({(letras | join).split('_') | select | join('_'): valor | replace("'", "''")}) -%}
+    {%- endfor -%}
+    {{- return(valores) -}}
+{%- endmacro %}
+
+
 {#- 'Sí', 'si', 'S', 'x', '1', 'true' → true; 'no', 'n', '0', 'false' → false; anything else → null. -#}
 {% macro si_no(columna) -%}
     case

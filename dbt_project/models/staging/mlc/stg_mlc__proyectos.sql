@@ -43,7 +43,7 @@ limpio as (
         origen.fecha_inicio,
         origen.fecha_fin_prevista,
         origen.fecha_fin_real,
-        {{ valor_de_lista('origen.gestion', {'2019_2023': '2019-2023', '2023_2027': '2023-2027'}) }} as gestion,
+        {{ valor_de_lista('origen.gestion', lista_de_la_ciudad('gestiones')) }} as gestion,
         origen.gestion as gestion_original,
         {{ lista_ods('origen.ods') }} as ods,
         origen.ods as ods_original,
