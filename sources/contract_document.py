@@ -44,6 +44,7 @@ from sources.contract import (
     PROTOCOL_FIELDS,
     RETENTION_UNITS,
     SEVERITIES,
+    STATUSES,
     Catalogue,
     Column,
     Contract,
@@ -167,6 +168,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     if not document.version:
         raise problem("falta `version`")
     server, table = _server_and_table(document, system, problem)
+    one_of("status", {"status": document.status or "active"}, STATUSES, "active", problem)
     options = _custom(document.customProperties)
     all_options = options | _custom(server.customProperties)
     check_options(all_options, problem)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
 from orchestration.gate import obstacles
@@ -13,6 +14,7 @@ from orchestration.run import _unread
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
 from sources.contract_document import CONTRACTS_DIR, load_catalogue
+from sources.urls import SourceUrl
 from tests.support.marts import judge, make_mart, say_built
 
 ZONES = CONTRACTS_DIR / "aguas" / "zonas.yaml"
@@ -68,3 +70,25 @@ def test_a_run_says_which_contracts_its_models_miss_unless_their_tables_are_ther
     )
     assert "sin dirección" in missing[1]
     assert there == []
+
+
+def test_a_retired_dataset_is_not_asked_of_a_system_that_does_not_have_it(
+    warehouse: Warehouse, folder: Path, tmp_path: Path
+) -> None:
+    """A city may have some tables of a system only."""
+    empty = Connections({"aguas": SourceUrl.parse(f"sqlite:///{tmp_path / 'aguas.sqlite'}")}, False)
+
+    def loaded() -> tuple[str, int, bool]:
+        catalogue = load_catalogue([folder])
+        with warehouse.connect() as connection:
+            synchronise(connection, catalogue, empty)
+            [connected] = connection.execute("select configurado from meta.contrato").fetchall()
+        [report] = load_raw_table(
+            [*catalogue.contracts.values()], warehouse, empty, "corrida"
+        ).reports
+        return report.state, len(report.errors), connected[0]
+
+    assert loaded() == ("fallida", 1, True)
+    text = folder.read_text(encoding="utf-8")
+    folder.write_text(text.replace("status: active", "status: retired"), encoding="utf-8")
+    assert loaded() == ("sin_configurar", 0, False)
