@@ -19,6 +19,7 @@ from jinja2 import Environment
 from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
+from sources.city import city_timezone
 from sources.raw_table import ensure_month_partitions
 from tests.support.water import FEED, City, build_models, data_test_passes
 
@@ -73,8 +74,9 @@ def another_city(folder: Path, zone: str) -> Path:
     shutil.copytree(REFERENCE_DIR, folder / "ciudad" / "seeds" / "reference")
     settings = project / "dbt_project.yml"
     text = settings.read_text(encoding="utf-8")
-    assert text.count("zona_horaria: America/Argentina/Mendoza") == 1
-    settings.write_text(text.replace("America/Argentina/Mendoza", zone), encoding="utf-8")
+    here = f"zona_horaria: {city_timezone().key}"
+    assert text.count(here) == 1
+    settings.write_text(text.replace(here, f"zona_horaria: {zone}"), encoding="utf-8")
     return project
 
 

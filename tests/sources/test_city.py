@@ -65,18 +65,18 @@ def test_another_city_changes_one_line(tmp_path: Path) -> None:
 
 
 def test_nothing_else_names_the_zone() -> None:
-    name = city_time()
+    name = city_timezone().key
     found = [
         path.relative_to(ROOT).as_posix()
         for room in (*ROOMS, "dbt_project")
         for path in (ROOT / room).rglob("*")
         if path.suffix in {".py", ".sql", ".yml", ".yaml"} and "target" not in path.parts
         and not path.name.endswith("__unit_tests.yml")
-        and f"Argentina/{name}" in path.read_text(encoding="utf-8")
+        and name in path.read_text(encoding="utf-8")
     ]  # fmt: skip
 
-    # The setting, and the example in a message. Unit tests say whose days they speak of.
-    assert sorted(found) == ["dbt_project/dbt_project.yml", "sources/city.py"]
+    # The setting; a message may give it as its example. Unit tests say whose days they speak of.
+    assert sorted({*found} - {"sources/city.py"}) == ["dbt_project/dbt_project.yml"]
 
 
 def test_a_zone_that_does_not_exist_is_told_with_its_file(tmp_path: Path) -> None:
