@@ -8,7 +8,7 @@ beyond its sources.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,24 +47,34 @@ def out_of_date(catalogue: Catalogue) -> list[Path]:
     ]
 
 
-def read_without_contract(catalogue: Catalogue) -> dict[str, ContractError]:
-    """By raw table, what to tell a person of one that a model reads and no contract describes.
+def read_without_contract(catalogue: Catalogue) -> dict[str, str]:
+    """Models that read a raw table which no contract describes, by that table.
 
     Empty while some document cannot be read: the table may be its own.
     """
+    if catalogue.errors:
+        return {}
     described = catalogue.by_landing_table()
-    found: dict[str, ContractError] = {}
+    found = {}
     for path in sorted(STAGING_DIR.rglob("stg_*.sql")):
         for system, name in _READS.findall(path.read_text(encoding="utf-8")):
             table = f"{system}__{name}"
-            if system == path.parent.name and table not in described and not catalogue.errors:
-                found[table] = ContractError(
-                    f"ningún contrato describe {system}.{name}, que lee el modelo {path.stem}.",
-                    next_step="devuelva su contrato a sources/contracts/. El de un sistema que la "
-                    "ciudad no tiene se deja, y el sistema sin dirección: su tabla queda vacía y "
-                    "lo que depende de ella, sin dato (docs/otra-ciudad.md).",
-                )
+            if system == path.parent.name and table not in described:
+                found[table] = path.stem
     return found
+
+
+def refuse_missing(missing: Mapping[str, str]) -> None:
+    """Raise ContractError when a model (value) would be left without its raw table (key)."""
+    if missing:
+        tables = ", ".join(table.replace("__", ".") for table in missing)
+        raise ContractError(
+            f"los modelos leen conjuntos que ningún contrato describe: {tables}.",
+            next_step="devuelva sus contratos a sources/contracts/. Los de un sistema que la "
+            "ciudad no tiene se dejan, y el sistema sin dirección: sus tablas quedan vacías y lo "
+            "que depende de ellas, sin dato. Para quitarlos, quite también los modelos: "
+            f"{', '.join(missing.values())} (docs/otra-ciudad.md).",
+        )
 
 
 def write(catalogue: Catalogue) -> list[Path]:
@@ -72,8 +82,7 @@ def write(catalogue: Catalogue) -> list[Path]:
 
     Raises ContractError, before anything is written, when a model would be left without its source.
     """
-    for error in read_without_contract(catalogue).values():
-        raise error
+    refuse_missing(read_without_contract(catalogue))
     changed = out_of_date(catalogue)
     texts = source_files(catalogue)
     for path in changed:

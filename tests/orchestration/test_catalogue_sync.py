@@ -9,11 +9,13 @@ import pytest
 from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
+from orchestration.dbt_sources import refuse_missing
 from orchestration.gate import obstacles
-from orchestration.run import _unread
+from orchestration.run import _without_table
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
 from sources.contract_document import CONTRACTS_DIR, load_catalogue
+from sources.errors import ContractError
 from sources.urls import SourceUrl
 from tests.support.marts import judge, make_mart, say_built
 
@@ -60,16 +62,16 @@ def test_a_run_says_which_contracts_its_models_miss_unless_their_tables_are_ther
     without = load_catalogue([CONTRACTS_DIR / system for system in ("mlc", "citymis", "planillas")])
     with warehouse.connect() as connection:
         synchronise(connection, without, Connections({}, False))
-        missing = [str(error) for error in _unread(connection, without)]
+        missing = _without_table(connection, without)
         synchronise(connection, whole, Connections({}, False))
-        there = _unread(connection, without)
+        there = _without_table(connection, without)
 
     assert len(missing) == 12
-    assert (
-        "ningún contrato describe aguas.cuentas, que lee el modelo stg_aguas__cuentas" in missing[1]
-    )
-    assert "sin dirección" in missing[1]
-    assert there == []
+    assert missing["aguas__cuentas"] == "stg_aguas__cuentas"
+    with pytest.raises(ContractError, match=r"aguas\.cuentas, .*sin dirección.*stg_aguas__cuentas"):
+        refuse_missing(missing)
+    assert there == {}
+    refuse_missing(there)
 
 
 def test_a_retired_dataset_is_not_asked_of_a_system_that_does_not_have_it(
