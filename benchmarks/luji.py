@@ -40,7 +40,7 @@ _FILL = (
     "select n, date '2026-06-30', n %% 900, date '2026-06-01', n %% 30000, 30, n %% 29000, 600 "
     "from generate_series(1, %s) n",
     "insert into entrega.luji_facturas (cuenta_id, factura_id, periodo, "
-    "m3_facturados, importe_ars, vencimiento, estado) select n, n * 36 + m, "
+    "m3_facturados, importe, vencimiento, estado) select n, n * 36 + m, "
     "(date '2023-07-01' + make_interval(months => m))::date, n %% 40, n %% 9000, "
     "(date '2023-07-20' + make_interval(months => m))::date, 'pagada' "
     "from generate_series(1, %s) n, generate_series(0, 35) m",

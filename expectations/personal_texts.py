@@ -54,7 +54,7 @@ def _expectation(column: str) -> Expectation:
         dimension="validez",
         explicacion=(
             f"«{column}» se publica o se muestra, y ningún texto puede llevar el documento, el "
-            "CUIL, el teléfono o el correo de una persona: quítelo en el sistema de origen."
+            "teléfono o el correo de una persona: quítelo en el sistema de origen."
         ),
         regla=RULE,
     )

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from expectations.results import DIMENSIONS
+from sources.city import CityError, with_city_values
 from sources.contract import SEVERITIES, Severity
 from sources.documents import parse_yaml
 from sources.errors import PipelineError
@@ -137,7 +138,9 @@ def _load_or_problem(path: Path) -> Suite:
 
 def _load(path: Path) -> Suite:
     try:
-        document = parse_yaml(path.read_text(encoding="utf-8"))
+        document = with_city_values(parse_yaml(path.read_text(encoding="utf-8")), {})
+    except CityError as error:
+        raise SuiteError.of_file(path, f"{error.what} {error.next_step}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SuiteError.of_file(path, f"no se puede leer: {error}") from error
     if not isinstance(document, dict):

@@ -34,7 +34,8 @@ THRESHOLD_SENSITIVE_CROSSING = 10
 # (`macromedidor_id`) are infrastructure, not people.
 INDIVIDUAL_COLUMNS = frozenset(
     {
-        "beneficiario_id", "respuesta_id", "persona_id", "documento", "dni", "cuil", "apellido",
+        "beneficiario_id", "respuesta_id", "persona_id", "documento", "dni", "cuil", "cuit",
+        "nif", "nie", "rut", "run", "curp", "cpf", "cedula", "apellido",
         "fecha_nacimiento", "titular_nombre", "titular_documento", "domicilio", "cuenta_id",
         "numero_cuenta", "medidor_id", "factura_id", "latitud_cuenta", "longitud_cuenta",
     }

@@ -26,7 +26,7 @@ KINDS = (
 _SHORTEST_PREFIX = 6
 _COLUMNS = sql.SQL(
     "alerta_id, clase, regla_id, medidor_id, cuenta_id, zona_id, desde, hasta, sigue_abierta, "
-    "litros_estimados, pesos_estimados, explicacion, que_hacer, estado, decidido_por, motivo, "
+    "litros_estimados, importe_estimado, explicacion, que_hacer, estado, decidido_por, motivo, "
     "vista_en, cambiada_en"
 )
 
@@ -49,7 +49,7 @@ class Alert:
     hasta: dt.datetime
     sigue_abierta: bool
     litros_estimados: int | None
-    pesos_estimados: Decimal | None
+    importe_estimado: Decimal | None
     explicacion: str
     que_hacer: str
     estado: str

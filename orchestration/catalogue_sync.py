@@ -30,7 +30,7 @@ def synchronise(
     """
     errors: list[ContractError] = []
     for contract in catalogue.contracts.values():
-        _store(connection, contract, linked.is_connected(contract.system))
+        _store(connection, contract, linked.reads(contract))
         try:
             with connection.transaction():
                 ensure_raw_table(connection, contract)

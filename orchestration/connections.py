@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from orchestration.settings import Settings, settings, source_tokens, source_urls
 from orchestration.warehouse.embedded import EmbeddedServer
-from sources.contract import Catalogue
+from sources.contract import Catalogue, Contract
 from sources.urls import SourceUrl
 
 # The day the synthetic municipality stands still at.
@@ -32,6 +32,10 @@ class Connections:
 
     def is_connected(self, system: str) -> bool:
         return system in self.urls or (self.sample and system == SAMPLE_API_SYSTEM)
+
+    def reads(self, contract: Contract) -> bool:
+        """Whether rows of the dataset come in: its system is connected, and it is not retired."""
+        return contract.is_read and self.is_connected(contract.system)
 
     @contextmanager
     def open(self, system: str) -> Iterator[SourceUrl | None]:

@@ -120,7 +120,7 @@ def ckan_portal(
                 "ckan.datastore.read_url": _reader(write_url).replace("%", "%%"),
                 "ckan.site_url": url,
                 **_appearance(),
-                "ckan.locale_default": "es_AR",
+                "ckan.locale_default": "es",
                 "ckan.display_timezone": CITY_TIMEZONE.key,
                 "ckan.redis.url": f"redis://127.0.0.1:{redis_port}/0",
                 "solr_url": f"http://127.0.0.1:{solr_port}/solr/ckan",

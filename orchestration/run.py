@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.catalogue_sync import configured_catalogue, synchronise
 from orchestration.connections import SAMPLE_DATABASE, Connections, connections, without_contracts
 from orchestration.dbt_project import ensure_manifest
+from orchestration.dbt_sources import read_without_contract, refuse_missing
 from orchestration.instance import prepare_instance
 from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, close_dead_runs, hold
 from orchestration.outages import outage
@@ -97,7 +98,7 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     """Start or find the warehouse, bring it up to date, connect systems or build the sample.
 
     `sample`: whether the sample may be built, which happens when no system is connected.
-    Raises PipelineError when the warehouse cannot be used.
+    Raises PipelineError when the warehouse cannot be used, or a model has nothing to read from.
     """
     config = settings()
     watch.started("warehouse", "almacén")
@@ -114,6 +115,7 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
     catalogue = configured_catalogue()
     with warehouse.connect() as connection:
         problems = synchronise(connection, catalogue, linked)
+        refuse_missing(_without_table(connection, catalogue))
         if linked.sample:
             _approve_sample(connection)
         left_over = _SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
@@ -318,6 +320,16 @@ def _approve_sample(connection: Connection) -> None:
         if definition.nombre in annulled:
             continue
         approve(connection, definition, SAMPLE_APPROVER, "Datos sintéticos de muestra.")
+
+
+def _without_table(connection: Connection, catalogue: Catalogue) -> dict[str, str]:
+    """Of what models read and no contract describes, the tables that are not there: what is built
+    from them would break off. Those of a data set given up are there."""
+    return {
+        table: model
+        for table, model in read_without_contract(catalogue).items()
+        if connection.execute("select to_regclass(%s)", [f"raw.{table}"]).fetchone() == (None,)
+    }
 
 
 def _look_at_portal(warehouse: Warehouse) -> list[str]:

@@ -176,7 +176,7 @@ def _loads(
     }
     lines = []
     for identifier, contract in catalogue.contracts.items():
-        if not linked.is_connected(contract.system):
+        if not linked.reads(contract):
             continue
         failed, did_load, read, loaded, quarantined, error = found.get(
             identifier, (False, False, 0, 0, 0, None)

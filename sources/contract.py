@@ -33,6 +33,9 @@ Severity = Literal["bloqueante", "advertencia"]
 RetentionUnit = Literal["y", "m", "w", "d"]
 CLASSIFICATIONS = ("sensible", "acceso_restringido", "libre_acceso")
 PRIORITIES = ("critica", "normal")
+# The standard's; the last is of a data set that the city does not have, or gave up.
+RETIRED = "retired"
+STATUSES = ("proposed", "draft", "active", "deprecated", RETIRED)
 SEVERITIES: tuple[Severity, ...] = ("bloqueante", "advertencia")
 # The standard's words for them; a rule that says nothing warns.
 SEVERITY_WORDS: Mapping[str | None, Severity] = MappingProxyType(
@@ -202,6 +205,11 @@ class Contract:
     def new_columns(self) -> str:
         """What becomes of a column that the document does not name: add, ignore or refuse."""
         return str(self.options.get("newColumns", NEW_COLUMNS[0]))
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its source is asked for rows; of a retired one the table stays as it is."""
+        return self.document.status != RETIRED
 
     @property
     def from_files(self) -> bool:

@@ -33,6 +33,7 @@ from open_data_contract_standard.model import (
 )
 from pydantic import ValidationError
 
+from sources.city import CityError, with_city_values
 from sources.contract import (
     CLASSIFICATIONS,
     DATABASE_TYPES,
@@ -43,6 +44,7 @@ from sources.contract import (
     PROTOCOL_FIELDS,
     RETENTION_UNITS,
     SEVERITIES,
+    STATUSES,
     Catalogue,
     Column,
     Contract,
@@ -144,13 +146,20 @@ def parse_contract(path: Path, text: str) -> Contract:
         raise ContractError.of_document(path, f"no es YAML válido: {error}") from error
     if not isinstance(loaded, dict):
         raise ContractError.of_document(path, "el documento está vacío o no es un contrato")
+    used: dict[str, Any] = {}
+    try:
+        loaded = with_city_values(loaded, used)
+    except CityError as error:
+        raise ContractError.of_document(path, f"{error.what} {error.next_step}") from error
     try:
         document = OpenDataContractStandard(**loaded)
     except (ValidationError, TypeError) as error:
         raise ContractError.of_document(
             path, f"no cumple el estándar ODCS: {_first_problem(error)}"
         ) from error
-    return _build(path, document, hashlib.sha256(text.encode()).hexdigest())
+    # Other limits are another contract: what they had turned away is looked at again.
+    content = text + (repr(sorted(used.items())) if used else "")
+    return _build(path, document, hashlib.sha256(content.encode()).hexdigest())
 
 
 def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contract:
@@ -160,6 +169,7 @@ def _build(path: Path, document: OpenDataContractStandard, sha256: str) -> Contr
     if not document.version:
         raise problem("falta `version`")
     server, table = _server_and_table(document, system, problem)
+    one_of("status", {"status": document.status or "active"}, STATUSES, "active", problem)
     options = _custom(document.customProperties)
     all_options = options | _custom(server.customProperties)
     check_options(all_options, problem)

@@ -33,9 +33,12 @@
 {%- endmacro %}
 
 
-{#- Start of a local day. -#}
+{#-
+    Start of a local day. By the moment before it: where clocks go back from one to midnight, midnight comes twice, and
+    PostgreSQL takes the second for it, with an hour of that day already gone.
+-#}
 {% macro inicio_dia(dia) -%}
-    (({{ dia }})::timestamp at time zone '{{ var("zona_horaria") }}')
+    ((({{ dia }})::timestamp - interval '1 microsecond') at time zone '{{ var("zona_horaria") }}' + interval '1 microsecond')
 {%- endmacro %}
 
 
@@ -195,15 +198,15 @@ alcances as (
     select
         medidor_id,
         coalesce(
-            {{ dia_mendoza(hora_vecina(historia, 'primeros_vecinos.medidor_id', 'primeros_vecinos.anterior', 'atras')) }},
-            {{ dia_mendoza('anterior') }},
+            {{ dia_local(hora_vecina(historia, 'primeros_vecinos.medidor_id', 'primeros_vecinos.anterior', 'atras')) }},
+            {{ dia_local('anterior') }},
             primero
         ) as desde,
         coalesce(
-            {{ dia_mendoza(hora_vecina(
+            {{ dia_local(hora_vecina(
                 historia, 'primeros_vecinos.medidor_id', "primeros_vecinos.siguiente + interval '1 hour'", 'adelante'
             )) }},
-            {{ dia_mendoza('siguiente') }},
+            {{ dia_local('siguiente') }},
             ultimo
         ) + {{ dias_despues }} as hasta
     from primeros_vecinos

@@ -232,7 +232,7 @@ propias as (
 dias_de_intervalos as not materialized (
     select
         intervalos.medidor_id,
-        {{ dia_mendoza('intervalos.fecha_hora') }} as dia,
+        {{ dia_local('intervalos.fecha_hora') }} as dia,
         count(distinct intervalos.fecha_hora) as intervalos
     from {{ ref('stg_telemetria__lecturas') }} as intervalos
     inner join limites_de_fecha on intervalos._load_id = limites_de_fecha.carga_id
@@ -242,7 +242,7 @@ dias_de_intervalos as not materialized (
         and {{ con_volumen('intervalos') }}
         and intervalos.fecha_hora <= limites_de_fecha.hasta
         {{- dias_enteros('intervalos', tramos) }}
-    group by intervalos.medidor_id, {{ dia_mendoza('intervalos.fecha_hora') }}
+    group by intervalos.medidor_id, {{ dia_local('intervalos.fecha_hora') }}
 ),
 
 dias_de_dos_fuentes as not materialized (
@@ -252,7 +252,7 @@ dias_de_dos_fuentes as not materialized (
         count(distinct registros.fecha_hora) * {{ umbral_agua('R-AGUA-25', 'veces') }} >= min(dias.intervalos) as vale_registro
     from dias_de_intervalos as dias
     inner join {{ ref('stg_telemetria__lecturas') }} as registros
-        on dias.medidor_id = registros.medidor_id and dias.dia = {{ dia_mendoza('registros.fecha_hora') }}
+        on dias.medidor_id = registros.medidor_id and dias.dia = {{ dia_local('registros.fecha_hora') }}
     inner join limites_de_fecha on registros._load_id = limites_de_fecha.carga_id
     where
         exists (select 1 from cargas_sin_registro)
@@ -277,7 +277,7 @@ dias_de_dos_fuentes as not materialized (
 {% macro es_de_fuente_apartada(lecturas) -%}
     case
         when exists (select 1 from cargas_sin_registro)
-            then ({{ lecturas }}.medidor_id, {{ dia_mendoza(lecturas ~ '.fecha_hora') }}, {{ lecturas }}.lectura_l is null) in (
+            then ({{ lecturas }}.medidor_id, {{ dia_local(lecturas ~ '.fecha_hora') }}, {{ lecturas }}.lectura_l is null) in (
                 select
                     apartados.medidor_id,
                     apartados.dia,
@@ -328,7 +328,7 @@ diferencias as (
         lectura_1,
         fecha_hora_1,
         lectura_1 is null as es_primera,
-        fecha_instalacion between {{ dia_mendoza('fecha_hora_1') }} and {{ dia_mendoza('fecha_hora') }} as es_recambio,
+        fecha_instalacion between {{ dia_local('fecha_hora_1') }} and {{ dia_local('fecha_hora') }} as es_recambio,
         lectura_2 <= lectura_1 and lectura_1 <= lectura_l and lectura_l <= lectura_siguiente as es_monotona,
         lectura_l >= lectura_2 and (lectura_1 < lectura_2 or lectura_1 > lectura_l) as anterior_aislada,
         lectura_siguiente >= lectura_1

@@ -77,7 +77,7 @@
     where
         {{ exceso_pasado() }}
         and comparados.hasta_dia
-        >= {{ dia_mendoza('eventos.fin') }} + {{ umbral_agua('R-AGUA-22', 'dias_hasta_resolver') }}::integer;
+        >= {{ dia_local('eventos.fin') }} + {{ umbral_agua('R-AGUA-22', 'dias_hasta_resolver') }}::integer;
     update {{ registro }} as eventos
     set estado = 'descartada', decidido_por = 'almacén', motivo = 'Las lecturas corregidas ya no la muestran.'
     where
@@ -102,7 +102,7 @@
     and eventos.estado in ('nueva', 'informada')
     and eventos.regla_id = 'R-AGUA-16'
     and eventos.sujeto = 'medidor:' || comparados.medidor_id
-    and comparados.hasta_dia > {{ dia_mendoza('eventos.fin') }}
+    and comparados.hasta_dia > {{ dia_local('eventos.fin') }}
 {%- endmacro %}
 
 

@@ -20,7 +20,8 @@
 {%- endmacro %}
 
 
-{% macro dia_mendoza(momento) -%}
+{#- Day of a moment where the city is. -#}
+{% macro dia_local(momento) -%}
     ({{ momento }} at time zone '{{ var("zona_horaria") }}')::date
 {%- endmacro %}
 

@@ -103,6 +103,25 @@
 {%- endmacro %}
 
 
+{#-
+    A closed list that the city names among the project's variables, as `valor_de_lista` takes it: by what `normalizar_codigo`
+    makes of each value.
+-#}
+{% macro lista_de_la_ciudad(variable) -%}
+    {%- set valores = {} -%}
+    {%- for valor in var(variable) -%}
+        {%- set letras = [] -%}
+        {%- for letra in valor | lower -%}
+            {%- set lugar = 'áéíóúüñàèìòù'.find(letra) -%}
+            {%- set simple = 'aeiouunaeiou'[lugar] if lugar >= 0 else letra -%}
+            {%- do letras.append(simple if simple in 'abcdefghijklmnopqrstuvwxyz0123456789%+' else '_') -%}
+        {%- endfor -%}
+        {%- do valores.update({(letras | join).split('_') | select | join('_'): valor | replace("'", "''")}) -%}
+    {%- endfor -%}
+    {{- return(valores) -}}
+{%- endmacro %}
+
+
 {#- 'Sí', 'si', 'S', 'x', '1', 'true' → true; 'no', 'n', '0', 'false' → false; anything else → null. -#}
 {% macro si_no(columna) -%}
     case
@@ -140,7 +159,7 @@
     Coordinates inside the city's bounding box (variables of the project). Swapped pairs and lost minus signs are put
     right; what still falls outside gives null.
 -#}
-{% macro en_departamento(latitud, longitud) -%}
+{% macro en_la_ciudad(latitud, longitud) -%}
     {{ latitud }} between {{ var('latitud_minima') }} and {{ var('latitud_maxima') }}
     and {{ longitud }} between {{ var('longitud_minima') }} and {{ var('longitud_maxima') }}
 {%- endmacro %}
@@ -161,9 +180,9 @@
 {% macro latitud_corregida(latitud, longitud) -%}
     {%- set firme, cambiada = con_su_signo(latitud, 'latitud'), con_su_signo(longitud, 'latitud') -%}
     case
-        when {{ en_departamento(latitud, longitud) }} then {{ latitud }}
-        when {{ en_departamento(firme, con_su_signo(longitud, 'longitud')) }} then {{ firme }}
-        when {{ en_departamento(cambiada, con_su_signo(latitud, 'longitud')) }} then {{ cambiada }}
+        when {{ en_la_ciudad(latitud, longitud) }} then {{ latitud }}
+        when {{ en_la_ciudad(firme, con_su_signo(longitud, 'longitud')) }} then {{ firme }}
+        when {{ en_la_ciudad(cambiada, con_su_signo(latitud, 'longitud')) }} then {{ cambiada }}
     end
 {%- endmacro %}
 
@@ -171,9 +190,9 @@
 {% macro longitud_corregida(latitud, longitud) -%}
     {%- set firme, cambiada = con_su_signo(longitud, 'longitud'), con_su_signo(latitud, 'longitud') -%}
     case
-        when {{ en_departamento(latitud, longitud) }} then {{ longitud }}
-        when {{ en_departamento(con_su_signo(latitud, 'latitud'), firme) }} then {{ firme }}
-        when {{ en_departamento(con_su_signo(longitud, 'latitud'), cambiada) }} then {{ cambiada }}
+        when {{ en_la_ciudad(latitud, longitud) }} then {{ longitud }}
+        when {{ en_la_ciudad(con_su_signo(latitud, 'latitud'), firme) }} then {{ firme }}
+        when {{ en_la_ciudad(con_su_signo(longitud, 'latitud'), cambiada) }} then {{ cambiada }}
     end
 {%- endmacro %}
 

@@ -33,7 +33,7 @@ proyectos as (
         proyecto_id,
         estado,
         avance_pct,
-        presupuesto_ars,
+        presupuesto,
         en_riesgo
     from {{ ref('fct_proyecto') }}
 ),
@@ -72,13 +72,13 @@ por_proyecto as (
         count(*) filter (where estado is null) as proyectos_sin_estado,
         count(*) filter (where en_riesgo) as proyectos_en_riesgo,
         count(*) filter (where avance_pct is not null) as proyectos_con_avance,
-        sum(presupuesto_ars) as presupuesto_ars,
+        sum(presupuesto) as presupuesto,
         avg(avance_pct) filter (where estado is distinct from 'cancelado') as avance_medio_pct,
-        sum(avance_pct * presupuesto_ars) filter (
-            where estado is distinct from 'cancelado' and presupuesto_ars > 0
+        sum(avance_pct * presupuesto) filter (
+            where estado is distinct from 'cancelado' and presupuesto > 0
         ) / nullif(
-            sum(presupuesto_ars) filter (
-                where estado is distinct from 'cancelado' and presupuesto_ars > 0 and avance_pct is not null
+            sum(presupuesto) filter (
+                where estado is distinct from 'cancelado' and presupuesto > 0 and avance_pct is not null
             ),
             0
         ) as avance_ponderado_pct
@@ -119,7 +119,7 @@ por_meta as (
     coalesce(por_proyecto.proyectos_cancelados, 0)::integer as proyectos_cancelados,
     coalesce(por_proyecto.proyectos_sin_estado, 0)::integer as proyectos_sin_estado,
     coalesce(por_proyecto.proyectos_en_riesgo, 0)::integer as proyectos_en_riesgo,
-    por_proyecto.presupuesto_ars::numeric(20, 2) as presupuesto_ars,
+    por_proyecto.presupuesto::numeric(20, 2) as presupuesto,
     round(por_proyecto.avance_medio_pct, 2)::numeric(5, 2) as avance_medio_pct,
     round(por_proyecto.avance_ponderado_pct, 2)::numeric(5, 2) as avance_ponderado_pct,
     coalesce(por_hito.hitos, 0)::integer as hitos,

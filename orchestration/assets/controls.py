@@ -31,12 +31,13 @@ from expectations.suite_files import Suite, SuiteError
 from orchestration.assets.exports import all_dependents_held, withhold
 from orchestration.assets.naming import relation_key
 from orchestration.assets.verdicts import cause
-from orchestration.dbt_project import relations, row_key
+from orchestration.dbt_project import relations, row_key, with_ancestors
 from orchestration.gate import suite_marts
 from orchestration.leaving import leaving_texts
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
+from sources.raw_table import Connection
 
 if TYPE_CHECKING:
     from expectations.marts import MartValidator
@@ -83,11 +84,24 @@ def write_quality_index(warehouse: Warehouse) -> Path:
         return write_index(connection, settings().quality_docs_dir, now, CITY_TIMEZONE)
 
 
-def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult]:
+def fed_by_nothing(connection: Connection, mart: str) -> bool:
+    """Whether no system that a mart is built from is connected: the city may not have them."""
+    connected = connection.execute(
+        "select tabla_raw from meta.contrato where configurado"
+    ).fetchall()
+    raw = {name for name in with_ancestors(mart, sources=True) if name.startswith("raw.")}
+    return bool(raw) and not raw & {str(row[0]) for row in connected}
+
+
+def suite_verdicts(
+    validator: "MartValidator", suite: Suite, *, unfed: bool = False
+) -> list[CheckResult]:
     """Run a suite; each verdict with the owner of its mart, as the dbt project names it.
 
     Of the texts that leave the warehouse it also asks that they name no person. One that cannot be
-    used is a verdict, too: unknown, and it keeps back what depends on its mart alone.
+    used is a verdict, too: unknown, and it keeps back what depends on its mart alone. That a mart
+    has no rows is nobody's finding where no system feeds it (`unfed`): whether it should have is
+    not known.
     """
     node = relations().get(suite.mart) or {}
     meta = node.get("config", {}).get("meta") or {}
@@ -96,7 +110,23 @@ def suite_verdicts(validator: "MartValidator", suite: Suite) -> list[CheckResult
         results = validator.run(asked)
     except SuiteError as problem:
         results = [unusable(suite, problem)]
+    if unfed:
+        results = [_unasked(result) if _is_empty(result) else result for result in results]
     return [replace(result, responsable=meta.get("owner")) for result in results]
+
+
+def _is_empty(result: CheckResult) -> bool:
+    return (
+        result.regla == "expect_table_row_count_to_be_between"
+        and result.severidad == "advertencia"
+        and result.paso is False
+    )
+
+
+def _unasked(result: CheckResult) -> CheckResult:
+    return replace(
+        result, paso=None, explicacion="No se evaluó: ningún sistema del que sale está conectado."
+    )
 
 
 def _mart_check(suite: Suite) -> AssetChecksDefinition:
@@ -112,7 +142,9 @@ def _mart_check(suite: Suite) -> AssetChecksDefinition:
         warehouse = locate()
         export_environment(warehouse)
         validator = _validator(warehouse.sqlalchemy_url("psycopg2"), context.run.run_id)
-        results = suite_verdicts(validator, suite)
+        with warehouse.connect() as connection:
+            unfed = fed_by_nothing(connection, suite.mart)
+        results = suite_verdicts(validator, suite, unfed=unfed)
         red = any(r.severidad == "bloqueante" and r.paso is not True for r in results)
         with warehouse.connect() as connection:
             record(connection, context.run.run_id, results)

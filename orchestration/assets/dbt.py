@@ -72,6 +72,7 @@ from orchestration.warehouse.connection import (
     export_environment,
     locate,
 )
+from sources.city import city_values
 from sources.raw_table import Connection
 
 BUILD_CHECK = "construccion"
@@ -80,7 +81,7 @@ DBT_UNIQUE_ID = "dagster_dbt/unique_id"
 # How dagster-dbt names what dbt says of a build that a person may want to see.
 _DBT_SECONDS = "Execution Duration"
 # The data team, which keeps the books of the warehouse.
-_BOOKKEEPER = "Innovación, Gobierno Abierto y Gestión del Territorio"
+_BOOKKEEPER = str(city_values()["area_datos"])
 _GROUPS = {"staging": STAGING_GROUP, "intermediate": INTERMEDIATE_GROUP, "marts": MARTS_GROUP}
 
 

@@ -16,8 +16,9 @@ from dagster import (
     asset,
 )
 
+from exports.approvals import load_approvals
 from exports.catalog import build_catalog
-from exports.definition import DatasetDefinition, load_definitions
+from exports.definition import DatasetDefinition, columns_fingerprint, load_definitions
 from exports.errors import ExportError
 from exports.export import export_dataset, record_withheld
 from exports.files import ExportedFile
@@ -46,7 +47,7 @@ from sources.wording import number
 
 _CATALOG_LOCK = 50_063_003
 # States after which nothing of a dataset is waiting to leave.
-_SETTLED = ("exportada", "publicada", "sin_cambios", "pendiente_aprobacion")
+_SETTLED = ("exportada", "publicada", "sin_cambios")
 
 
 class Withheld(Failure):
@@ -115,8 +116,10 @@ def all_dependents_held(connection: Connection, mart: str) -> bool:
 
 def marts_not_exported(connection: Connection) -> set[str]:
     """Marts whose portal datasets have not left since they were built, as they are defined now,
-    for where they go now: a portal that is connected later receives all of them."""
+    for where they go now: a portal that is connected later receives all of them. One that waits for
+    a person is left alone until that person approved its columns."""
     definitions, _ = load_definitions()
+    approvals = load_approvals(connection)
     last = {
         str(row[0]): (str(row[1]), str(row[2]), row[3], row[4])
         for row in connection.execute(
@@ -135,7 +138,11 @@ def marts_not_exported(connection: Connection) -> set[str]:
     for name, definition in definitions.items():
         state, sha, build, place = last.get(name, ("", "", None, None))
         newest = max((built.get(mart, 0) for mart in definition.marts), default=0)
-        settled = state in _SETTLED and sha == definition.sha256 and (build or 0) >= newest
+        at_rest = state in _SETTLED or (
+            state == "pendiente_aprobacion"
+            and columns_fingerprint(definition) not in approvals.get(name, ())
+        )
+        settled = at_rest and sha == definition.sha256 and (build or 0) >= newest
         there = place is None or place == destination(name)
         if not (settled and there) or not _files_stand(definition):
             behind |= set(definition.marts)

@@ -14,9 +14,10 @@ from orchestration.assets.naming import PROJECTIONS_GROUP, owners, relation_key
 from orchestration.progress import observer
 from orchestration.projections import ZoneOutcome, update_projections
 from orchestration.warehouse.connection import locate
+from sources.city import city_values
 from sources.wording import number
 
-_OWNER = "Obras Públicas (a confirmar)"
+_OWNER = str(city_values()["area_agua"])
 
 
 def projection_asset() -> AssetsDefinition:

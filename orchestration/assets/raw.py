@@ -199,7 +199,7 @@ def load_raw_table(
         with outcome.rules.running():
             checkers = [outcome.rules.timed(checker) for checker in checkers_for(contract)]
         with linked.open(contract.system) as url:
-            report = load(contract, url, context, checkers)
+            report = load(contract, url if contract.is_read else None, context, checkers)
         outcome.reports.append(report)
         if report.read:
             found = [result for checker in checkers for result in checker.results()]

@@ -59,7 +59,7 @@ def raw_checks(catalogue: Catalogue) -> AssetChecksDefinition:
                     continue
                 found: list[CheckResult] = []
                 for contract in contracts:
-                    if not linked.is_connected(contract.system):
+                    if not linked.reads(contract):
                         continue
                     observer().started("controles", contract.id)
                     found += judge_alone(connection, contract, context.run.run_id)

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from orchestration.cli.options import one_of, print_json
 from orchestration.wording import minute
+from sources.city import city_values
 from sources.wording import number
 
 if TYPE_CHECKING:
@@ -139,8 +140,8 @@ def _show(alert: Alert) -> None:
     facts.append("sigue" if alert.sigue_abierta else f"hasta {minute(alert.hasta)}")
     if alert.litros_estimados is not None:
         facts.append(f"{number(alert.litros_estimados)} litros estimados")
-    if alert.pesos_estimados is not None:
-        facts.append(f"$ {number(round(alert.pesos_estimados))}")
+    if alert.importe_estimado is not None:
+        facts.append(f"{number(round(alert.importe_estimado))} {city_values()['moneda']}")
     _indented(" · ".join(facts), style="dim")
     if alert.motivo:
         _indented(f"{alert.decidido_por}: {alert.motivo}")

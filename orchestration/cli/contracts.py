@@ -316,23 +316,27 @@ def check(
     ] = None,
 ) -> None:
     """Revisa contratos sin conectarse a nada."""
-    from sources.contract_document import CONTRACTS_DIR, load_catalogue
+    from orchestration.catalogue_sync import configured_catalogue
+    from orchestration.dbt_sources import read_without_contract, refuse_missing
+    from sources.contract_document import load_catalogue
 
-    catalogue = load_catalogue(paths or [CONTRACTS_DIR])
+    catalogue = load_catalogue(paths) if paths else configured_catalogue()
     for error in catalogue.errors:
         errors.print(f"[red]✗[/red] {error}", highlight=False)
     console.print(
         f"{len(catalogue.contracts)} contratos correctos, {len(catalogue.errors)} con error."
     )
+    if not paths:
+        refuse_missing(read_without_contract(catalogue))
     raise typer.Exit(1 if catalogue.errors else 0)
 
 
 @contracts_app.command("list")
 def list_contracts() -> None:
     """Lista los conjuntos de datos por secretaría, con su frecuencia y su clasificación."""
-    from sources.contract_document import load_catalogue
+    from orchestration.catalogue_sync import configured_catalogue
 
-    show_contracts(load_catalogue().contracts.values(), console)
+    show_contracts(configured_catalogue().contracts.values(), console)
 
 
 @contracts_app.command()
@@ -342,10 +346,10 @@ def sync(
     ] = False,
 ) -> None:
     """Reescribe las fuentes de dbt a partir de los contratos."""
+    from orchestration.catalogue_sync import configured_catalogue
     from orchestration.dbt_sources import out_of_date, write
-    from sources.contract_document import load_catalogue
 
-    catalogue = load_catalogue()
+    catalogue = configured_catalogue()
     paths = out_of_date(catalogue) if only_check else write(catalogue)
     for path in paths:
         console.print(str(path), highlight=False)

@@ -14,10 +14,10 @@ from orchestration.cli.quarantine import check_dataset
 from orchestration.connections import connections
 from orchestration.settings import settings
 from orchestration.warehouse.connection import locate
-from orchestration.wording import counted, number
 from sources.errors import PipelineError
 from sources.landing import LoadContext, LoadReport
 from sources.landing.reread import outdated, reread
+from sources.wording import counted, number
 
 
 def read_again(console: Console, dataset: str, *, dry_run: bool) -> bool:

@@ -53,10 +53,11 @@ def show_status(console: Console) -> None:
             if item.overdue
         }
     table = _table("Conjunto", "Último intento", "Cuándo", "Cuarentena")
-    for system, contracts in catalogue.systems().items():
+    for contracts in catalogue.systems().values():
         for contract in contracts:
-            if not linked.is_connected(system):
-                table.add_row(contract.id, "[dim]sin configurar[/dim]", "", "")
+            if not linked.reads(contract):
+                words = "sin configurar" if contract.is_read else "no se lee"
+                table.add_row(contract.id, f"[dim]{words}[/dim]", "", "")
                 continue
             state, when, _ = last.get(contract.id, ("nunca", None, None))
             moment = minute(when) if when else ""

@@ -30,8 +30,9 @@ LONGEST_IDENTIFIER = 54
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,29}\.[a-z][a-z0-9_]{0,29}")
 # Names that usually hold what identifies or describes a person: proposed as sensitive, never less.
 _PERSONAL = re.compile(
-    r"(^|_)(dni|cuil|cuit|documento|nro_doc|pasaporte|apellidos?|nombres?_y_apellidos?|e?_?mail|correo"
-    r"|telefono|celular|domicilio|nacimiento|fecha_nac|genero|sexo|etnia|discapacidad|cbu)(_|$)"
+    r"(^|_)(dni|cuil|cuit|nif|nie|rut|curp|cpf|cedula|documento|nro_doc|pasaporte|apellidos?"
+    r"|nombres?_y_apellidos?|e?_?mail|correo|telefono|celular|domicilio|nacimiento|fecha_nac|genero|sexo|etnia"
+    r"|discapacidad|cbu|iban)(_|$)"
 )
 _PERSON_COLUMNS = 2
 _CHANGED = re.compile(r"(actualiz|modific|updat|modif|ultima?_mod|last_mod)")

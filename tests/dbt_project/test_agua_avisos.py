@@ -50,7 +50,7 @@ def leaks(warehouse: Warehouse, folder: Path) -> None:
         )
         connection.execute(
             "insert into raw.aguas__facturacion (factura_id, cuenta_id, periodo, m3_facturados, "
-            "importe_ars, estado, _load_id) values (10, 1, '2026-05-01', 8, 5000, 'impaga', 1), "
+            "importe, estado, _load_id) values (10, 1, '2026-05-01', 8, 5000, 'impaga', 1), "
             "(20, 2, '2026-05-01', 9, 6000, 'pagada', 1)"
         )
         city.load([*leak("M-01", 10, 60), *leak("M-02", 0, 60)])
@@ -224,7 +224,7 @@ def supply(city: City, first: dt.date, days: int, billed: int) -> None:
         )  # fmt: skip
     city.add(
         "aguas.facturacion", factura_id=700 + first.month, cuenta_id=7, periodo=first,
-        m3_facturados=billed, importe_ars=100, estado="pagada", actualizado_en=first,
+        m3_facturados=billed, importe=100, estado="pagada", actualizado_en=first,
     )  # fmt: skip
 
 

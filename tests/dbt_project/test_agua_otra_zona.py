@@ -12,10 +12,14 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
+from jinja2 import Environment
 
 from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.embedded import EmbeddedServer
+from sources.city import city_timezone
 from sources.raw_table import ensure_month_partitions
 from tests.support.water import FEED, City, build_models, data_test_passes
 
@@ -26,6 +30,20 @@ TABLES = (
     "agua.fct_decision_lectura",
     "agua.fct_consumo_mensual_cuenta",
     "agua.fct_consumo_mensual_zona",
+)
+# Those whose clocks are changed at midnight (Havana's and the Azores' then comes twice), by half an
+# hour, or not at all.
+ZONES = (
+    "Africa/Cairo",
+    "America/Argentina/Mendoza",
+    "America/Asuncion",
+    "America/Havana",
+    "America/Santiago",
+    "Asia/Beirut",
+    "Asia/Kathmandu",
+    "Atlantic/Azores",
+    "Australia/Lord_Howe",
+    "Europe/Madrid",
 )
 MONTHS = [dt.date(2025, month, 1) for month in range(3, 12)]
 
@@ -56,8 +74,9 @@ def another_city(folder: Path, zone: str) -> Path:
     shutil.copytree(REFERENCE_DIR, folder / "ciudad" / "seeds" / "reference")
     settings = project / "dbt_project.yml"
     text = settings.read_text(encoding="utf-8")
-    assert text.count("zona_horaria: America/Argentina/Mendoza") == 1
-    settings.write_text(text.replace("America/Argentina/Mendoza", zone), encoding="utf-8")
+    here = f"zona_horaria: {city_timezone().key}"
+    assert text.count(here) == 1
+    settings.write_text(text.replace(here, f"zona_horaria: {zone}"), encoding="utf-8")
     return project
 
 
@@ -128,3 +147,22 @@ def test_days_of_23_and_25_hours_are_whole_days(
         f"and dia = any({wanted_days})",
     ) == [(100,)]
     assert data_test_passes(warehouse, work, None, "nada_se_pierde_en_lecturas", project=project)
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_day_starts_with_its_first_moment(postgres: EmbeddedServer, zone: str) -> None:
+    macros = (DBT_PROJECT_DIR / "macros" / "agua_incremental.sql").read_text(encoding="utf-8")
+    template = Environment(extensions=["jinja2.ext.do"], autoescape=False).from_string(
+        macros, globals={"var": {"zona_horaria": zone}.__getitem__}
+    )
+    start = template.module.inicio_dia("dia::date")  # type: ignore[attr-defined]
+    with psycopg.connect(postgres.url("postgres")) as connection:
+        wrong = connection.execute(
+            f"select dia::date, {start} "
+            "from generate_series(date '2020-01-01', date '2030-12-31', '1 day') as dias (dia) "
+            f"where ({start} at time zone %(zone)s)::date <> dia::date "
+            f"or (({start} - interval '1 s') at time zone %(zone)s)::date >= dia::date".encode(),
+            {"zone": zone},
+        ).fetchall()
+
+    assert wrong == []

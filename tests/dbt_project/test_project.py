@@ -14,8 +14,9 @@ from typing import Any
 import yaml
 
 from expectations.results import DIMENSIONS
+from orchestration.catalogue_sync import configured_catalogue
 from orchestration.dbt_project import dbt_executable
-from orchestration.dbt_sources import out_of_date
+from orchestration.dbt_sources import out_of_date, read_without_contract
 from orchestration.settings import DBT_PROJECT_DIR, REFERENCE_DIR
 from orchestration.warehouse.connection import Warehouse
 from sources.contract_document import load_catalogue
@@ -24,7 +25,8 @@ from tests.support.water import dbt
 
 
 def test_source_files_say_what_the_contracts_say() -> None:
-    assert out_of_date(load_catalogue()) == [], "run `lujan contracts sync`"
+    assert out_of_date(configured_catalogue()) == [], "run `lujan contracts sync`"
+    assert read_without_contract(configured_catalogue()) == {}
 
 
 def test_every_model_builds_and_every_unit_test_passes_on_empty_raw_tables(

@@ -346,3 +346,25 @@ def test_a_dataset_waits_until_it_is_where_datasets_go_now(
         left(connection, f"https://datos.ejemplo/dataset/{MONTHLY}")
         assert not waits(connection)
     settings_module.settings.cache_clear()
+
+
+def test_the_next_run_publishes_what_a_person_approved(
+    warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = load_definitions().definitions[MONTHLY]
+    monkeypatch.setenv("LUJAN_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("CKAN_URL", raising=False)
+    settings_module.settings.cache_clear()
+    (settings_module.settings().exports_dir / "pendientes" / MONTHLY).mkdir(parents=True)
+
+    with warehouse.connect() as connection:
+        connection.execute(
+            "insert into meta.publicacion (corrida_id, conjunto, estado, definicion_sha256, "
+            "construccion_id, destino) select 'c', %s, 'pendiente_aprobacion', %s, "
+            "(select max(construccion_id) from meta.construccion), %s",
+            [MONTHLY, definition.sha256, str(settings_module.settings().portal_dir / MONTHLY)],
+        )
+        assert not set(definition.marts) & marts_not_exported(connection)
+        approve(connection, definition, "Comité", "Acta 1")
+        assert set(definition.marts) <= marts_not_exported(connection)
+    settings_module.settings.cache_clear()

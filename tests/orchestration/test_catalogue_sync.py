@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
+from orchestration.dbt_sources import refuse_missing
 from orchestration.gate import obstacles
+from orchestration.run import _without_table
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Catalogue
 from sources.contract_document import CONTRACTS_DIR, load_catalogue
+from sources.errors import ContractError
+from sources.urls import SourceUrl
 from tests.support.marts import judge, make_mart, say_built
 
 ZONES = CONTRACTS_DIR / "aguas" / "zonas.yaml"
@@ -48,3 +53,44 @@ def test_a_red_check_counts_while_its_contract_cannot_be_read_and_goes_with_it(
 
     folder.unlink()
     assert withheld(warehouse, load_catalogue([folder.parent])) == []
+
+
+def test_a_run_says_which_contracts_its_models_miss_unless_their_tables_are_there(
+    warehouse: Warehouse,
+) -> None:
+    whole = load_catalogue()
+    without = load_catalogue([CONTRACTS_DIR / system for system in ("mlc", "citymis", "planillas")])
+    with warehouse.connect() as connection:
+        synchronise(connection, without, Connections({}, False))
+        missing = _without_table(connection, without)
+        synchronise(connection, whole, Connections({}, False))
+        there = _without_table(connection, without)
+
+    assert len(missing) == 12
+    assert missing["aguas__cuentas"] == "stg_aguas__cuentas"
+    with pytest.raises(ContractError, match=r"aguas\.cuentas, .*sin dirección.*stg_aguas__cuentas"):
+        refuse_missing(missing)
+    assert there == {}
+    refuse_missing(there)
+
+
+def test_a_retired_dataset_is_not_asked_of_a_system_that_does_not_have_it(
+    warehouse: Warehouse, folder: Path, tmp_path: Path
+) -> None:
+    """A city may have some tables of a system only."""
+    empty = Connections({"aguas": SourceUrl.parse(f"sqlite:///{tmp_path / 'aguas.sqlite'}")}, False)
+
+    def loaded() -> tuple[str, int, bool]:
+        catalogue = load_catalogue([folder])
+        with warehouse.connect() as connection:
+            synchronise(connection, catalogue, empty)
+            [connected] = connection.execute("select configurado from meta.contrato").fetchall()
+        [report] = load_raw_table(
+            [*catalogue.contracts.values()], warehouse, empty, "corrida"
+        ).reports
+        return report.state, len(report.errors), connected[0]
+
+    assert loaded() == ("fallida", 1, True)
+    text = folder.read_text(encoding="utf-8")
+    folder.write_text(text.replace("status: active", "status: retired"), encoding="utf-8")
+    assert loaded() == ("sin_configurar", 0, False)

@@ -53,7 +53,7 @@ def three(warehouse: Warehouse) -> None:
             "clase, regla_id, case when sujeto like 'medidor:%' then split_part(sujeto, ':', 2) "
             "end as medidor_id, case when sujeto = 'medidor:M-1' then 120 end as cuenta_id, "
             "3 as zona_id, inicio as desde, fin as hasta, false as sigue_abierta, "
-            "24000::bigint as litros_estimados, null::numeric(14, 2) as pesos_estimados, "
+            "24000::bigint as litros_estimados, null::numeric(14, 2) as importe_estimado, "
             "'Pasó agua sin interrupción.' as explicacion, 'Revise inodoros.' as que_hacer, "
             "estado, decidido_por, motivo, vista_en, cambiada_en from agua.alerta_registro"
         )

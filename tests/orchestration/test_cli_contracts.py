@@ -11,9 +11,12 @@ from click.testing import Result
 from rich.console import Console
 from typer.testing import CliRunner
 
+from orchestration import catalogue_sync
 from orchestration.cli import contracts
 from orchestration.cli.main import app
+from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse
+from sources import contract_document
 from sources.contract_document import load_catalogue
 from sources.errors import PipelineError
 from sources.landing import LoadContext, load
@@ -183,3 +186,31 @@ def test_a_slip_in_the_name_of_a_system_is_no_run_without_news(
 
     assert shown.exit_code == 2
     assert "no hay ningún contrato del sistema" in " ".join(shown.output.split())
+
+
+def test_a_contract_that_a_model_needs_is_missed_before_anything_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some = load_catalogue([contract_document.CONTRACTS_DIR / "mlc"])
+    monkeypatch.setattr(catalogue_sync, "configured_catalogue", lambda: some)
+
+    for command in ("check", "sync"):
+        done = lujan(command)
+        assert isinstance(done.exception, PipelineError)
+        assert "ningún contrato describe: aguas.calidad_agua, " in str(done.exception)
+    assert "8 contratos correctos, 0 con error" in lujan("check").output
+
+
+def test_contracts_of_another_folder_are_checked_and_listed_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (contract_document.CONTRACTS_DIR / "mlc" / "ejes.yaml").read_text(encoding="utf-8")
+    own = text.replace("id: mlc.ejes", "id: obras.ejes").replace("server: mlc", "server: obras")
+    (tmp_path / "ejes.yaml").write_text(own, encoding="utf-8")
+    monkeypatch.setenv("LUJAN_CONTRACTS", str(tmp_path))
+    settings.cache_clear()
+
+    assert "obras.ejes" in lujan("list").output
+    (tmp_path / "ejes.yaml").write_text("kind: [", encoding="utf-8")
+    assert "1 con error" in lujan("check").output
+    settings.cache_clear()

@@ -47,7 +47,7 @@ def city(warehouse: Warehouse) -> Warehouse:
         )
         connection.execute(
             "insert into intermediate.int_agua__facturas_cuenta (cuenta_id, factura_id, "
-            "importe_ars) values (7, 1, 100)"
+            "importe) values (7, 1, 100)"
         )
     for name in MADE_FROM:
         built(warehouse, name)
@@ -296,7 +296,7 @@ def test_a_person_releases_it_by_name_and_reason(
     told = io.StringIO()
     monkeypatch.setattr(gate_commands, "console", Console(file=told, width=200))
     states(city)
-    change(city, "update intermediate.int_agua__facturas_cuenta set importe_ars = 200")
+    change(city, "update intermediate.int_agua__facturas_cuenta set importe = 200")
     built(city, LUJI, passed=False)
     assert states(city) == {LUJI: "retenida"}
     monkeypatch.setattr("orchestration.warehouse.connection.locate", lambda: city)
@@ -307,7 +307,7 @@ def test_a_person_releases_it_by_name_and_reason(
 
     gate_commands.gate_release(LUJI, by="Ana Díaz", reason="acta 12")
     assert "Ya está a la vista" in told.getvalue()
-    assert seen(city, "entrega.luji_facturas", "importe_ars") == [200]
+    assert seen(city, "entrega.luji_facturas", "importe") == [200]
     assert kept(city, LUJI)["liberacion_id"] is not None
 
     built(city, LUJI, passed=None)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sources.casting import CastBatch, cast_batch
+from sources.city import city_timezone
 from sources.contract import Contract
 from sources.errors import ContractError, DriftError
 from sources.readers import RawBatch, RejectedRow
@@ -21,8 +22,10 @@ from tests.sources.reader_support import cast_values, column, make_contract
 
 
 def cast_one(folder: Path, pg_type: str, values: Any, **settings: Any) -> CastBatch:
-    """Cast the values of a contract's only column `c`."""
+    """Cast the values of a contract's only column `c`; its clock is Mendoza's unless told."""
     options = settings.pop("options", {})
+    if pg_type.startswith("timestamp"):
+        settings.setdefault("timezone", "America/Argentina/Mendoza")
     contract = make_contract(folder, "csv", [column("c", pg_type, **settings)], **options)
     return cast_values(contract, c=values)
 
@@ -329,10 +332,11 @@ def test_local_times_take_the_zone_of_the_column(tmp_path: Path) -> None:
     texts = ["2026-06-01 12:00:00"]
 
     in_utc = cast_one(tmp_path, "timestamptz", texts, timezone="UTC")
-    in_mendoza = cast_one(tmp_path, "timestamptz", texts)
+    contract = make_contract(tmp_path, "csv", [column("c", "timestamptz")])
+    in_the_city = cast_values(contract, c=texts)
 
     assert values_of(in_utc) == [UTC_NOON]
-    assert values_of(in_mendoza) == [UTC_NOON.replace(hour=15)]
+    assert values_of(in_the_city) == [UTC_NOON.replace(tzinfo=city_timezone()).astimezone(UTC)]
 
 
 def test_local_times_that_a_clock_change_repeats_take_the_earlier_reading(tmp_path: Path) -> None:

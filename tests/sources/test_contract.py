@@ -411,6 +411,11 @@ def _keep(value: object, unit: str) -> Change:
 
 
 REFUSED: dict[str, tuple[Change, str]] = {
+    "an unknown status": (lambda d: d.update(status="retirado"), "`status`: 'retirado'"),
+    "a value the city does not have": (
+        quality(metric="invalidValues", arguments={"minimum": "${altura}"}),
+        "${altura} no es un valor de la ciudad",
+    ),
     "not a contract": (lambda d: d.update(kind="Receta"), "kind: DataContract"),
     "no version of the standard": (lambda d: d.pop("apiVersion"), "apiVersion"),
     "key the standard lacks": (lambda d: d.update(dueño="Aguas"), "dueño"),

@@ -92,7 +92,7 @@ llegadas as (
     select
         lecturas._load_id as carga_id,
         lecturas.medidor_id,
-        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+        {{ dia_local('lecturas.fecha_hora') }} as dia
     from {{ ref('stg_telemetria__lecturas') }} as lecturas
     where
         lecturas._load_id in (select nuevas.carga_id from nuevas)
@@ -107,7 +107,7 @@ de_meses as (
     select
         nuevas.carga_id,
         lecturas.medidor_id,
-        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+        {{ dia_local('lecturas.fecha_hora') }} as dia
     from nuevas
     inner join {{ ref('stg_telemetria__lecturas') }} as lecturas
         on
@@ -122,8 +122,8 @@ de_meses as (
     from nuevas
     cross join {{ ref('int_agua__medidores') }} as medidores
     cross join lateral generate_series(
-        {{ dia_mendoza("(nuevas.rango ->> 'desde')::timestamptz") }}::timestamp,
-        {{ dia_mendoza("(nuevas.rango ->> 'hasta')::timestamptz") }} - interval '1 day',
+        {{ dia_local("(nuevas.rango ->> 'desde')::timestamptz") }}::timestamp,
+        {{ dia_local("(nuevas.rango ->> 'hasta')::timestamptz") }} - interval '1 day',
         interval '1 day'
     ) as dias (dia)
     where nuevas.modo = 'recalculo'
@@ -134,7 +134,7 @@ retiradas as (
     select
         historial.carga_id,
         btrim(historial.fila ->> 'medidor_id') as medidor_id,
-        {{ dia_mendoza("(historial.fila ->> 'fecha_hora')::timestamptz") }} as dia
+        {{ dia_local("(historial.fila ->> 'fecha_hora')::timestamptz") }} as dia
     from {{ source('raw', '_historial') }} as historial
     inner join nuevas on historial.carga_id = nuevas.carga_id
 ),
@@ -143,7 +143,7 @@ de_medidores as (
     select
         null::bigint as carga_id,
         lecturas.medidor_id,
-        {{ dia_mendoza('lecturas.fecha_hora') }} as dia
+        {{ dia_local('lecturas.fecha_hora') }} as dia
     from {{ ref('stg_telemetria__lecturas') }} as lecturas
     where
         lecturas.medidor_id in (select medidores_nuevos.medidor_id from medidores_nuevos)

@@ -171,19 +171,19 @@ select
         reunidos.fin >= coalesce(ultimas.ultima_lectura, {{ inicio_dia('ultimos_balances.hasta') }}), false
     ) as sigue_abierta,
     reunidos.litros,
-    round(reunidos.litros / 1000.0 * tarifas.precio_ars_m3, 2) as pesos,
+    round(reunidos.litros / 1000.0 * tarifas.precio_m3, 2) as importe,
     reunidos.explicacion,
     reunidos.que_hacer
 from reunidos
 left join ultimas on reunidos.medidor_id = ultimas.medidor_id
 left join ultimos_balances on reunidos.zona_id = ultimos_balances.zona_id
-{{ con_vigencia('reunidos', dia_mendoza('reunidos.fin')) }}
+{{ con_vigencia('reunidos', dia_local('reunidos.fin')) }}
 left join lateral (
-    select precios.precio_ars_m3
+    select precios.precio_m3
     from {{ ref('tarifa_agua') }} as precios
     where
         precios.categoria in (vigencias.categoria, '(todas)')
-        and precios.vigente_desde <= {{ dia_mendoza('reunidos.fin') }}
+        and precios.vigente_desde <= {{ dia_local('reunidos.fin') }}
     order by precios.categoria = '(todas)', precios.vigente_desde desc
     limit 1
 ) as tarifas on true

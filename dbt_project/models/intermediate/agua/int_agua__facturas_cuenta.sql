@@ -6,7 +6,7 @@ select
     factura_id,
     periodo,
     m3_facturados,
-    importe_ars,
+    importe,
     vencimiento,
     estado
 from {{ ref('stg_aguas__facturacion') }}

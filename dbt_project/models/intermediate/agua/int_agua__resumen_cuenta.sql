@@ -56,7 +56,7 @@ dias as (
     inner join {{ ref('fct_consumo_diario') }} as diario
         on
             medidores.medidor_id = diario.medidor_id
-            and {{ dia_mendoza('medidores.ultima_lectura') }} = diario.dia
+            and {{ dia_local('medidores.ultima_lectura') }} = diario.dia
     group by medidores.cuenta_id
 )
 

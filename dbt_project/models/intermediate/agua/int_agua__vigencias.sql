@@ -24,7 +24,7 @@ with
 cargas as (
     select
         carga_id,
-        {{ dia_mendoza('coalesce(fin, inicio)') }} as dia
+        {{ dia_local('coalesce(fin, inicio)') }} as dia
     from {{ source('meta', 'carga') }}
 ),
 
@@ -92,7 +92,7 @@ medidores_en_orden as (
         vistos.fecha_retiro,
         vistos.orden,
         brindo.dia as dia_visto,
-        coalesce(quito.dia, {{ dia_mendoza('vistos.registrado_en') }}, date '9999-12-31') as dia_quitado,
+        coalesce(quito.dia, {{ dia_local('vistos.registrado_en') }}, date '9999-12-31') as dia_quitado,
         lag(vistos.fecha_instalacion) over version as instalacion_previa,
         case
             when vistos.fecha_retiro >= coalesce(vistos.fecha_instalacion, vistos.fecha_retiro) then vistos.fecha_retiro
@@ -151,7 +151,7 @@ cuentas_en_orden as (
             when row_number() over version = 1 then date '1900-01-01'
             else brindo.dia
         end as desde,
-        coalesce(quito.dia, {{ dia_mendoza('vistas.registrado_en') }}, date '9999-12-31') as hasta
+        coalesce(quito.dia, {{ dia_local('vistas.registrado_en') }}, date '9999-12-31') as hasta
     from cuentas_vistas as vistas
     left join cargas as brindo on vistas.carga_desde = brindo.carga_id
     left join cargas as quito on vistas.carga_hasta = quito.carga_id

@@ -62,7 +62,7 @@ medidores_de_otra_zona as (
 ultimas_lecturas as (
     select
         medidor_id,
-        {{ dia_mendoza('max(ultima_lectura)') }} as ultimo_dia
+        {{ dia_local('max(ultima_lectura)') }} as ultimo_dia
     from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 ),
@@ -160,10 +160,10 @@ volumenes_repetidos as (
 habitos_de_facturacion as (
     select
         cuenta_id,
-        percentile_cont(0.5) within group (order by importe_ars) as importe_ars,
+        percentile_cont(0.5) within group (order by importe) as importe,
         percentile_cont(0.5) within group (order by m3_facturados) as m3_facturados
     from {{ ref('stg_aguas__facturacion') }}
-    where importe_ars > 0 and estado is distinct from 'anulada'
+    where importe > 0 and estado is distinct from 'anulada'
     group by cuenta_id
     having count(*) >= 4
 ),
@@ -171,13 +171,13 @@ habitos_de_facturacion as (
 importes_desproporcionados as (
     select
         facturas.factura_id,
-        facturas.importe_ars,
-        habitos.importe_ars as importe_habitual
+        facturas.importe,
+        habitos.importe as importe_habitual
     from {{ ref('stg_aguas__facturacion') }} as facturas
     inner join habitos_de_facturacion as habitos on facturas.cuenta_id = habitos.cuenta_id
     where
-        facturas.importe_ars > 0
-        and greatest(facturas.importe_ars / habitos.importe_ars, habitos.importe_ars / facturas.importe_ars)
+        facturas.importe > 0
+        and greatest(facturas.importe / habitos.importe, habitos.importe / facturas.importe)
         >= {{ umbral_agua('R-FACTURA-04', 'veces_importe') }}
         and coalesce(facturas.m3_facturados, 0)
         between habitos.m3_facturados / {{ umbral_agua('R-FACTURA-04', 'veces_volumen') }}
@@ -357,7 +357,7 @@ union all
 union all
 {{ hallazgo(
     'aguas.facturacion', 'R-FACTURA-01', 'factura_id', "'El importe es negativo.'",
-    ref('stg_aguas__facturacion'), 'importe_ars < 0', columna='importe_ars'
+    ref('stg_aguas__facturacion'), 'importe < 0', columna='importe'
 ) }}
 union all
 {{ hallazgo_repetido(
@@ -397,7 +397,7 @@ union all
 ) }}
 union all
 {{ hallazgo_futuro(
-    'aguas.calidad_agua', 'muestra_id', 'fecha_hora', ref('stg_aguas__calidad_agua'), dia_mendoza('fecha_hora')
+    'aguas.calidad_agua', 'muestra_id', 'fecha_hora', ref('stg_aguas__calidad_agua'), dia_local('fecha_hora')
 ) }}
 union all
 {{ hallazgo_futuro('aguas.cuentas', 'cuenta_id', 'fecha_alta', cuentas) }}
@@ -466,8 +466,8 @@ union all
 union all
 {{ hallazgo(
     'aguas.facturacion', 'R-FACTURA-04', 'factura_id',
-    "'El importe es ' || " ~ con_coma('importe_ars') ~ " || ' y el habitual de la cuenta, ' || " ~ con_coma('round(importe_habitual::numeric)') ~ " || '; el volumen es el de siempre.'",
-    'importes_desproporcionados', 'true', columna='importe_ars'
+    "'El importe es ' || " ~ con_coma('importe') ~ " || ' y el habitual de la cuenta, ' || " ~ con_coma('round(importe_habitual::numeric)') ~ " || '; el volumen es el de siempre.'",
+    'importes_desproporcionados', 'true', columna='importe'
 ) }}
 union all
 {{ hallazgo(
@@ -516,4 +516,4 @@ union all
 union all
 {{ hallazgo_sin_fecha('aguas.reportes_servicio', 'reporte_id', 'fecha_reparacion', reportes, 'reparado') }}
 union all
-{{ hallazgo_futuro('aguas.reportes_servicio', 'reporte_id', 'fecha_reporte', reportes, dia_mendoza('fecha_reporte')) }}
+{{ hallazgo_futuro('aguas.reportes_servicio', 'reporte_id', 'fecha_reporte', reportes, dia_local('fecha_reporte')) }}

@@ -151,12 +151,12 @@ union all
 union all
 {{ hallazgo_futuro(
     'citymis.solicitudes', 'solicitud_id', 'fecha_ingreso', ref('stg_citymis__solicitudes'),
-    dia_mendoza('fecha_ingreso')
+    dia_local('fecha_ingreso')
 ) }}
 union all
 {{ hallazgo_futuro(
     'citymis.solicitudes', 'solicitud_id', 'fecha_cierre', ref('stg_citymis__solicitudes'),
-    dia_mendoza('fecha_cierre')
+    dia_local('fecha_cierre')
 ) }}
 union all
 {{ hallazgos_de_texto('citymis.solicitudes', 'solicitud_id', ['descripcion'], ref('stg_citymis__solicitudes')) }}
@@ -164,7 +164,7 @@ union all
 {{ hallazgo_sin_fecha('citymis.tramites', 'tramite_id', 'fecha_resolucion', ref('stg_citymis__tramites'), 'resuelto') }}
 union all
 {{ hallazgo_futuro(
-    'citymis.tramites', 'tramite_id', 'fecha_inicio', ref('stg_citymis__tramites'), dia_mendoza('fecha_inicio')
+    'citymis.tramites', 'tramite_id', 'fecha_inicio', ref('stg_citymis__tramites'), dia_local('fecha_inicio')
 ) }}
 union all
 {{ hallazgo_futuro('citymis.beneficiarios', 'beneficiario_id', 'fecha_alta', ref('stg_citymis__beneficiarios')) }}
@@ -175,12 +175,12 @@ union all
 union all
 {{ hallazgo_futuro(
     'milujan.tramites_digitales', 'tramite_digital_id', 'fecha_inicio', ref('stg_milujan__tramites_digitales'),
-    dia_mendoza('fecha_inicio')
+    dia_local('fecha_inicio')
 ) }}
 union all
 {{ hallazgo_futuro(
     'milujan.tramites_digitales', 'tramite_digital_id', 'fecha_fin', ref('stg_milujan__tramites_digitales'),
-    dia_mendoza('fecha_fin')
+    dia_local('fecha_fin')
 ) }}
 union all
 {{ hallazgo_repetido(

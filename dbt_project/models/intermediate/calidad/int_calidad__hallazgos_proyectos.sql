@@ -3,18 +3,18 @@
 {%- set hitos = ref('stg_mlc__hitos') -%}
 with
 presupuesto_mediano as (
-    select percentile_cont(0.5) within group (order by presupuesto_ars) as presupuesto_ars
+    select percentile_cont(0.5) within group (order by presupuesto) as presupuesto
     from {{ proyectos }}
-    where presupuesto_ars > 0
+    where presupuesto > 0
 ),
 
 presupuestos_desproporcionados as (
     select
         proyectos.proyecto_id,
-        round(proyectos.presupuesto_ars / presupuesto_mediano.presupuesto_ars::numeric) as veces
+        round(proyectos.presupuesto / presupuesto_mediano.presupuesto::numeric) as veces
     from {{ proyectos }} as proyectos
     cross join presupuesto_mediano
-    where proyectos.presupuesto_ars > presupuesto_mediano.presupuesto_ars * {{ var('presupuesto_desproporcionado') }}
+    where proyectos.presupuesto > presupuesto_mediano.presupuesto * {{ var('presupuesto_desproporcionado') }}
 ),
 
 hitos_de_proyectos as (
@@ -184,7 +184,7 @@ union all
 {{ hallazgo(
     'mlc.proyectos', 'R-PROY-03', 'proyecto_id',
     "'El presupuesto es ' || veces || ' veces la mediana de los proyectos.'",
-    'presupuestos_desproporcionados', 'true', columna='presupuesto_ars'
+    'presupuestos_desproporcionados', 'true', columna='presupuesto'
 ) }}
 union all
 {{ hallazgo_inverosimil('mlc.proyectos', 'proyecto_id', 'fecha_inicio', proyectos) }}

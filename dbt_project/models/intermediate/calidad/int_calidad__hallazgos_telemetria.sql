@@ -190,7 +190,7 @@ resumen_por_medidor as (
         medidor_id,
         sum(horas_con_lectura) as horas,
         min(primer_dia) as primer_dia,
-        {{ dia_mendoza('max(ultima_lectura)') }} as ultimo_dia
+        {{ dia_local('max(ultima_lectura)') }} as ultimo_dia
     from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
 ),

@@ -12,7 +12,7 @@ select
     episodios.fin as hasta,
     episodios.sigue_abierta,
     episodios.litros::bigint as litros_estimados,
-    episodios.pesos::numeric(14, 2) as pesos_estimados,
+    episodios.importe::numeric(14, 2) as importe_estimado,
     episodios.explicacion,
     episodios.que_hacer,
     eventos.estado,

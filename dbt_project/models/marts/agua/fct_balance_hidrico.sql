@@ -76,7 +76,7 @@ facturas as (
             periodos.medidor_id asc
         limit 1
     ) as vigencias on true
-    where (facturas.estado is distinct from 'anulada') and coalesce(facturas.importe_ars, 0) >= 0
+    where (facturas.estado is distinct from 'anulada') and coalesce(facturas.importe, 0) >= 0
     group by coalesce(vigencias.zona_id, cuentas.zona_id), date_trunc('month', facturas.periodo::timestamp)
 ),
 

@@ -29,7 +29,7 @@ select
     muestras.punto,
     zonas.zona_id,
     muestras.fecha_hora,
-    {{ dia_mendoza('muestras.fecha_hora') }} as dia,
+    {{ dia_local('muestras.fecha_hora') }} as dia,
     muestras.parametro,
     limites.parametro_nombre,
     muestras.valor::numeric(14, 6) as valor,

@@ -14,7 +14,7 @@ with
 ultimos as (
     select
         medidor_id,
-        {{ dia_mendoza('max(ultima_lectura)') }} as hasta_dia
+        {{ dia_local('max(ultima_lectura)') }} as hasta_dia
     from {{ ref('fct_consumo_mensual_medidor') }}
     group by medidor_id
     having max(ultima_lectura) is not null

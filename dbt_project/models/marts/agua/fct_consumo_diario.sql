@@ -25,7 +25,7 @@ with
 horas as (
     select
         consumo.medidor_id,
-        {{ dia_mendoza('consumo.hora') }} as dia,
+        {{ dia_local('consumo.hora') }} as dia,
         {{ segundo_del_dia('consumo.ultima_lectura') }} as cierre_s,
         consumo.consumo_litros,
         consumo.segundos,
@@ -98,7 +98,7 @@ por_dia as (
 repartidas as (
     select
         estimado.medidor_id,
-        {{ dia_mendoza('estimado.hora') }} as dia,
+        {{ dia_local('estimado.hora') }} as dia,
         sum(estimado.consumo_litros) as litros_en_huecos,
         count(*)::smallint as horas_en_huecos,
         max(estimado.carga_id) as carga_id
@@ -106,7 +106,7 @@ repartidas as (
     {%- if is_incremental() %}
     {{ solo_horas_de('dias_afectados', 'estimado') }}
     {%- endif %}
-    group by estimado.medidor_id, {{ dia_mendoza('estimado.hora') }}
+    group by estimado.medidor_id, {{ dia_local('estimado.hora') }}
 )
 
 select

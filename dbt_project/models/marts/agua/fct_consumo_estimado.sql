@@ -92,6 +92,6 @@ select
 from horas
 {%- if is_incremental() %}
 inner join dias_afectados
-    on horas.medidor_id = dias_afectados.medidor_id and {{ dia_mendoza('horas.hora') }} = dias_afectados.dia
+    on horas.medidor_id = dias_afectados.medidor_id and {{ dia_local('horas.hora') }} = dias_afectados.dia
 {%- endif %}
 order by horas.medidor_id, horas.hora

@@ -24,7 +24,7 @@ with
 dias_afectados as (
     select distinct
         consumo.medidor_id,
-        {{ dia_mendoza('consumo.hora') }} as dia
+        {{ dia_local('consumo.hora') }} as dia
     from {{ ref('fct_consumo_horario') }} as consumo
     {%- if is_incremental() %}
     {{ solo_horas_de('dias_por_revisar', 'consumo') }}
@@ -86,7 +86,7 @@ futuras as (
     inner join dias_por_revisar
         on
             crudas.medidor_id = dias_por_revisar.medidor_id
-            and {{ dia_mendoza('crudas.fecha_hora') }} = dias_por_revisar.dia
+            and {{ dia_local('crudas.fecha_hora') }} = dias_por_revisar.dia
     {%- endif %}
     where
         crudas.fecha_hora > limites_de_fecha.hasta
@@ -112,7 +112,7 @@ de_otra_fuente as (
     inner join dias_de_dos_fuentes as dobles
         on
             crudas.medidor_id = dobles.medidor_id
-            and {{ dia_mendoza('crudas.fecha_hora') }} = dobles.dia
+            and {{ dia_local('crudas.fecha_hora') }} = dobles.dia
             and (crudas.lectura_l is null) = dobles.vale_registro
     {%- if is_incremental() %}
     inner join dias_por_revisar on dobles.medidor_id = dias_por_revisar.medidor_id and dobles.dia = dias_por_revisar.dia
@@ -152,7 +152,7 @@ apartadas as (
 select
     medidor_id,
     fecha_hora,
-    {{ dia_mendoza('fecha_hora') }} as dia,
+    {{ dia_local('fecha_hora') }} as dia,
     regla_decisiva as regla_id,
     case
         when regla_decisiva in ('R-AGUA-05', 'R-AGUA-08') then 'recalculado'
@@ -177,7 +177,7 @@ union all
 select
     medidor_id,
     fecha_hora,
-    {{ dia_mendoza('fecha_hora') }},
+    {{ dia_local('fecha_hora') }},
     regla_id,
     'lectura_apartada',
     lectura_l,

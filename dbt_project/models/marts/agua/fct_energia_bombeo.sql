@@ -21,7 +21,7 @@ meses as (
         mes,
         sum(energia_kwh) as energia_kwh,
         case when count(volumen_bombeado_m3) = count(*) then sum(volumen_bombeado_m3) end as volumen_bombeado_m3,
-        sum(importe_ars) as importe_ars
+        sum(importe) as importe
     from {{ ref('stg_aguas__energia_bombeo') }}
     group by estacion_id, mes
 ),
@@ -52,7 +52,7 @@ select
     rendimientos.volumen_bombeado_m3::numeric(16, 3) as volumen_bombeado_m3,
     rendimientos.kwh_por_m3::numeric(24, 4) as kwh_por_m3,
     habituales.kwh_por_m3::numeric(24, 4) as kwh_por_m3_habitual,
-    rendimientos.importe_ars::numeric(16, 2) as importe_ars,
+    rendimientos.importe::numeric(16, 2) as importe,
     case
         when rendimientos.kwh_por_m3 is not null and habituales.kwh_por_m3 > 0
             then

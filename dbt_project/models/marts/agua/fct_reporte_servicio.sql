@@ -21,7 +21,7 @@ select
     reportes.programado,
     reportes.cuentas_afectadas,
     reportes.fecha_reporte,
-    date_trunc('month', {{ dia_mendoza('reportes.fecha_reporte') }}::timestamp)::date as mes,
+    date_trunc('month', {{ dia_local('reportes.fecha_reporte') }}::timestamp)::date as mes,
     reportes.fecha_reparacion,
     case
         when reportes.estado = 'reparado' and reportes.fecha_reparacion >= reportes.fecha_reporte

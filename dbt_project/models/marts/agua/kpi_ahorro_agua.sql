@@ -29,7 +29,7 @@ facturas as (
         sum(facturas.m3_facturados) as m3
     from {{ ref('stg_aguas__facturacion') }} as facturas
     inner join {{ ref('stg_aguas__cuentas') }} as cuentas on facturas.cuenta_id = cuentas.cuenta_id
-    where (facturas.estado is distinct from 'anulada') and facturas.importe_ars >= 0
+    where (facturas.estado is distinct from 'anulada') and facturas.importe >= 0
     group by facturas.cuenta_id, date_trunc('month', facturas.periodo::timestamp)
     having count(*) = 1
 ),

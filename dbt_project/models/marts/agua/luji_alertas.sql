@@ -22,7 +22,7 @@ avisos as (
         entregados.desde,
         entregados.hasta,
         entregados.litros_estimados,
-        entregados.pesos_estimados,
+        entregados.importe_estimado,
         entregados.explicacion,
         entregados.que_hacer,
         case when eventos.decidido_por <> 'almacén' then eventos.estado else entregados.estado end as estado
@@ -38,7 +38,7 @@ select
     avisos.desde,
     avisos.hasta,
     avisos.litros_estimados,
-    avisos.pesos_estimados,
+    avisos.importe_estimado,
     avisos.explicacion,
     avisos.que_hacer,
     avisos.estado,

@@ -16,7 +16,7 @@ select
     facturas.factura_id,
     facturas.periodo,
     facturas.m3_facturados,
-    facturas.importe_ars,
+    facturas.importe,
     facturas.vencimiento,
     facturas.estado,
     entregada.datos_al,

@@ -38,15 +38,15 @@ select
     visto.titulo,
     visto.situacion,
     visto.es_propio,
-    {{ dia_mendoza('visto.publicado') }} as fecha_publicacion,
-    {{ dia_mendoza('visto.modificado') }} as fecha_modificacion,
+    {{ dia_local('visto.publicado') }} as fecha_publicacion,
+    {{ dia_local('visto.modificado') }} as fecha_modificacion,
     visto.frecuencia as frecuencia_codigo,
     coalesce(recursos.recursos, 0)::integer as recursos,
     coalesce(recursos.recursos_abiertos, 0)::integer as recursos_abiertos,
     recursos.indicadores_estrategicos,
     case
         when visto.situacion = 'publicado'
-            then {{ fecha_referencia() }} - {{ dia_mendoza('visto.modificado') }} >= frecuencias.dias * 1.2
+            then {{ fecha_referencia() }} - {{ dia_local('visto.modificado') }} >= frecuencias.dias * 1.2
     end as vencido,
     visto.visto_en
 from visto

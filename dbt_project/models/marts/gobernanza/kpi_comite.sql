@@ -42,7 +42,7 @@ criticos as (
 publicados as (
     select
         case when count(*) > 0 then count(*) filter (where situacion = 'publicado') end as valor,
-        max({{ dia_mendoza('visto_en') }}) as periodo
+        max({{ dia_local('visto_en') }}) as periodo
     from {{ ref('fct_publicacion_portal') }}
 ),
 
@@ -52,7 +52,7 @@ pedidos as (
     where
         es_pedido_de_datos
         and fecha_resolucion >= fecha_inicio
-        and {{ dia_mendoza('fecha_resolucion') }} <= {{ fecha_referencia() }}
+        and {{ dia_local('fecha_resolucion') }} <= {{ fecha_referencia() }}
 ),
 
 medidos as (
@@ -98,7 +98,7 @@ select
     kpis.nombre,
     kpis.area,
     kpis.definicion,
-    kpis.unidad,
+    case kpis.unidad when 'moneda' then '{{ var("moneda") }}' else kpis.unidad end as unidad,
     kpis.periodicidad,
     kpis.tipo,
     round(coalesce(medidos.valor, manuales.valor), 2)::numeric(20, 2) as valor,

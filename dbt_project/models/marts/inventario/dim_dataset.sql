@@ -61,7 +61,7 @@ reunidos as (
             when contratos.dataset is null then planilla.ultima_actualizacion
             -- `least` passes over a null: without a load there is no update.
             when cargas.trajo_filas
-                then least({{ dia_mendoza('cargas.ultima_carga') }}, {{ fecha_referencia() }})
+                then least({{ dia_local('cargas.ultima_carga') }}, {{ fecha_referencia() }})
         end as ultima_actualizacion
     from (
         select

@@ -5,7 +5,7 @@
 with
 solicitudes as (
     select
-        date_trunc('month', {{ dia_mendoza('fecha_ingreso') }})::date as mes,
+        date_trunc('month', {{ dia_local('fecha_ingreso') }})::date as mes,
         categoria,
         area,
         distrito,

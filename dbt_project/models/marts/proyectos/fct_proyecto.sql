@@ -17,7 +17,7 @@ proyectos as (
         proyectos.secretaria_id as secretaria_id_original,
         proyectos.estado,
         proyectos.avance_pct,
-        proyectos.presupuesto_ars,
+        proyectos.presupuesto,
         proyectos.fecha_inicio,
         proyectos.fecha_fin_prevista,
         proyectos.fecha_fin_real,
@@ -92,7 +92,7 @@ select
         when estado = 'finalizado' then greatest(fecha_fin_real - fecha_fin_prevista, 0)
         else greatest(fecha_referencia - fecha_fin_prevista, 0)
     end::integer as dias_de_atraso,
-    presupuesto_ars::numeric(16, 2) as presupuesto_ars,
+    presupuesto::numeric(16, 2) as presupuesto,
     fecha_inicio,
     fecha_fin_prevista,
     fecha_fin_real,

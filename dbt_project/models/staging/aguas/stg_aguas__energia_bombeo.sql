@@ -5,7 +5,7 @@ origen as (
         periodo,
         energia_kwh,
         volumen_bombeado_m3,
-        importe_ars,
+        importe,
         actualizado_en,
         _load_id
     from {{ source('aguas', 'energia_bombeo') }}
@@ -20,7 +20,7 @@ limpio as (
         energia_kwh as energia_kwh_original,
         {{ en_rango('volumen_bombeado_m3', 0, none) }} as volumen_bombeado_m3,
         volumen_bombeado_m3 as volumen_bombeado_m3_original,
-        importe_ars,
+        importe,
         actualizado_en at time zone '{{ var("zona_horaria") }}' as actualizado_en,
         _load_id
     from origen
@@ -34,7 +34,7 @@ select
     energia_kwh_original,
     {{ corregido('stg_aguas__energia_bombeo', 'volumen_bombeado_m3') }},
     volumen_bombeado_m3_original,
-    importe_ars,
+    importe,
     actualizado_en,
     _load_id,
     {{ correcciones('stg_aguas__energia_bombeo') }} as correcciones

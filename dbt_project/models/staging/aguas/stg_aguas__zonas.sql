@@ -14,10 +14,7 @@ limpio as (
         origen.zona_id,
         {{ limpiar_texto('origen.nombre') }} as nombre,
         origen.nombre as nombre_original,
-        {{ valor_de_lista(
-            'origen.cuenca',
-            {'vistalba': 'Vistalba', 'ciudad': 'Ciudad', 'drummond': 'Drummond', 'carrodilla': 'Carrodilla'}
-        ) }} as cuenca,
+        {{ valor_de_lista('origen.cuenca', lista_de_la_ciudad('cuencas')) }} as cuenca,
         origen.cuenca as cuenca_original,
         distritos.distrito_nombre as distrito,
         origen.distrito as distrito_original,

@@ -20,7 +20,7 @@ limpio as (
         nombre as nombre_original,
         {{ limpiar_texto('descripcion') }} as descripcion,
         descripcion as descripcion_original,
-        {{ valor_de_lista('gestion', {'2019_2023': '2019-2023', '2023_2027': '2023-2027'}) }} as gestion,
+        {{ valor_de_lista('gestion', lista_de_la_ciudad('gestiones')) }} as gestion,
         gestion as gestion_original,
         _load_id
     from origen
