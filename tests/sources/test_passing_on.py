@@ -145,7 +145,7 @@ def test_a_row_lost_on_the_way_is_noticed_by_what_the_source_says_it_sent(
     report = load_into(warehouse, contract_of(tmp_path), address(source))
 
     assert (whole.source_count, whole.loaded, whole.checksums) == (5000, 5000, {})
-    assert [str(error) for error in report.errors if "contó 5000" in str(error)]
+    assert [str(error) for error in report.errors if "contó 5.000" in str(error)]
     assert len(raw(warehouse)) == 5000
 
 
