@@ -25,18 +25,20 @@ from sources.urls import SourceUrl
 
 _RUN = "medicion"
 # What a contract has imported when it is needed; here before the clock starts, as the rest is.
-_READERS = {
-    "csv": "sources.readers.delimited",
-    "parquet": "sources.readers.parquet",
-    "xlsx": "sources.readers.workbooks.xlsx",
-    "mariadb": "sources.readers.engines.mysql",
+_DATABASE = "sources.readers.database"
+_READERS: dict[str, tuple[str, ...]] = {
+    "csv": ("sources.readers.delimited",),
+    "parquet": ("sources.readers.parquet",),
+    "xlsx": ("sources.readers.spreadsheet", "sources.readers.workbooks.xlsx"),
+    "mariadb": (_DATABASE, "sources.readers.engines.mysql_wire", "pymysql"),
 }
-_OF_POSTGRESQL = "sources.readers.engines.postgresql"
+_OF_POSTGRESQL = (_DATABASE, "sources.readers.engines.postgresql", "psycopg2")
 
 
 def main() -> int:
     job: dict[str, Any] = json.loads(Path(sys.argv[1]).read_text())
-    importlib.import_module(_READERS.get(job["path"], _OF_POSTGRESQL))
+    for module in _READERS.get(job["path"], _OF_POSTGRESQL):
+        importlib.import_module(module)
     began = time.monotonic()
     warehouse = Warehouse(job["target_url"], embedded=True)
     url = SourceUrl.parse(job["source_url"] or str(Path(job["file"]).parent))
