@@ -215,3 +215,11 @@ def test_a_stream_that_breaks_off_is_an_error() -> None:
 def test_a_row_that_is_not_what_was_asked_for_is_an_error(row: bytes, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         decode([row], [20])
+
+
+@pytest.mark.parametrize("size", [b"\x00\x01\x00\x00", b"\x7f\xff\xff\xff"], ids=bytes.hex)
+def test_a_text_that_says_it_is_longer_than_all_that_came_is_an_error(size: bytes) -> None:
+    """Texts of changing length are cut out by Arrow, which looks at no bounds."""
+    good = [b"\x00\x01\x00\x00\x00" + bytes([n]) + b"a" * n for n in range(1, 5)]
+    with pytest.raises(ValueError, match="beyond what came"):
+        decode([*good, b"\x00\x01" + size + b"corta"], [25])

@@ -247,6 +247,20 @@ def test_a_row_that_is_not_as_long_as_its_values_is_not_decoded(broken: bytes) -
 
 
 @pytest.mark.parametrize(
+    "length", [b"\x28", b"\xfd\xff\xff\xff", b"\xfe" + b"\x7f" * 8], ids=bytes.hex
+)
+def test_a_text_that_says_it_is_longer_than_its_row_is_not_decoded(length: bytes) -> None:
+    """Whether what it says ends in another row, beyond all that came, or nowhere."""
+    good = row(["text", "int64"], [b"corta", 1])
+    broken = b"\0\0" + length + b"corta"
+    with (
+        sent(packets([*[good] * 50, broken, good, END])) as connection,
+        pytest.raises(NotDecoded, match=r"longer than its values|beyond what came"),
+    ):
+        read(connection, ["text", "int64"])
+
+
+@pytest.mark.parametrize(
     ("year", "month", "day"),
     [(0, 0, 0), (2026, 0, 5), (2026, 5, 0), (0, 5, 5), (2026, 2, 30), (2025, 2, 29), (2026, 13, 1)],
 )

@@ -107,12 +107,15 @@ def texts(block: Bytes, starts: Places, sizes: Places, valid: Any = None) -> Arr
     """The bytes that stand at these places, one after another in `block`, as a binary column.
 
     That they are text is settled later, for all columns alike. A null's size counts as nothing.
+    Raises ValueError for a value that does not end within the block: Arrow would not look.
     """
-    count = len(starts)
+    count, ends = len(starts), starts + np.maximum(sizes, 0)
+    if int(starts.min()) < 0 or int(ends.max()) > len(block):
+        raise ValueError("a value reaches beyond what came")
     # The block as values and what lies between them, in turn: Arrow takes every second.
     bounds = np.empty(2 * count, np.int32)
     bounds[::2] = starts
-    bounds[1::2] = starts + np.maximum(sizes, 0)
+    bounds[1::2] = ends
     parts: Any = pa.Array.from_buffers(
         pa.binary(), 2 * count - 1, [None, pa.py_buffer(bounds.data), pa.py_buffer(block.data)]
     )

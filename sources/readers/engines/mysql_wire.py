@@ -166,7 +166,10 @@ class _Rows:
         for number, decoder in enumerate(self._decoders, start=2):
             at, bit = number >> 3, 1 << (number & 7)
             nulls = (bits[:, at] & bit) != 0 if some[at] & bit else None
-            array, places = decoder(block, places, nulls)
+            try:
+                array, places = decoder(block, places, nulls)
+            except (IndexError, ValueError) as error:
+                raise NotDecoded("a value reaches beyond what came") from error
             arrays.append(array)
         if not np.array_equal(places, ends):
             raise NotDecoded("a row is longer than its values")
