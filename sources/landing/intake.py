@@ -53,7 +53,8 @@ class Intake:
     """Takes the good rows of one load. A context manager: leaving it ends the writing.
 
     `straight` tells that all rows stand in raw already; `beyond` how many do where not all of them
-    do; `wrote` that there were any; `highest` is the highest cursor value among them.
+    do; `may_repeat` whether a row that waits may have the key of one of those; `wrote` that there
+    were any; `highest` is the highest cursor value among them.
     """
 
     def __init__(
@@ -79,8 +80,7 @@ class Intake:
         self._numbers = _Numbers()
         self.straight = False
         self.beyond = 0
-        # Rows that wait although others of higher keys stand in raw: one of them may repeat a key.
-        self._behind = False
+        self.may_repeat = False
         self.wrote = False
         self.highest: Any = None
 
@@ -136,7 +136,7 @@ class Intake:
         assert self._writer is not None
         start = beyond.starts_at(batch)
         if start:
-            self._behind = self._behind or self.beyond > 0
+            self.may_repeat = self.may_repeat or self.beyond > 0
             if self._beyond_writer is not None:
                 self._beyond_writer.pause()
             self._writer.write(batch.slice(0, start), rows.slice(0, start))
@@ -168,11 +168,6 @@ class Intake:
         except psycopg.errors.UniqueViolation:
             self._move_repeated_in_raw(quarantine, report)
             add_key(self._connection, self._contract, self._key)
-
-    @property
-    def may_repeat(self) -> bool:
-        """Whether a waiting row may have the key of one that this load has put into raw."""
-        return self._behind
 
     def move_repeated(self, quarantine: Quarantine, report: LoadReport) -> None:
         """Rows of the temporary table whose key already came earlier in this load."""

@@ -10,7 +10,6 @@ No row is looked at in Python: each of these steps is one call of NumPy or Arrow
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,7 +22,6 @@ from sources.readers.arrow import Array, pc
 # More than a number has: what is read of a value that is null, or of one that is cut short, is
 # still within the block.
 PADDING = 64
-_WIDEST_NUMBER = 8
 
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
@@ -43,46 +41,6 @@ def chained(found: Places, ends: Places) -> tuple[Places, Places]:
         at = int(np.searchsorted(found, ends[last]))
         if at <= last or at == len(found) or found[at] != ends[last]:
             return found[kept], ends[kept]
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """One column of all rows of a block.
-
-    `starts` and `sizes` (one number where all are the same) tell where its values are in `block`;
-    `valid` marks those that are no null, None when all are. `window` has the first bytes of every
-    value, as many as the longest has or as the padding allows.
-    """
-
-    block: Bytes
-    starts: Places
-    sizes: Places | int
-    valid: npt.NDArray[np.bool_] | None
-    window: Bytes
-
-    def at(self, offset: int, kind: str) -> Any:
-        """The big-endian numbers that stand `offset` bytes into each value, in native order."""
-        width = np.dtype(kind).itemsize
-        return self.window[:, offset : offset + width].view(f">{kind}")[:, 0].astype(kind)
-
-    def known(self, values: Any, instead: int) -> Any:
-        """Those values, with `instead` in place of what stands where a null is."""
-        return values if self.valid is None else np.where(self.valid, values, instead)
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-
-def scattered(
-    block: Bytes, starts: Places, sizes: Places, valid: Any, *, windowed: bool = True
-) -> Field:
-    """A column whose values have different lengths, or are null in some rows.
-
-    Without `windowed` there is no window, for whoever needs none.
-    """
-    width = min(max(int(sizes.max()), _WIDEST_NUMBER), PADDING)
-    window = pieces(block, starts, width) if windowed else block[:0]
-    return Field(block, starts, sizes, None if valid.all() else valid, window)
 
 
 def pieces(block: Bytes, places: Places, width: int) -> Bytes:

@@ -16,12 +16,14 @@ digits) turn the column of that batch into the text PostgreSQL would write, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from sources.arrow_values import bitmap, from_flags, from_memory
@@ -30,11 +32,9 @@ from sources.readers.base import Sent
 from sources.readers.engines.blocks import (
     PADDING,
     Bytes,
-    Field,
     Places,
     joined,
     pieces,
-    scattered,
     texts,
 )
 
@@ -46,6 +46,7 @@ DATE, TIMESTAMP, TIMESTAMPTZ, NUMERIC = 1082, 1114, 1184, 1700
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _TRAILER_BYTES = 2
 _LENGTH_BYTES = 4
+_WIDEST_NUMBER = 8
 _PADDING = bytes(PADDING)
 _UNKNOWN = -1
 # Days and microseconds from 1970, where Arrow counts from, to 2000, where PostgreSQL does.
@@ -229,10 +230,10 @@ def _decode_run(
             sizes = lengths.astype(np.int64)
             valid = sizes >= 0
             starts = places + begin
-            field = scattered(block, starts, sizes, valid, windowed=_DECODERS[kind] is not _texts)
+            field = _scattered(block, starts, sizes, valid, windowed=_DECODERS[kind] is not _texts)
             arrays.append(_DECODERS[kind](field))
             return arrays, starts + np.maximum(sizes, 0)
-        field = Field(block, places + begin, size, None, rows[:, begin : begin + size])
+        field = _Field(block, places + begin, size, None, rows[:, begin : begin + size])
         arrays.append(_DECODERS[kind](field))
     return arrays, places + width
 
@@ -256,6 +257,46 @@ def _first_row(
     return layout
 
 
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One column of all rows of a block.
+
+    `starts` and `sizes` (one number where all are the same) tell where its values are in `block`;
+    `valid` marks those that are no null, None when all are. `window` has the first bytes of every
+    value, as many as the longest has or as the padding allows.
+    """
+
+    block: Bytes
+    starts: Places
+    sizes: Places | int
+    valid: npt.NDArray[np.bool_] | None
+    window: Bytes
+
+    def at(self, offset: int, kind: str) -> Any:
+        """The big-endian numbers that stand `offset` bytes into each value, in native order."""
+        width = np.dtype(kind).itemsize
+        return self.window[:, offset : offset + width].view(f">{kind}")[:, 0].astype(kind)
+
+    def known(self, values: Any, instead: int) -> Any:
+        """Those values, with `instead` in place of what stands where a null is."""
+        return values if self.valid is None else np.where(self.valid, values, instead)
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def _scattered(
+    block: Bytes, starts: Places, sizes: Places, valid: Any, *, windowed: bool = True
+) -> _Field:
+    """A column whose values have different lengths, or are null in some rows.
+
+    Without `windowed` there is no window, for whoever needs none.
+    """
+    width = min(max(int(sizes.max()), _WIDEST_NUMBER), PADDING)
+    window = pieces(block, starts, width) if windowed else block[:0]
+    return _Field(block, starts, sizes, None if valid.all() else valid, window)
+
+
 def _lengths(messages: Sequence[bytes]) -> Places:
     return np.fromiter(map(len, messages), np.int64, len(messages))
 
@@ -267,18 +308,18 @@ def without_header(message: bytes) -> bytes:
     return message[19 + extension :]
 
 
-def _integers(width: str, kind: pa.DataType) -> Callable[[Field], Array]:
-    def decoder(field: Field) -> Array:
+def _integers(width: str, kind: pa.DataType) -> Callable[[_Field], Array]:
+    def decoder(field: _Field) -> Array:
         return from_memory(kind, field.at(0, width), field.valid)
 
     return decoder
 
 
-def _booleans(field: Field) -> Array:
+def _booleans(field: _Field) -> Array:
     return from_flags(field.at(0, "u1") != 0, field.valid)
 
 
-def _texts(field: Field) -> Array:
+def _texts(field: _Field) -> Array:
     if not isinstance(field.sizes, int):
         return texts(field.block, field.starts, field.sizes, field.valid)
     offsets = np.arange(len(field) + 1, dtype=np.int32) * np.int32(field.sizes)
@@ -287,7 +328,7 @@ def _texts(field: Field) -> Array:
     return pa.Array.from_buffers(pa.binary(), len(field), buffers)
 
 
-def _dates(field: Field) -> Array:
+def _dates(field: _Field) -> Array:
     days = field.at(0, "i4")
     within = field.known(days, 0)
     if within.min() >= _FIRST_DAY - _EPOCH_DAYS and within.max() <= _LAST_DAY - _EPOCH_DAYS:
@@ -295,10 +336,10 @@ def _dates(field: Field) -> Array:
     return _spelled(days, field.valid, _date_text)
 
 
-def _times(zone: str | None) -> Callable[[Field], Array]:
+def _times(zone: str | None) -> Callable[[_Field], Array]:
     lowest, highest = _FIRST_DAY * _DAY_US, (_LAST_DAY + 1) * _DAY_US - 1
 
-    def decoder(field: Field) -> Array:
+    def decoder(field: _Field) -> Array:
         raw = field.at(0, "i8")
         within = field.known(raw, 0)
         if within.min() >= lowest - _EPOCH_US and within.max() <= highest - _EPOCH_US:
@@ -309,7 +350,7 @@ def _times(zone: str | None) -> Callable[[Field], Array]:
     return decoder
 
 
-def _numerics(field: Field) -> Array:
+def _numerics(field: _Field) -> Array:
     """numeric: digits in base 10,000, of which the first counts 10,000 to the power of `weight`."""
     counts = field.known(field.at(0, "i2"), 0)
     weights = np.where(counts > 0, field.at(2, "i2"), 0)
@@ -343,7 +384,7 @@ def _numerics(field: Field) -> Array:
 _POWERS = 10 ** np.arange(_INT64_DIGITS + 1, dtype=np.int64)
 
 
-def _numeric_texts(field: Field) -> Array:
+def _numeric_texts(field: _Field) -> Array:
     """numeric as PostgreSQL writes it, value by value: for what 64 bits cannot hold."""
     texts: list[str | None] = []
     valid = np.ones(len(field), bool) if field.valid is None else field.valid
@@ -413,7 +454,7 @@ def _far_date(days: int) -> str:
     return f"{1 - year:04d}-{near:%m-%d} BC"
 
 
-_DECODERS: Mapping[int, Callable[[Field], Array]] = MappingProxyType(
+_DECODERS: Mapping[int, Callable[[_Field], Array]] = MappingProxyType(
     {
         BOOL: _booleans,
         INT2: _integers("i2", pa.int16()),
