@@ -118,6 +118,10 @@ class Settings(BaseSettings):
         return self.data_dir / "portal"
 
     @property
+    def archive_dir(self) -> Path:
+        return self.data_dir / "archivo"
+
+    @property
     def quality_docs_dir(self) -> Path:
         return self.data_dir / "quality"
 

@@ -191,7 +191,7 @@ def load_raw_table(
             run_id=run_id,
             batch_rows=settings().batch_rows,
             progress=lambda rows, name=contract.id: watch.advanced("raw", name, rows),  # type: ignore[misc]
-            archive=settings().data_dir / "archivo",
+            archive=settings().archive_dir,
         )
         replayed = replay_after_contract_change(contract, context, partial(checkers_for, contract))
         if replayed is not None:

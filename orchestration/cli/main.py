@@ -85,10 +85,7 @@ def run_pipeline(
             "--source", "-s", help="sistema=dirección, p. ej. telemetria=/ruta. Repetible."
         ),
     ] = None,
-    contracts: Annotated[
-        list[Path] | None,
-        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
-    ] = None,
+    contracts: _MoreContracts = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Muestra qué se haría, sin cargar nada.")
     ] = False,
@@ -134,6 +131,12 @@ def _days_again(first: str | None, last: str | None) -> tuple[dt.date, dt.date] 
     return days
 
 
+_MoreContracts = Annotated[
+    list[Path] | None,
+    typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
+]
+
+
 @app.command()
 def reread(
     dataset: Annotated[
@@ -143,10 +146,7 @@ def reread(
         list[str] | None,
         typer.Option("--source", "-s", help="sistema=dirección, para archivos sin copia guardada."),
     ] = None,
-    contracts: Annotated[
-        list[Path] | None,
-        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
-    ] = None,
+    contracts: _MoreContracts = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Muestra qué archivos serían, sin cambiar nada.")
     ] = False,
@@ -174,10 +174,7 @@ def live(
         list[str] | None,
         typer.Option("--source", "-s", help="sistema=dirección, p. ej. tiempo_real=mqtts://…"),
     ] = None,
-    contracts: Annotated[
-        list[Path] | None,
-        typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
-    ] = None,
+    contracts: _MoreContracts = None,
 ) -> None:
     """Recibe lecturas en vivo (MQTT) y las carga a medida que llegan, hasta Ctrl+C o SIGTERM.
 

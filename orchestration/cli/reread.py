@@ -54,7 +54,7 @@ def read_again(console: Console, dataset: str, *, dry_run: bool) -> bool:
         connect=warehouse.connect,
         run_id=f"relectura-{uuid.uuid4()}",
         batch_rows=settings().batch_rows,
-        archive=settings().data_dir / "archivo",
+        archive=settings().archive_dir,
     )
     with connections().open(contract.system) as url:
         report = reread(contract, url, context, checkers_for(contract))
