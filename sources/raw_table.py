@@ -78,7 +78,7 @@ def ensure_raw_table(connection: Connection, contract: Contract) -> None:
             )
             if column.undeclared:
                 place = sql.Identifier(RAW, contract.landing_table, column.name)
-                _comment(connection, "column", place, column.description)
+                connection.execute(_comment("column", place, column.description))
         elif known != _catalog_type(column.pg_type):
             raise ContractError(
                 f"{column.name} es {known} en raw.{contract.landing_table} y el contrato dice "
@@ -179,15 +179,12 @@ def _create(connection: Connection, contract: Contract) -> None:
     elif contract.load_mode == "incremental":
         # Room for the new version of a row beside the old one: its key's index stays as it is.
         statement += sql.SQL(" with (fillfactor = {})").format(sql.Literal(_FILL_PERCENT))
-    connection.execute(statement)
-    _comment(connection, "table", table_name(contract), f"{contract.title}. {contract.description}")
+    described = f"{contract.title}. {contract.description}"
+    comments = [_comment("table", table_name(contract), described)]
     for column in contract.columns:
-        _comment(
-            connection,
-            "column",
-            sql.Identifier(RAW, contract.landing_table, column.name),
-            column.description,
-        )
+        place = sql.Identifier(RAW, contract.landing_table, column.name)
+        comments.append(_comment("column", place, column.description))
+    connection.execute(sql.SQL("; ").join([statement, *comments]))
 
 
 def _index_what_grows(connection: Connection, contract: Contract) -> None:
@@ -238,10 +235,8 @@ def _ensure_quarantine_view(connection: Connection, contract: Contract) -> None:
     connection.execute("select quarantine.crear_vista(%s, %s)", [name, contract.id])
 
 
-def _comment(connection: Connection, kind: str, target: sql.Identifier, text: str) -> None:
-    connection.execute(
-        sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), target, sql.Literal(text))
-    )
+def _comment(kind: str, target: sql.Identifier, text: str) -> sql.Composed:
+    return sql.SQL("comment on {} {} is {}").format(sql.SQL(kind), target, sql.Literal(text))
 
 
 def existing_columns(connection: Connection, table: str) -> dict[str, str]:

@@ -39,7 +39,13 @@ from orchestration.checkers import Stopwatch, checkers_for
 from orchestration.connections import Connections, connections
 from orchestration.progress import observer
 from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.warehouse.connection import Warehouse, count_rows, locate, rows_held
+from orchestration.warehouse.connection import (
+    KeptConnection,
+    Warehouse,
+    count_rows,
+    locate,
+    rows_held,
+)
 from orchestration.wording import day, frequency
 from sources.contract import Catalogue, Contract
 from sources.wording import number
@@ -184,44 +190,47 @@ def load_raw_table(
 
     outcome = TableOutcome([], [])
     watch = observer()
-    for contract in contracts:
-        watch.started("raw", contract.id)
-        context = LoadContext(
-            connect=warehouse.connect,
-            run_id=run_id,
-            batch_rows=settings().batch_rows,
-            progress=lambda rows, name=contract.id: watch.advanced("raw", name, rows),  # type: ignore[misc]
-            archive=settings().archive_dir,
-        )
-        replayed = replay_after_contract_change(contract, context, partial(checkers_for, contract))
-        if replayed is not None:
-            outcome.replays.append(replayed)
-        with outcome.rules.running():
-            checkers = [outcome.rules.timed(checker) for checker in checkers_for(contract)]
-        with linked.open(contract.system) as url:
-            report = load(contract, url if contract.is_read else None, context, checkers)
-        outcome.reports.append(report)
-        if report.read:
-            found = [result for checker in checkers for result in checker.results()]
-            with warehouse.connect() as connection, outcome.rules.running():
-                outcome.results += in_force(
-                    connection,
-                    contract,
-                    found,
-                    partial(checkers_for, contract),
-                    rows_held=partial(count_rows, connection, "raw", contract.landing_table),
-                    removed=report.deleted > 0,
-                )
-        if report.state != "sin_configurar":
-            outcome.results.append(_reconciliation(contract, report))
-        for note in report.notes:
-            watch.noticed(contract.id, note)
-        watch.finished("raw", contract.id, report.state, report.loaded)
-    outcome.results = [_as_warning(result) for result in merge(outcome.results)]
-    with warehouse.connect() as connection:
-        record(connection, run_id, outcome.results)
-        outcome.rows = rows_held(connection, "raw", contracts[0].landing_table).rows
-        outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
+    with KeptConnection(warehouse) as kept:
+        for contract in contracts:
+            watch.started("raw", contract.id)
+            context = LoadContext(
+                connect=kept.connect,
+                run_id=run_id,
+                batch_rows=settings().batch_rows,
+                progress=lambda rows, name=contract.id: watch.advanced("raw", name, rows),  # type: ignore[misc]
+                archive=settings().archive_dir,
+            )
+            replayed = replay_after_contract_change(
+                contract, context, partial(checkers_for, contract)
+            )
+            if replayed is not None:
+                outcome.replays.append(replayed)
+            with outcome.rules.running():
+                checkers = [outcome.rules.timed(checker) for checker in checkers_for(contract)]
+            with linked.open(contract.system) as url:
+                report = load(contract, url if contract.is_read else None, context, checkers)
+            outcome.reports.append(report)
+            if report.read:
+                found = [result for checker in checkers for result in checker.results()]
+                with kept.connect() as connection, outcome.rules.running():
+                    outcome.results += in_force(
+                        connection,
+                        contract,
+                        found,
+                        partial(checkers_for, contract),
+                        rows_held=partial(count_rows, connection, "raw", contract.landing_table),
+                        removed=report.deleted > 0,
+                    )
+            if report.state != "sin_configurar":
+                outcome.results.append(_reconciliation(contract, report))
+            for note in report.notes:
+                watch.noticed(contract.id, note)
+            watch.finished("raw", contract.id, report.state, report.loaded)
+        outcome.results = [_as_warning(result) for result in merge(outcome.results)]
+        with kept.connect() as connection:
+            record(connection, run_id, outcome.results)
+            outcome.rows = rows_held(connection, "raw", contracts[0].landing_table).rows
+            outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
     return outcome
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -121,12 +122,13 @@ Progress = Callable[[int], None]
 class LoadContext:
     """What every load of a run shares.
 
-    `connect` opens a connection to the warehouse; `run_id` names the run in the load records;
+    `connect` gives a connection to the warehouse for one transaction, which ends with the block it
+    is used in; `run_id` names the run in the load records;
     `progress` hears of rows as they are read; `archive` is the folder in which a copy of every
     loaded file is kept (None: nowhere).
     """
 
-    connect: Callable[[], Connection]
+    connect: Callable[[], AbstractContextManager[Connection]]
     run_id: str
     batch_rows: int = 65_536
     progress: Progress = lambda rows: None

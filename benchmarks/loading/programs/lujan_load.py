@@ -18,7 +18,7 @@ from typing import Any
 import orchestration.cli  # noqa: F401  # what a process of `lujan` sets before anything else
 from expectations.contract_schema import BatchChecker
 from expectations.results import CheckResult, merge, record
-from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.connection import KeptConnection, Warehouse
 from sources.contract_document import load_contract
 from sources.landing import LoadContext, LoadReport, load
 from sources.urls import SourceUrl
@@ -40,18 +40,19 @@ def main() -> int:
     for module in _READERS.get(job["path"], _OF_POSTGRESQL):
         importlib.import_module(module)
     began = time.monotonic()
-    warehouse = Warehouse(job["target_url"], embedded=True)
+    kept = KeptConnection(Warehouse(job["target_url"], embedded=True))
     url = SourceUrl.parse(job["source_url"] or str(Path(job["file"]).parent))
     reports: list[LoadReport] = []
     results: list[CheckResult] = []
-    for file in job["contracts"]:
-        contract = load_contract(Path(file))
-        checker = BatchChecker(contract)
-        context = LoadContext(connect=warehouse.connect, run_id=_RUN)
-        reports.append(load(contract, url, context, [checker]))
-        results += checker.results() if reports[-1].read else []
-    with warehouse.connect() as connection:
-        record(connection, _RUN, merge(results))
+    with kept:
+        for file in job["contracts"]:
+            contract = load_contract(Path(file))
+            checker = BatchChecker(contract)
+            context = LoadContext(connect=kept.connect, run_id=_RUN)
+            reports.append(load(contract, url, context, [checker]))
+            results += checker.results() if reports[-1].read else []
+        with kept.connect() as connection:
+            record(connection, _RUN, merge(results))
     inner = time.monotonic() - began
     print(
         json.dumps(
