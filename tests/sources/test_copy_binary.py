@@ -186,14 +186,17 @@ def test_an_empty_result_has_no_batch(connection: Any) -> None:
 def test_pieces_of_different_representation_become_one_batch(connection: Any) -> None:
     # Rows are decoded some thousands at a time: only the last piece has a NaN here.
     query = (
-        "select case when i = 20000 then 'NaN'::numeric else i::numeric(12,3) end "
-        "from generate_series(1, 20000) as i order by i"
+        "select case when i = 60000 then 'NaN'::numeric else i::numeric(12,3) end "
+        "from generate_series(1, 60000) as i order by i"
     )
 
-    (batch,) = copied(connection, query, batch_rows=65_536)
+    *before, batch = copied(connection, query, batch_rows=65_536)
 
+    read = sum(len(column) for (column,) in before)
+    assert {column.type for (column,) in before} == {pa.decimal128(18, 3)}
+    assert len(batch[0]) > 16_384
     assert batch[0].type == pa.string()
-    assert batch[0][0].as_py() == "1.000"
+    assert batch[0][0].as_py() == f"{read + 1}.000"
     assert batch[0][-1].as_py() == "NaN"
 
 

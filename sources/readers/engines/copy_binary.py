@@ -46,6 +46,8 @@ DATE, TIMESTAMP, TIMESTAMPTZ, NUMERIC = 1082, 1114, 1184, 1700
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00"
 _TRAILER_BYTES = 2
 _LENGTH_BYTES = 4
+# The first batch is small and each twice the one before, so that the warehouse soon has work.
+_FIRST_ROWS = 8_192
 _WIDEST_NUMBER = 8
 _PADDING = bytes(PADDING)
 _UNKNOWN = -1
@@ -64,8 +66,8 @@ _INT64_DIGITS = 18
 class Batches:
     """Decodes rows block by block and hands batches to `deliver`, as arrays and as they came.
 
-    `kinds` are the type oids of the columns. A batch is handed over when it has `batch_rows` rows
-    or `batch_bytes` bytes; `hand_over` gives the rest.
+    `kinds` are the type oids of the columns. A batch is handed over when it has `batch_rows` rows,
+    the first ones fewer, or `batch_bytes` bytes; `hand_over` gives the rest.
     """
 
     def __init__(
@@ -76,7 +78,8 @@ class Batches:
         deliver: Callable[[list[Array], Sent], None],
     ) -> None:
         self._kinds = kinds
-        self._batch_rows = batch_rows
+        self._most_rows = batch_rows
+        self._batch_rows = min(batch_rows, _FIRST_ROWS)
         self._batch_bytes = batch_bytes
         self._deliver = deliver
         self._changing: set[int] = set()
@@ -106,6 +109,7 @@ class Batches:
         pieces, self._decoded = self._decoded, []
         sent, self._sent = self._sent, []
         self._rows = self._bytes = 0
+        self._batch_rows = min(self._most_rows, 2 * self._batch_rows)
         if pieces:
             self._deliver([joined(column) for column in zip(*pieces, strict=True)], tuple(sent))
 
