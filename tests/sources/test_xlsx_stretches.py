@@ -107,11 +107,13 @@ SHEETS = {
 }
 
 
+@pytest.mark.parametrize("few", [0, 250_000], ids=["row by row", "at once"])
 @pytest.mark.parametrize("block", [150, 700, 1700, 4 << 20])
 @pytest.mark.parametrize("xml", SHEETS.values(), ids=list(SHEETS))
 def test_the_cells_are_those_of_the_whole_sheet(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xml: str, block: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, xml: str, block: int, few: int
 ) -> None:
+    monkeypatch.setattr("sources.readers.workbooks.xlsx._FEW_CELLS", few)
     path = package(tmp_path, xml)
     expected = whole(path)
 
