@@ -399,11 +399,12 @@ def full_rows(stretches: Iterable[Any]) -> Iterator[list[Any]]:
         at = cells.end[0] + 1
 
 
-def _filled_rows(cells: Any) -> Iterable[list[Any]]:
+def _filled_rows(cells: Any) -> Iterator[list[Any]]:
     """The rows of a stretch from its first on: one by one it gives the empty ones above it, too."""
     if cells.height * cells.width <= _FEW_CELLS:
-        return iter(cells.to_python())
-    return islice(cells.iter_rows(), cells.start[0], None)
+        yield from cells.to_python()
+    else:
+        yield from islice(cells.iter_rows(), cells.start[0], None)
 
 
 def _whole_rows(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
