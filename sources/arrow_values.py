@@ -114,15 +114,17 @@ def to_flags(array: Any) -> npt.NDArray[np.bool_]:
 
 def to_python(value: Any) -> Any:
     """A scalar in its Python type. Times of microseconds, as contracts have them, go their own way:
-    pyarrow asks pandas for their zone. With a zone they are in UTC."""
+    pyarrow asks pandas for their zone. With a zone they are in UTC; there the last hours of 9999
+    may be those of a year that Python does not know, and are its last moment."""
     kind = value.type
     if not pa.types.is_timestamp(kind) or kind.unit != "us" or not value.is_valid:
         return value.as_py()
-    moment = _EPOCH + dt.timedelta(microseconds=value.value)
+    moment = _EPOCH + min(dt.timedelta(microseconds=value.value), _LAST)
     return moment if kind.tz else moment.replace(tzinfo=None)
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LAST = dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH
 YES: Any = from_flags(np.array([True]))[0]
 NO: Any = from_flags(np.array([False]))[0]
 EMPTY: Any = from_texts([""])[0]
