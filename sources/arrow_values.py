@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ import pyarrow.compute
 # The published stubs tie every function to the exact type of its columns.
 _pc: Any = pyarrow.compute
 
+# Digits behind the point from which on Arrow may write a decimal with an exponent.
+_FIRST_WITH_EXPONENT = 7
 
 Valid = npt.NDArray[np.bool_] | None
 
@@ -88,6 +91,19 @@ def from_some_texts(values: Sequence[str | None]) -> Any:
     if valid.all():
         return array
     return pa.Array.from_buffers(array.type, len(array), [bitmap(valid), *array.buffers()[1:]])
+
+
+def to_texts(array: Any) -> Any:
+    """Values as Arrow writes them, decimals with all their digits: Arrow's 0E-8 is 0.00000000.
+
+    Raises ArrowNotImplementedError for nested types, ArrowInvalid for bytes that are no text.
+    """
+    texts = _pc.cast(array, pa.string())
+    if not pa.types.is_decimal(array.type) or array.type.scale < _FIRST_WITH_EXPONENT:
+        return texts
+    if not to_flags(_pc.match_substring(texts, "E")).any():
+        return texts
+    return from_some_texts([t if t is None else f"{Decimal(t):f}" for t in texts.to_pylist()])
 
 
 def bitmap(flags: Valid) -> pa.Buffer | None:

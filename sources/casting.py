@@ -48,6 +48,7 @@ from sources.arrow_values import (
     from_texts,
     to_flags,
     to_numbers,
+    to_texts,
 )
 from sources.city import city_timezone
 from sources.contract import Column, Contract
@@ -716,7 +717,7 @@ def _as_strings(array: Array) -> Array:
     if pa.types.is_string(array.type):
         return array
     try:
-        return pc.cast(array, pa.string())
+        return to_texts(array)
     except pa.ArrowNotImplementedError:
         return from_some_texts([as_text(value) for value in array.to_pylist()])
 

@@ -27,7 +27,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from sources.arrow_values import from_flags, from_numbers, from_some_texts, from_texts
+from sources.arrow_values import (
+    from_flags,
+    from_numbers,
+    from_some_texts,
+    from_texts,
+    to_texts,
+)
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
 from sources.names import told_apart
@@ -484,7 +490,7 @@ def verbatim(array: Array) -> list[str | None]:
     if pa.types.is_string(array.type):
         return list(array.to_pylist())
     try:
-        return list(pc.cast(array, pa.string()).to_pylist())
+        return list(to_texts(array).to_pylist())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return [as_text(value) for value in array.to_pylist()]
 
