@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ import pyarrow.compute
 # The published stubs tie every function to the exact type of its columns.
 _pc: Any = pyarrow.compute
 
+# Digits behind the point from which on Arrow may write a decimal with an exponent.
+_FIRST_WITH_EXPONENT = 7
 
 Valid = npt.NDArray[np.bool_] | None
 
@@ -90,6 +93,19 @@ def from_some_texts(values: Sequence[str | None]) -> Any:
     return pa.Array.from_buffers(array.type, len(array), [bitmap(valid), *array.buffers()[1:]])
 
 
+def to_texts(array: Any) -> Any:
+    """Values as Arrow writes them, decimals with all their digits: Arrow's 0E-8 is 0.00000000.
+
+    Raises ArrowNotImplementedError for nested types, ArrowInvalid for bytes that are no text.
+    """
+    texts = _pc.cast(array, pa.string())
+    if not pa.types.is_decimal(array.type) or array.type.scale < _FIRST_WITH_EXPONENT:
+        return texts
+    if not to_flags(_pc.match_substring(texts, "E")).any():
+        return texts
+    return from_some_texts([t if t is None else f"{Decimal(t):f}" for t in texts.to_pylist()])
+
+
 def bitmap(flags: Valid) -> pa.Buffer | None:
     """Flags packed as Arrow packs them; None for None."""
     return None if flags is None else pa.py_buffer(np.packbits(flags, bitorder="little").data)
@@ -114,15 +130,17 @@ def to_flags(array: Any) -> npt.NDArray[np.bool_]:
 
 def to_python(value: Any) -> Any:
     """A scalar in its Python type. Times of microseconds, as contracts have them, go their own way:
-    pyarrow asks pandas for their zone. With a zone they are in UTC."""
+    pyarrow asks pandas for their zone. With a zone they are in UTC; there the last hours of 9999
+    may be those of a year that Python does not know, and are its last moment."""
     kind = value.type
     if not pa.types.is_timestamp(kind) or kind.unit != "us" or not value.is_valid:
         return value.as_py()
-    moment = _EPOCH + dt.timedelta(microseconds=value.value)
+    moment = _EPOCH + min(dt.timedelta(microseconds=value.value), _LAST)
     return moment if kind.tz else moment.replace(tzinfo=None)
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_LAST = dt.datetime.max.replace(tzinfo=dt.UTC) - _EPOCH
 YES: Any = from_flags(np.array([True]))[0]
 NO: Any = from_flags(np.array([False]))[0]
 EMPTY: Any = from_texts([""])[0]

@@ -48,6 +48,7 @@ from sources.arrow_values import (
     from_texts,
     to_flags,
     to_numbers,
+    to_texts,
 )
 from sources.city import city_timezone
 from sources.contract import Column, Contract
@@ -386,6 +387,9 @@ def _fitting(target: Any) -> str:
 
 def _to_float(array: Array, style: NumberStyle) -> _Casted:
     def convert(values: Array) -> Array:
+        if pa.types.is_decimal(values.type):
+            # By its text: Arrow divides, and 476807.47 comes out as 476807.47000000003.
+            values = pc.cast(values, pa.string())
         return pc.cast(values, pa.float64())
 
     kind, why = array.type, "no cabe en double precision"
@@ -713,7 +717,7 @@ def _as_strings(array: Array) -> Array:
     if pa.types.is_string(array.type):
         return array
     try:
-        return pc.cast(array, pa.string())
+        return to_texts(array)
     except pa.ArrowNotImplementedError:
         return from_some_texts([as_text(value) for value in array.to_pylist()])
 

@@ -6,8 +6,9 @@ that shows them (`orchestration/`) decides where they appear.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 
 class PipelineError(Exception):
@@ -82,6 +83,15 @@ class SourceChanged(SourceDataError):
 
 class LoadRefused(PipelineError):
     """The load was read but not committed, e.g. too large a share of it went to quarantine."""
+
+
+class RevisionRefused(LoadRefused):
+    """A version of a file that may not take the place of the one before.
+
+    `facts` go with the load record (JSON): by them a later run refuses the same file unread.
+    """
+
+    facts: Mapping[str, Any] | None = None
 
 
 class WarehouseUnavailable(PipelineError):

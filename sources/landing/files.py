@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import gettempdir
 
 import psycopg
 
 from sources.contract import Contract
-from sources.errors import LoadRefused
+from sources.errors import LoadRefused, RevisionRefused
 from sources.landing.archive import Archive, SyncedCopy
 from sources.landing.doorstep import checked_batches, finish_reading, refuse_if_mostly_bad
 from sources.landing.drift import note_drift
@@ -36,9 +36,11 @@ from sources.landing.records import lock, new_load_id, record
 from sources.landing.report import Checker, LoadContext, LoadReport
 from sources.landing.revisions import (
     Ledger,
+    Refusal,
     Span,
     Version,
     identity_of,
+    is_reliable,
     loads_as_a_whole,
     refuse_what_is_there,
     replace_versions,
@@ -87,11 +89,14 @@ def waiting_files(connection: Connection, contract: Contract, url: SourceUrl) ->
     if contract.is_live:
         return []
     ledger = Ledger(connection, contract)
-    latest = ledger.latest_by_name()
+    latest, refusals = ledger.latest_by_name(), ledger.refusals()
     found = set()
     with open_folder(contract, url) as folder:
         for entry in folder.settled(folder.entries()):
             if _is_known(entry, latest):
+                continue
+            if (refusal := refusals.get(entry.name)) is not None and refusal.is_of(entry):
+                found.add(refusal.sha256)
                 continue
             if not isinstance(folder, LocalFolder):
                 found.add(f"{entry.name} {entry.bytes} {entry.etag or entry.mtime}")
@@ -229,6 +234,7 @@ class Feed(FileLanding):
         self._folder = folder
         self._listed: Collection[str] = ()
         self._listed_at = 0.0
+        self._refusals: dict[str, Refusal] = {}
 
     def load_all(self, total: LoadReport) -> None:
         """Load the new files into `total`, those changed last at the source last."""
@@ -243,7 +249,8 @@ class Feed(FileLanding):
                 f"para la próxima corrida quedan archivos que cambiaron hace un momento: {fresh}."
             )
         with self._context.connect() as connection:
-            latest = Ledger(connection, self._contract).latest_by_name()
+            ledger = Ledger(connection, self._contract)
+            latest, self._refusals = ledger.latest_by_name(), ledger.refusals()
             if not latest:
                 self._loads_before = loads_as_a_whole(connection, self._contract)
             elif note := _of_columns_to_come(connection, self._contract):
@@ -267,6 +274,10 @@ class Feed(FileLanding):
         return LoadReport(self._contract.id, "sin_cambios", files=1, files_known=1)
 
     def _take(self, entry: Entry) -> LoadReport:
+        refusal = self._refusals.get(entry.name)
+        if refusal is not None and refusal.is_of(entry):
+            with self._context.connect() as connection:
+                self._refuse_again(connection, entry, refusal.sha256)
         try:
             with self.readable(entry) as held:
                 return self._load(entry, held)
@@ -322,10 +333,26 @@ class Feed(FileLanding):
             ledger.follow_rename(version, entry.name, self._listed)
             ledger.note_name(entry, file.sha256, self._listed_at)
             return self._known()
-        report = self.land(connection, entry, held)
+        self._refuse_again(connection, entry, file.sha256)
+        beside = ledger.beside(entry.name, file.sha256)
+        try:
+            report = self.land(connection, entry, held)
+        except RevisionRefused as error:
+            reliable = is_reliable(entry, self._listed_at)
+            found = Refusal(entry, file.sha256, reliable, beside, error.what, error.next_step)
+            raise found.error(self._contract) from error
         self._loads_before = ()
         ledger.note_name(entry, file.sha256, self._listed_at)
         return report
+
+    def _refuse_again(self, connection: Connection, entry: Entry, sha256: str) -> None:
+        """Raises RevisionRefused where this content was, and would be for the same reason."""
+        refusal = self._refusals.get(entry.name)
+        if refusal is None or refusal.sha256 != sha256:
+            return
+        if refusal.beside == Ledger(connection, self._contract).beside(entry.name, sha256):
+            known = replace(refusal, entry=entry, reliable=is_reliable(entry, self._listed_at))
+            raise known.error(self._contract)
 
 
 def _of_columns_to_come(connection: Connection, contract: Contract) -> str | None:

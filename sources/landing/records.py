@@ -14,6 +14,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from sources.contract import Contract
+from sources.errors import RevisionRefused
 from sources.landing.report import LoadContext, LoadReport
 from sources.raw_table import Connection, table_name
 from sources.readers.watermark import since_value, zone_of
@@ -236,6 +237,9 @@ def _details(report: LoadReport) -> dict[str, Any]:
         found["sumas"] = report.checksums
     if report.missing is not None:
         found["claves_faltantes"] = report.missing
+    for error in report.errors:
+        if isinstance(error, RevisionRefused) and error.facts is not None:
+            found["rechazo"] = error.facts
     found.update(report.extent)
     return found
 

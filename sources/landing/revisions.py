@@ -12,7 +12,10 @@ Which content is in force:
     and replaces nothing. One exception: a file put back to an earlier, replaced content. There the
     name held another content in between, so the earlier one has arrived anew.
   * a known content under a new name, its old name gone, is a renamed file: what comes later under
-    the new name replaces it.
+    the new name replaces it;
+  * a version that was refused is refused again unread, as long as the contract, the file and the
+    version it would replace are the same, and no row of it was kept out for a rule: what rules look
+    at may have changed.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from dataclasses import dataclass
 from psycopg import sql
 
 from sources.contract import Contract
-from sources.errors import LoadRefused
+from sources.errors import LoadRefused, RevisionRefused
 from sources.landing.quarantine import close_replaced
 from sources.landing.report import LoadReport
 from sources.raw_table import LOAD_ID, RAW, SOURCE_ROW, Connection, audit_columns, table_name
@@ -66,6 +69,35 @@ class Version:
     span: Span
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A version that was refused, with the words; `beside` are the loads it would have replaced.
+
+    `entry` is the file it was; it tells the content where `reliable`.
+    """
+
+    entry: Entry
+    sha256: str
+    reliable: bool
+    beside: tuple[int, ...]
+    what: str
+    next_step: str
+
+    def is_of(self, entry: Entry) -> bool:
+        """Whether this very file was refused: it needs neither fetching nor hashing."""
+        return self.reliable and entry.is_as(self.entry)
+
+    def error(self, contract: Contract) -> RevisionRefused:
+        """The error that says so, with what a later run has to know."""
+        error = problem(RevisionRefused, contract, self.what, self.next_step)
+        error.facts = {
+            "nombre": self.entry.name, "bytes": self.entry.bytes, "modificado": self.entry.mtime,
+            "etiqueta": self.entry.etag, "fiable": self.reliable, "sha256": self.sha256,
+            "cargas": list(self.beside), "que": self.what, "hacer": self.next_step,
+        }  # fmt: skip
+        return error
+
+
 _VERSION = sql.SQL(
     "select sha256, nombre, nombre_actual, carga_id, filas_leidas - filas_cuarentena, vigente, "
     "coalesce(extract(epoch from modificado_en), 0)::float8, copia, rango_columna, desde, hasta "
@@ -78,6 +110,11 @@ def identity_of(contract: Contract, name: str) -> str:
     pattern = contract.options.get("fileIdentity")
     found = re.search(str(pattern), name) if pattern else None
     return name if found is None or found[1] is None else found[1]
+
+
+def is_reliable(entry: Entry, listed_at: float) -> bool:
+    """Whether the facts of a file, read at `listed_at` (epoch), tell its content."""
+    return entry.etag is not None or entry.mtime < listed_at - _SETTLED_S
 
 
 def replaces(contract: Contract) -> bool:
@@ -106,6 +143,27 @@ class Ledger:
             name: (Entry(name, "", size, mtime, etag), sha256, reliable)
             for name, size, mtime, etag, sha256, reliable in rows
         }
+
+    def refusals(self) -> dict[str, Refusal]:
+        """The last refused version of each name, by this very document of the contract."""
+        rows = self._connection.execute(
+            "select distinct on (detalle -> 'rechazo' ->> 'nombre') detalle -> 'rechazo' "
+            "from meta.carga where dataset = %s and contrato_sha256 = %s and detalle ? 'rechazo' "
+            "order by detalle -> 'rechazo' ->> 'nombre', carga_id desc",
+            [self._contract.id, self._contract.sha256],
+        )
+        return {
+            f["nombre"]: Refusal(
+                Entry(f["nombre"], "", f["bytes"], f["modificado"], f["etiqueta"]),
+                f["sha256"], f["fiable"], tuple(f["cargas"]), f["que"], f["hacer"],
+            )
+            for (f,) in rows
+        }  # fmt: skip
+
+    def beside(self, name: str, sha256: str) -> tuple[int, ...]:
+        """Loads of the versions that a content of this name would replace."""
+        old = self.in_force(identity_of(self._contract, name), but=sha256)
+        return tuple(version.load_id for version in old)
 
     def version(self, sha256: str) -> Version | None:
         found = self._versions(
@@ -188,7 +246,7 @@ class Ledger:
 
     def note_name(self, entry: Entry, sha256: str, listed_at: float) -> None:
         """This content came under this name; `listed_at` (epoch) is when its facts were read."""
-        reliable = entry.etag is not None or entry.mtime < listed_at - _SETTLED_S
+        reliable = is_reliable(entry, listed_at)
         self._connection.execute(
             "insert into meta.archivo_nombre (dataset, nombre, sha256, bytes, modificado_en, "
             "etiqueta, fiable, llegado_en) "
@@ -310,14 +368,16 @@ def replace_versions(
 
     Rows that the new version does not have go to `raw._historial` as they were; of equal rows as
     many as it lacks. The report counts those as deleted, and rows that both versions have as known
-    instead of loaded. Raises LoadRefused when the new version has no good row and the old one had,
-    or so many less that it is rather a part of the old one.
+    instead of loaded. Raises RevisionRefused (LoadRefused where rows of it were kept out) when the
+    new version has no good row and the old one had, or so many less that it is rather a part of it.
     """
     if any(version.sha256 == file.sha256 for version in old):
         _refuse_worse_reading(contract, old, file, report)
+    # Rules may look at other tables: with rows kept out it may pass another time.
+    kind = LoadRefused if report.quarantined else RevisionRefused
     if not report.loaded and any(version.rows for version in old):
         raise problem(
-            LoadRefused,
+            kind,
             contract,
             f"{file.name}: la versión nueva no tiene ninguna fila buena y la anterior "
             f"({old[-1].name}) tenía {number(old[-1].rows)}. No se reemplazó nada.",
@@ -326,7 +386,7 @@ def replace_versions(
     stood = max((version.rows for version in old), default=0)
     if not contract.may_lose(stood - report.loaded, stood):
         raise problem(
-            LoadRefused,
+            kind,
             contract,
             f"{file.name}: la versión nueva tiene {number(report.loaded)} filas buenas y la "
             f"anterior ({old[-1].name}) tenía {number(stood)}; puede achicarse "

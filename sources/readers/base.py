@@ -9,6 +9,7 @@ text into the contract's types).
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import time
 from abc import ABC, abstractmethod
@@ -27,7 +28,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from sources.arrow_values import from_flags, from_numbers, from_some_texts, from_texts
+from sources.arrow_values import (
+    from_flags,
+    from_numbers,
+    from_some_texts,
+    from_texts,
+    to_texts,
+)
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
 from sources.names import told_apart
@@ -425,21 +432,28 @@ def as_text(value: Any) -> str | None:
 def _json_text(value: Any) -> str:
     try:
         return orjson.dumps(value, default=_in_json).decode()
-    except TypeError:  # a whole number of more than 64 bits
-        return orjson.dumps(_long_numbers_written(value), default=_in_json).decode()
+    except TypeError:  # a whole number of more than 64 bits, or half a character
+        return orjson.dumps(_written_out(value), default=_in_json).decode()
 
 
-def _long_numbers_written(value: Any) -> Any:
-    """The same with the whole numbers that orjson does not take as the digits they are."""
+def _written_out(value: Any) -> Any:
+    """The same with what orjson does not take as it is written: long numbers, half characters."""
     match value:
         case dict():
-            return {name: _long_numbers_written(item) for name, item in value.items()}
+            return {_without_halves(name): _written_out(item) for name, item in value.items()}
         case list():
-            return [_long_numbers_written(item) for item in value]
+            return [_written_out(item) for item in value]
         case int() if abs(value) >= _BEYOND_64_BITS:
             return orjson.Fragment(str(value))
+        case str() if _without_halves(value) != value:
+            return orjson.Fragment(json.dumps(value))
         case _:
             return value
+
+
+def _without_halves(text: str) -> str:
+    """Text with the halves of characters that came alone (`\ud83d`) as they are escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _in_json(value: Any) -> Any:
@@ -484,7 +498,7 @@ def verbatim(array: Array) -> list[str | None]:
     if pa.types.is_string(array.type):
         return list(array.to_pylist())
     try:
-        return list(pc.cast(array, pa.string()).to_pylist())
+        return list(to_texts(array).to_pylist())
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid):
         return [as_text(value) for value in array.to_pylist()]
 
@@ -509,8 +523,15 @@ def _text_array(values: Sequence[str | None]) -> Array:
     try:
         return from_some_texts(values)
     except UnicodeEncodeError:
-        encoded = [None if v is None else v.encode("utf-8", "surrogateescape") for v in values]
-        return pa.array(encoded, pa.binary())
+        return pa.array([None if v is None else _bytes_of(v) for v in values], pa.binary())
+
+
+def _bytes_of(text: str) -> bytes:
+    """The bytes a text came from; no UTF-8 where it has half a character, as JSON may."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _decode(columns: Mapping[str, Array]) -> tuple[dict[str, Array], Mask | None]:

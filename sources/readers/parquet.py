@@ -62,7 +62,11 @@ class ParquetReader:
         """Raises SourceDataError when it is no Parquet file, DriftError for a missing column."""
         try:
             self._parquet = pq.ParquetFile(
-                self._file.path, pre_buffer=False, buffer_size=_READ_BYTES
+                self._file.path,
+                pre_buffer=False,
+                buffer_size=_READ_BYTES,
+                # In nanoseconds, as Arrow would have it, 9999-12-31 comes out as a day of 1816.
+                coerce_int96_timestamp_unit="us",
             )
         except (OSError, pa.ArrowException) as error:
             raise unreadable(self._contract, self._file.name, error) from error

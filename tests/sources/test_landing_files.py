@@ -21,6 +21,8 @@ from sources.landing import LoadContext, LoadReport, load
 from sources.landing import files as landing_files
 from sources.landing.archive import Archive, verify_archive
 from sources.landing.files import waiting_files
+from sources.readers import FeedFile
+from sources.readers.files import LocalFolder
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
 from tests.support.proxy import proxy_to
@@ -558,6 +560,68 @@ def test_a_new_version_that_is_rather_a_part_of_the_old_one_is_refused(
     feed.write("mes.csv", "m1,2026-06-01,1")
     shrunk = make_contract(tmp_path, "csv", COLUMNS, pattern="**/*.csv", maxDeletionShare=1)
     assert figures(run(feed, of=shrunk))["deleted"] == 79
+
+
+def test_a_refused_version_is_refused_again_unread_until_something_changed(
+    run: Callable[..., LoadReport],
+    feed: Feed,
+    warehouse: Warehouse,
+    contract: Contract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[str] = []
+    original = landing_files.open_file
+
+    def noted(of: Contract, file: FeedFile, **options: Any) -> Any:
+        read.append(file.name)
+        return original(of, file, **options)
+
+    monkeypatch.setattr(landing_files, "open_file", noted)
+    whole = [f"m{n},2026-06-01,{n}" for n in range(100)]
+    feed.write("mes.csv", *whole)
+    run(feed)
+    small = feed.write("mes.csv", *whole[:60])
+    [first] = run(feed).errors
+    read.clear()
+
+    with monkeypatch.context() as untouched:
+        untouched.setattr(LocalFolder, "hashed", None)
+        again = run(feed)
+        with warehouse.connect() as connection:
+            assert len(waiting_files(connection, contract, feed.url)) == 1
+    assert again.state == "fallida" and str(again.errors[0]) == str(first)
+    assert query(warehouse, "select estado, error from meta.carga order by carga_id")[1:] == [
+        ("fallida", str(first)), ("fallida", str(first))
+    ]  # fmt: skip
+    os.utime(small, (OLD + 50, OLD + 50))  # copied once more
+    assert str(run(feed).errors[0]) == str(first)
+    assert read == []
+
+    feed.write("mes.csv", *whole[:61])
+    assert "tiene 61 filas" in str(run(feed).errors[0])
+    feed.write("mes.csv", *whole[:90])
+    assert run(feed).deleted == 10
+    feed.write("mes.csv", *whole[:60])
+    assert "la anterior (mes.csv) tenía 90" in str(run(feed).errors[0])
+    wider = make_contract(tmp_path, "csv", COLUMNS, pattern="**/*.csv", maxDeletionShare=0.5)
+    assert run(feed, of=wider).deleted == 30
+    assert read == ["mes.csv"] * 4
+
+
+def test_a_refused_version_with_rows_kept_out_is_read_again(
+    run: Callable[..., LoadReport], feed: Feed, warehouse: Warehouse
+) -> None:
+    """What a rule looks at may have changed."""
+    feed.write("mes.csv", *(f"m{n},2026-06-01,{n}" for n in range(100)))
+    run(feed)
+    feed.write("mes.csv", *(f"m{n},2026-06-01,{n}" for n in range(75)), "m76,2026-06-01,mal")
+
+    run(feed)
+
+    assert query(warehouse, "select detalle ? 'rechazo' from meta.carga order by 1") == [
+        (False,), (False,)
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

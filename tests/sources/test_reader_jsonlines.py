@@ -279,6 +279,25 @@ def test_numbers_within_structures_stay_the_numbers_they_were(tmp_path: Path, wi
     assert row["g"].replace("E+", "e") == point
 
 
+def test_half_a_character_rejects_only_its_own_row(tmp_path: Path) -> None:
+    """A system that cuts its texts cuts them within a character; decimals are decoded exactly."""
+    columns = [column("n", "numeric(20,2)"), column("t"), column("g", "jsonb")]
+    contract = make_contract(tmp_path, "jsonl", columns)
+    half, whole = r'"\ud83d"', r'"\ud83d\ude00"'
+    lines = (
+        f'{{"n":1,"t":{half}}}\n{{"n":2,"g":[{half}]}}\n{{"n":3,"t":{{"x":{half}}}}}\n'
+        f'{{"n":4,"t":{whole},"g":{{{half}:{whole}}}}}\n'
+    )
+
+    good, rejected = cast_all(contract, read(contract, lines))
+
+    assert [(row.row_number, row.rule) for row in rejected] == [
+        (1, "codificacion_invalida"), (2, "tipo_invalido")
+    ]  # fmt: skip
+    assert [(row["n"], row["t"]) for row in good] == [(3, f'{{"x":{half}}}'), (4, "😀")]
+    assert rejected[1].values["g"] == f"[{half}]"
+
+
 def test_an_object_that_is_null_for_once_is_no_new_column() -> None:
     wanted = {"sub.a", "lista[0].b"}
 

@@ -63,6 +63,19 @@ def test_typed_columns_arrive_exactly_in_batches(tmp_path: Path) -> None:
     ]
 
 
+def test_a_last_day_written_as_others_do_is_that_day(tmp_path: Path) -> None:
+    """Times of 96 bits, as Spark and Hive write them, reach further than Arrow's nanoseconds."""
+    moments = [datetime(9999, 12, 31, 23, 59, 59), datetime(1, 1, 1), datetime(2026, 6, 1, 9)]
+    path = tmp_path / "f.parquet"
+    table = pa.table({"v": pa.array(moments, pa.timestamp("ms"))})
+    pq.write_table(table, path, use_deprecated_int96_timestamps=True, store_schema=False)
+    contract = make_contract(tmp_path, "parquet", [column("v", "timestamp")])
+
+    good, rejected = cast_all(contract, read_all(open_file(contract, feed_file(path))))
+
+    assert [row["v"] for row in good] == moments and rejected == []
+
+
 def test_a_missing_column_is_drift(tmp_path: Path) -> None:
     path = write(tmp_path / "f.parquet", ID=pa.array([1]))
 

@@ -70,6 +70,11 @@ def read(contract: Contract, address: str) -> list[Any]:
                                       "1.005": Rejected(RANGE), "1.50": Decimal("1.50")}),
         ("numeric", "text", {"'NaN'": "NaN", "1e40": "1" + "0" * 40, "1.500": "1.500",
                              "1e-20": "0.00000000000000000001"}),
+        # Each with its own digits, as the server writes it; none with an exponent.
+        ("numeric", "text", {"190.920": "190.920", "1.5": "1.5", "0.00000000": "0.00000000"}),
+        ("numeric(10,8)", "text", {"0.00000062": "0.00000062", "0": "0.00000000", "null": None}),
+        ("numeric(12,2)", "double precision", {"-476807.47": -476807.47,
+                                               "85889800.07": 85889800.07}),
         ("real", "numeric(10,2)", {"0.1": Decimal("0.10"), "null": None}),
         ("real", "text", {"0.1": "0.1", "1.234567": "1.234567"}),
         ("double precision", "double precision", {"0.1": 0.1, "1e300": 1e300, "null": None}),

@@ -89,6 +89,12 @@ SHEETS = {
     "tags with a prefix": sheet(
         "".join(row(n, ("A", f"n {n}"), ("B", n), prefix="x") for n in range(1, 40)), prefix="x"
     ),
+    "bare rows with a prefix": sheet(
+        "".join(part.replace("<", "<x:").replace("<x:/", "</x:") for part in BARE), prefix="x"
+    ),
+    "controls of a form behind the cells": sheet(
+        "".join(NUMBERED), tail="<control><xdr:row xmlns:xdr='urn:x'>5</xdr:row></control>" * 40
+    ),
     "what looks like a row's end": sheet(
         "".join([*NUMBERED[:30], "<!-- </row> -->", *NUMBERED[30:]])
     ),

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.arrow_values import bitmap, from_numbers
+from sources.arrow_values import bitmap, from_numbers, to_texts
 from sources.readers.arrow import Array, pc
 
 # More than a number has: what is read of a value that is null, or of one that is cut short, is
@@ -58,7 +58,7 @@ def joined(pieces: Sequence[Array]) -> Array:
     if all(pa.types.is_decimal(kind) for kind in kinds):
         widest = pa.decimal128(38, max(kind.scale for kind in kinds))
         return pa.concat_arrays([pc.cast(piece, widest) for piece in pieces])
-    return pa.concat_arrays([pc.cast(piece, pa.string()) for piece in pieces])
+    return pa.concat_arrays([to_texts(piece) for piece in pieces])
 
 
 def texts(block: Bytes, starts: Places, sizes: Places, valid: Any = None) -> Array:

@@ -10,7 +10,8 @@ columns from one of changing length to the next stand at the same places in ever
 out of all rows at once, as one block of equal pieces. No row is looked at in Python.
 
 Values that Arrow has no exact counterpart for (infinite or BC times, NaN, numbers of more than 18
-digits) turn the column of that batch into the text PostgreSQL would write, and casting decides.
+digits) turn the column of that batch into text, and casting decides. The other values are written
+as Arrow would: what a text column gets does not depend on which rows came in one batch with it.
 """
 
 from __future__ import annotations
@@ -348,7 +349,7 @@ def _times(zone: str | None) -> Callable[[_Field], Array]:
         within = field.known(raw, 0)
         if within.min() >= lowest - _EPOCH_US and within.max() <= highest - _EPOCH_US:
             return from_memory(pa.timestamp("us", tz=zone), within + _EPOCH_US, field.valid)
-        suffix = "+00" if zone else ""
+        suffix = "Z" if zone else ""
         return _spelled(raw, field.valid, lambda value: _time_text(value, suffix))
 
     return decoder
@@ -433,13 +434,12 @@ def _date_text(days: int) -> str:
 
 
 def _time_text(microseconds: int, suffix: str) -> str:
+    """As Arrow writes times of microseconds: those that others of the column were sent beside."""
     if microseconds in (2**63 - 1, -(2**63)):
         return "infinity" if microseconds > 0 else "-infinity"
     days, rest = divmod(microseconds + _EPOCH_US, _DAY_US)
     seconds, fraction = divmod(rest, 1_000_000)
-    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    if fraction:
-        clock += f".{fraction:06d}".rstrip("0")
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{fraction:06d}"
     day = _date_text(days - _EPOCH_DAYS)
     before, bc = (day[:-3], " BC") if day.endswith(" BC") else (day, "")
     return f"{before} {clock}{suffix}{bc}"

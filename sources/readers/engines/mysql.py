@@ -14,8 +14,10 @@ with one such column.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
@@ -40,12 +42,18 @@ HEX = "hex"
 _TEXT = re.compile(r"^(?:(?:var)?char|(?:tiny|medium|long)?text|enum)\b")
 # What the server turns into text better than any library: sets, times, documents, addresses.
 _WRITTEN = re.compile(r"^(?:set|time|year|json|uuid|inet[46])\b")
-_TIME = re.compile(r"^(date|datetime|timestamp)(?:\((\d)\))?$")
+# MariaDB notes behind them that they are kept as before 10.1.
+_TIME = re.compile(r"^(date|datetime|timestamp)(?:\((\d)\))?(?: /\*|$)")
+# Numbers with a fixed number of digits behind the point; what a double keeps has more of them.
+_POINT = re.compile(r"^(decimal|double)\((\d+),(\d+)\)")
 _UTC = "+00:00"
-_FIRST_DAY = "0001-01-01"
+_FIRST_DAY, _NO_YEAR = "0001-01-01", "0000"
 # All whole numbers of so many digits fit in 64 bits.
 _INTEGER_DIGITS = 18
-_MILLISECONDS = 3
+# Digits of the widest decimal; a double may be declared to show more.
+_MOST_DIGITS = 65
+# Digits behind the point of times in each unit.
+_DIGITS: Mapping[str, int] = MappingProxyType({"s": 0, "ms": 3, "us": 6})
 _NO_SUCH_FUNCTION = 1305
 _BATCH_BYTES = 8 << 20
 
@@ -198,6 +206,8 @@ class Mysql(Engine):
             return sa.type_coerce(column, TIMESTAMP()) if source.zoned else column
         if target.pg_type == "text" or isinstance(form, sa.Text):
             return self.written(column, source)
+        if kind.startswith("double") and isinstance(form, _Shifted | sa.Numeric):
+            column = sa.cast(column, sa.Numeric(form.precision, form.scale))
         if isinstance(form, _Shifted):
             shifted = column * sa.literal_column(str(10**form.scale))
             return sa.type_coerce(sa.cast(shifted, INTEGER()), form)
@@ -319,10 +329,10 @@ def _form(kind: str) -> sa.types.TypeEngine[Any] | None:
     """The type by which a declared one is read; Text where the server is to write it."""
     if re.match(r"(?:tiny|small|medium|big)?int\b", kind):
         return sa.BigInteger()
+    if (match := _POINT.search(kind)) and int(match[2]) <= _MOST_DIGITS:
+        return _decimal_form(int(match[2]), int(match[3]))
     if kind.startswith("double"):
         return sa.Double()
-    if match := re.match(r"decimal\((\d+),(\d+)\)", kind):
-        return _decimal_form(int(match[1]), int(match[2]))
     if match := _TIME.search(kind):
         fraction = int(match[2] or 0)
         if match[1] == "date":
@@ -338,15 +348,39 @@ def _decimal_form(precision: int, scale: int) -> sa.types.TypeEngine[Any]:
 
 
 def _from_driver(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
-    """A column of the driver's texts, made into what they are short for."""
-    if isinstance(kind, _Shifted):
-        whole = pc.cast(pc.cast(column, pa.string()), pa.int64())
-        return decimals_from(whole, kind.precision, kind.scale)
-    if isinstance(kind, sa.REAL):
-        return pc.cast(pc.cast(pc.cast(column, pa.string()), pa.float64()), pa.float32())
-    if isinstance(kind, TIMESTAMP):
-        return pc.binary_join_element_wise(pc.cast(column, pa.string()), "Z", "")
+    """A column of the driver's texts in the type that `_from_quick` gives.
+
+    What is set aside is then written alike, and known again, whichever way it came.
+    """
+    match kind:
+        case _Shifted():
+            return decimals_from(_cast(column, pa.int64()), kind.precision, kind.scale)
+        case sa.BigInteger():
+            try:
+                return _cast(column, pa.int64())
+            except pa.ArrowInvalid:
+                return _cast(column, pa.uint64())
+        case sa.Double() | sa.REAL():
+            numbers = _cast(column, pa.float64())
+            return pc.cast(numbers, pa.float32()) if isinstance(kind, sa.REAL) else numbers
+        case DATETIME() | TIMESTAMP():
+            return _from_written_times(column, kind)
     return column
+
+
+def _cast(column: Array, kind: pa.DataType) -> Array:
+    return pc.cast(pc.cast(column, pa.string()), kind)
+
+
+def _from_written_times(column: Array, kind: DATETIME | TIMESTAMP) -> Array:
+    """Times, or their texts where no calendar has one: as many digits behind the point in both."""
+    unit, texts = _unit(kind.fsp), pc.cast(column, pa.string())
+    with suppress(pa.ArrowInvalid):
+        if not pc.any(pc.starts_with(texts, _NO_YEAR)).as_py():
+            return _in_zone(pc.cast(texts, pa.timestamp(unit)), kind)
+    more = 0 if kind.fsp is None else _DIGITS[unit] - kind.fsp
+    end = "0" * more + ("Z" if isinstance(kind, TIMESTAMP) else "")
+    return pc.binary_join_element_wise(texts, end, "")
 
 
 def _from_quick(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
@@ -356,17 +390,24 @@ def _from_quick(column: Array, kind: sa.types.TypeEngine[Any]) -> Array:
     if isinstance(kind, sa.REAL):
         return pc.cast(column, pa.float32())
     if isinstance(kind, DATETIME | TIMESTAMP):
-        zone = "UTC" if isinstance(kind, TIMESTAMP) else None
-        unit = _unit(kind.fsp or 0)
-        return pc.cast(column, pa.timestamp(unit)).view(pa.timestamp(unit, tz=zone))
+        return _in_zone(pc.cast(column, pa.timestamp(_unit(kind.fsp))), kind)
     return column
 
 
-def _unit(fraction: int) -> Literal["s", "ms", "us"]:
-    """The unit in which a time is written with as many digits as the source writes."""
+def _in_zone(times: Array, kind: DATETIME | TIMESTAMP) -> Array:
+    """Times as instants where they are such: the session's zone is UTC."""
+    zone = "UTC" if isinstance(kind, TIMESTAMP) else None
+    return times.view(pa.timestamp(times.type.unit, tz=zone))
+
+
+def _unit(fraction: int | None) -> Literal["s", "ms", "us"]:
+    """The unit in which a time is written with as many digits as the source writes, or more.
+
+    The finest where how many it writes is not known.
+    """
     if fraction == 0:
         return "s"
-    return "ms" if fraction <= _MILLISECONDS else "us"
+    return "us" if fraction is None or fraction > _DIGITS["ms"] else "ms"
 
 
 def _arrow_bytes(kind: sa.types.TypeEngine[Any]) -> int:

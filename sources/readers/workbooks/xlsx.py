@@ -63,6 +63,7 @@ _FEW_CELLS = 250_000
 _ROWS_OF_WIDTH = 1_000
 # Where a sheet says how far it reaches, before its cells.
 _SHEET_START = 4096
+_DATA = re.compile(rb"<([\w.-]+:)?sheetData\b[^>]*>")
 _REF = re.compile(rb"""\sr\s*=\s*["']([A-Z]{1,3})(\d{1,7})["']""")
 _KIND = re.compile(rb"""\st\s*=\s*["'](\w+)["']""")
 _DIMENSION = re.compile(rb"""dimension\s+ref=["'][A-Z]+\d+:([A-Z]{1,3})(\d{1,7})["']""")
@@ -225,7 +226,7 @@ class _Search:
 
     def _begin(self, xml: bytes) -> tuple[bytes, bytes]:
         """What comes before the cells, as each stretch begins, and the rest."""
-        found = re.search(rb"<([\w.-]+:)?sheetData\b[^>]*>", xml)
+        found = _DATA.search(xml)
         if found is None:
             raise ValueError("la hoja no tiene celdas")
         self._known = _Marks(found[1] or b"")
@@ -412,18 +413,19 @@ def _whole_rows(stream: IO[bytes], size: int) -> Iterator[tuple[bytes, bool]]:
 
     With each, whether it is the last, which has what comes after the rows, too.
     """
-    held = b""
+    held = row_end = b""
     while block := stream.read(size):
         held = held + block if held else block
         if b"!" in held and b"<!" in held:  # in a comment, or a text set off, a row's end is none
             held += stream.read()
             break
-        end = held.rfind(b"</row>") + len(b"</row>")
-        if end < len(b"</row>"):
-            end = held.rfind(b":row>") + len(b":row>")
-        if end >= len(b":row>") and size > 0:
-            yield held[:end], False
-            held = held[end:]
+        if not row_end and (data := _DATA.search(held)):
+            row_end = b"</" + (data[1] or b"") + b"row>"
+        # Of another prefix are marks behind the cells: where a form's controls are anchored.
+        end = held.rfind(row_end) if row_end and size > 0 else -1
+        if end >= 0:
+            yield held[: end + len(row_end)], False
+            held = held[end + len(row_end) :]
     yield held, True
 
 
