@@ -327,6 +327,24 @@ def test_a_portal_that_is_not_there_is_explained(export: Any, facts: CatalogFact
         export(publisher)
 
 
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_portal_without_the_datastore_is_told_at_once(
+    portal: CkanPortal, export: Any, facts: CatalogFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CKAN answers to what none of its extensions knows; trying again would not help."""
+    publisher = Spy(portal.url, portal.token, facts, max_wait=60.0)
+    called = publisher.client.call
+    names = {"datastore_search": "datastore_search_ausente"}
+    monkeypatch.setattr(
+        publisher.client, "call", lambda action, *rest: called(names.get(action, action), *rest)
+    )
+    with pytest.raises(PortalError, match="no tiene la acción datastore_search") as caught:
+        export(publisher)
+    assert "active la extensión `datastore`" in str(caught.value)
+    assert publisher.writes.count("datastore_search_ausente") == 1
+
+
 @pytest.mark.parametrize("url", ["ftp://portal", "portal", "https://ana:clave@portal.example.org"])
 def test_an_address_that_cannot_be_used_is_refused(url: str, facts: CatalogFacts) -> None:
     with pytest.raises(PortalError) as caught:
