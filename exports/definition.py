@@ -566,7 +566,7 @@ _HELP: Mapping[str, str] = {
     "orden": "Columnas por las que se ordenan las filas.",
     "filtros": "Condiciones que deben cumplir las filas; se cumplen todas.",
     "formatos": "Tipos de archivo.",
-    "columna_fecha": "De qué columna sale el período que cubre el conjunto.",
+    "columna_fecha": "De qué columna sale el período que cubre; si es `mes`, llega a fin de mes.",
     "coordenadas": "Columnas con latitud y longitud de lugares públicos.",
     "decimales": "Con cuántos decimales se publican las coordenadas; cuatro son unos diez metros.",
     "divulgacion": "Cuidado de las personas: qué celdas no pueden mostrarse.",

@@ -198,11 +198,14 @@ def omitted_rows(connection: Connection, resource: Resource, mart: Mart) -> int:
 def date_range(
     connection: Connection, resource: Resource, mart: Mart
 ) -> tuple[dt.date, dt.date] | None:
-    """First and last day of `columna_fecha`; None without that column or without rows."""
+    """First and last day that the rows are about, by `columna_fecha`; None without that column or
+    without rows. A column `mes` holds the first day of months: the last one is covered whole."""
     if resource.columna_fecha is None:
         return None
-    query = sql.SQL("select min({0})::date, max({0})::date from {1}{2}").format(
-        column_of(resource.columna_fecha), source_table(mart), row_condition(resource)
+    column = column_of(resource.columna_fecha)
+    to_its_end = " + interval '1 month - 1 day'" if resource.columna_fecha == "mes" else ""
+    query = sql.SQL("select min({0})::date, (max({0}){1})::date from {2}{3}").format(
+        column, sql.SQL(to_its_end), source_table(mart), row_condition(resource)
     )
     with connection.cursor(row_factory=tuple_row) as cursor:
         row = cursor.execute(query).fetchone()

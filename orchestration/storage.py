@@ -6,6 +6,10 @@ anything of ours that is stored.
 dagster-postgres opens a connection for every event it stores or reads, thousands in a run, and
 keeps one only in the webserver, which asks for it. Opening them was half of a run without news.
 Before most events it also asks the catalogue whether tables and columns of its own are there.
+
+No event waits for the disk: what a server that loses its power forgets are the last words about a
+run that went down with it. What loads and checks commit waits, and takes the events before it
+along: the server writes all commits in one order.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from dagster_postgres import DagsterPostgresStorage
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 
 if TYPE_CHECKING:
     from dagster._serdes import ConfigurableClassData
@@ -41,12 +45,20 @@ class PooledPostgresStorage(DagsterPostgresStorage):
             made.postgres_url, isolation_level="AUTOCOMMIT", pool_size=_KEPT,
             max_overflow=_MAX_OVERFLOW, pool_pre_ping=True,
         )  # fmt: skip
+        event.listen(engine, "connect", _do_not_wait_for_the_disk)
         for storage in (made.run_storage, made.event_log_storage, made.schedule_storage):
             storage._engine = engine  # type: ignore[union-attr]
         events: Any = made.event_log_storage
         for question in ("has_table", "has_asset_key_col"):
             setattr(events, question, _until_yes(getattr(events, question)))
         return made
+
+
+def _do_not_wait_for_the_disk(connection: Any, _record: Any) -> None:
+    # Committed: what is not would go when the connection is given back.
+    with connection.cursor() as cursor:
+        cursor.execute("set synchronous_commit = off")
+    connection.commit()
 
 
 def _until_yes(ask: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -26,12 +26,14 @@ from requests_toolbelt import MultipartEncoder
 from exports.ckan.failures import (
     ChangedMeanwhileError,
     DifferentBytesError,
+    MissingActionError,
     NoRoomError,
     StaleError,
     TemporaryError,
 )
 
 _NO_ROOM_STATUS = (413, 507)
+_UNKNOWN_ACTION = b"Action name not known"
 _RETRIED_STATUS = (429, 500, 502, 503, 504)
 _REPEATED = (
     requests.ConnectionError,
@@ -181,7 +183,8 @@ class _StreamingCkan(RemoteCKAN):  # type: ignore[misc]  # ckanapi has no type h
 
 
 def watched_session() -> requests.Session:
-    """A session that raises TemporaryError and NoRoomError for the answers that mean them."""
+    """A session that raises TemporaryError, NoRoomError and MissingActionError for the answers that
+    mean them."""
     session = requests.Session()
     session.hooks["response"].append(_raise_for_status)
     return session
@@ -194,6 +197,9 @@ def _raise_for_status(response: requests.Response, *_: Any, **__: Any) -> reques
     if response.status_code in _RETRIED_STATUS:
         header = response.headers.get("Retry-After", "")
         raise TemporaryError(action, response.status_code, _seconds(header))
+    if response.status_code == 400 and _UNKNOWN_ACTION in response.content:
+        # ckanapi has no error for it, and what it raises may be a page that passes.
+        raise MissingActionError(action)
     return response
 
 

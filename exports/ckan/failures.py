@@ -32,6 +32,10 @@ class NoRoomError(Exception):
     """The portal has no room, or takes no file of this size: repeating will not help."""
 
 
+class MissingActionError(Exception):
+    """The portal does not know an action that we need: an extension of CKAN is not there."""
+
+
 class StaleError(Exception):
     """What the public sees is not (yet) what was just published."""
 
@@ -47,6 +51,7 @@ class ChangedMeanwhileError(Exception):
 _EXPLAINED = (
     CKANAPIError,
     ChangedMeanwhileError,
+    MissingActionError,
     NoRoomError,
     StaleError,
     TemporaryError,
@@ -92,6 +97,12 @@ def _in_words(error: Exception, url: str, organization: str, max_wait: float) ->
             next_step = (
                 "pida a quien administra el portal que libere espacio o suba el tamaño máximo; lo "
                 "publicado queda como está y la próxima corrida envía lo que falta."
+            )
+        case MissingActionError():
+            what = f"el portal {url} no tiene la acción {error}"
+            next_step = (
+                "pida a quien administra el portal que active la extensión `datastore` de CKAN "
+                "(`ckan.plugins`); lo publicado queda como está."
             )
         case TemporaryError(retry_after=seconds):
             asked = f"el portal pide esperar {seconds:.0f} s; " if seconds > max_wait else ""

@@ -308,10 +308,8 @@ class CkanPublisher:
         if missing:
             _check_is_export(version, missing)
             check_whole(folder, version.package)
-        for resource in version.package["resources"]:
-            if resource["path"] in missing:
-                file_id = ids[resource["path"]]
-                self._archive.send_file(version.dataset, resource, file_id, folder)
+            going = [item for item in version.package["resources"] if item["path"] in missing]
+            self._archive.send_files(version.dataset, going, ids, folder)
         return missing
 
     def _send_table(

@@ -23,7 +23,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 UsageError: type[Exception] = typer.BadParameter.__bases__[0]
 
 INTERRUPTED = 130
-_VALUES = {"int": "NÚMERO", "path": "RUTA", "Path": "RUTA"}
+_VALUES = {"int": "NÚMERO", "float": "NÚMERO", "path": "RUTA", "Path": "RUTA"}
 _ARGUMENTS = {
     "arguments": "ARGUMENTO",
     "dataset": "CONJUNTO",
@@ -44,6 +44,9 @@ _ERRORS = (
     (r"^Invalid value: ", ""),
     (r"^Invalid value for (.+?): ", r"El valor de \1 no sirve: "),
     (r"Input should be a valid integer.*$", "tiene que ser un número entero."),
+    (r"Input should be a valid number.*$", "tiene que ser un número."),
+    (r"Input should be greater than or equal to (\S+)$", r"tiene que ser \1 o más."),
+    (r"Input should be less than or equal to (\S+)$", r"tiene que ser \1 o menos."),
     (r"^Got unexpected extra argument\(?s?\)? \((.+)\)", r"Sobra: \1."),
     (r"^Option '(.+)' requires an argument\.", r"La opción \1 necesita un valor."),
     (r"^Option '(.+)' does not take a value\.", r"La opción \1 no lleva valor."),

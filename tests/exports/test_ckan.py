@@ -17,6 +17,7 @@ import requests
 from ckanapi import RemoteCKAN
 
 from exports.approvals import approve
+from exports.ckan.archive import loads
 from exports.ckan.publisher import CkanPublisher
 from exports.datastore import DirectDataStore
 from exports.errors import PortalError
@@ -133,11 +134,22 @@ def test_a_dataset_is_published_once_and_then_only_what_changes(
     connection.execute("delete from proyectos.fct_proyecto where proyecto_id = 3")
     connection.commit()
     assert export(publisher).estado == "publicada"
-    # Two changed files and the new table go to the archive, one call switches.
-    assert publisher.writes.count("package_revise") == 4
+    # Two changed files together and the new table go to the archive, one call switches.
+    assert publisher.writes.count("package_revise") == 3
     assert publisher.writes.count("datastore_upsert") == 1
     assert [item["id"] for item in shown(portal)["resources"]] == ids
     assert len(table(portal, publisher.resource_id(NAME, "proyectos.csv"))) == 2
+
+
+def test_small_files_travel_together_and_a_large_one_alone() -> None:
+    """No request is larger than the 1 MB of nginx but for a file that is."""
+    sizes = [100_000, 400_000, 200_000, 3_000_000, 1, 2]
+    package = [{"path": str(place), "bytes": size} for place, size in enumerate(sizes)]
+
+    assert [[item["bytes"] for item in together] for together in loads(package)] == [
+        [100_000, 400_000], [200_000], [3_000_000], [1, 2],
+    ]  # fmt: skip
+    assert list(loads([])) == []
 
 
 @pytest.mark.ckan
@@ -313,6 +325,24 @@ def test_a_portal_that_is_not_there_is_explained(export: Any, facts: CatalogFact
     publisher = CkanPublisher("http://127.0.0.1:9", "t0k3n", facts, attempts=2, max_wait=0.05)
     with pytest.raises(PortalError, match="no se pudo hablar con el portal"):
         export(publisher)
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+def test_a_portal_without_the_datastore_is_told_at_once(
+    portal: CkanPortal, export: Any, facts: CatalogFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CKAN answers to what none of its extensions knows; trying again would not help."""
+    publisher = Spy(portal.url, portal.token, facts, max_wait=60.0)
+    called = publisher.client.call
+    names = {"datastore_search": "datastore_search_ausente"}
+    monkeypatch.setattr(
+        publisher.client, "call", lambda action, *rest: called(names.get(action, action), *rest)
+    )
+    with pytest.raises(PortalError, match="no tiene la acción datastore_search") as caught:
+        export(publisher)
+    assert "active la extensión `datastore`" in str(caught.value)
+    assert publisher.writes.count("datastore_search_ausente") == 1
 
 
 @pytest.mark.parametrize("url", ["ftp://portal", "portal", "https://ana:clave@portal.example.org"])

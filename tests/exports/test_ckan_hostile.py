@@ -448,7 +448,7 @@ DEATHS: dict[str, tuple[Death | Fault, bool]] = {
     **{f"after {step}": (Death("after", step), step in STEPS[3:]) for step in STEPS},
     "before switch": (Death("before", "switch"), True),
     "while a file is sent": (Fault("killed_before", "revise", body=UPLOAD), False),
-    "while a file arrives": (Fault("killed_after", "revise", body=UPLOAD, skip=1), False),
+    "while a file arrives": (Fault("killed_after", "revise", body=UPLOAD), False),
     "between chunks of rows": (Fault("killed_after", "datastore_upsert"), False),
     "while a download is compared": (Fault("killed_after", "download", outside=True), False),
     "while the switch arrives": (Fault("killed_after", "revise", body=SWITCH), True),

@@ -13,7 +13,13 @@ from ckanapi.errors import CKANAPIError, NotAuthorized, ValidationError
 from exports.ckan.client import Patience, _seconds
 from exports.ckan.comparison import check_ours, compare, differences, merge
 from exports.ckan.description import FINGERPRINT, in_calls
-from exports.ckan.failures import ChangedMeanwhileError, StaleError, TemporaryError, explained
+from exports.ckan.failures import (
+    ChangedMeanwhileError,
+    MissingActionError,
+    StaleError,
+    TemporaryError,
+    explained,
+)
 from exports.ckan.notices import NOTICE, notice_change, without_notice
 from exports.errors import PortalError
 
@@ -151,6 +157,7 @@ def test_retry_after_is_a_number_a_date_or_nothing() -> None:
         (requests.ConnectionError(), 3),
         (CKANAPIError("no JSON"), 3),
         (NotAuthorized(), 1),
+        (MissingActionError("x"), 1),
         (ValueError(), 1),
     ],
 )

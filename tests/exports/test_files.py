@@ -44,6 +44,30 @@ def test_csv_is_rfc_4180_with_iso_dates_and_no_formulas(
     assert written[0].bytes == (folder / "proyectos.csv").stat().st_size
 
 
+@pytest.mark.parametrize(
+    ("column", "last"), [("mes", dt.date(2028, 2, 29)), ("fecha", dt.date(2028, 2, 1))]
+)
+def test_a_period_of_months_reaches_the_end_of_the_last(
+    connection: Connection, define: Define, manifest: Manifest, document: dict[str, Any],
+    column: str, last: dt.date,
+) -> None:  # fmt: skip
+    connection.execute(
+        f"alter table proyectos.fct_proyecto add {column} date; "
+        f"update proyectos.fct_proyecto set {column} = '2028-02-01' where proyecto_id = 1; "
+        f"update proyectos.fct_proyecto set {column} = '2027-12-01' where proyecto_id = 2"
+    )
+    changed = {
+        **document["recursos"][0],
+        "columna_fecha": column,
+        "columnas": ["proyecto_id", column],
+    }
+    [resource] = define(recursos=[changed]).recursos
+
+    found = files.date_range(connection, resource, manifest.mart("proyectos.fct_proyecto"))
+
+    assert found == (dt.date(2027, 12, 1), last)
+
+
 def test_json_is_one_array_one_object_a_line_with_exact_texts(
     connection: Connection, define: Define, manifest: Manifest, folder: Path
 ) -> None:

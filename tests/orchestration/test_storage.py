@@ -59,6 +59,14 @@ def test_events_are_stored_over_connections_that_are_kept(
     assert len(instance.all_asset_keys()) == EVENTS
 
 
+def test_no_event_waits_for_the_disk(instance: DagsterInstance) -> None:
+    """Also over a connection that was used and given back before."""
+    for storage in (instance.event_log_storage, instance.run_storage):
+        store(instance, 0)
+        with storage._engine.connect() as connection:  # type: ignore[attr-defined]
+            assert connection.exec_driver_sql("show synchronous_commit").scalar() == "off"
+
+
 def test_the_catalogue_is_asked_once_for_tables_and_columns_that_stay(
     instance: DagsterInstance,
 ) -> None:
