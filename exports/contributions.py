@@ -175,9 +175,12 @@ class Succession:
         )
 
     def remember(self) -> None:
-        """Keep what is about to be shown, in one transaction. Repeating it changes nothing."""
+        """Keep what is about to be shown, in one transaction. Repeating it changes nothing.
+
+        Raises ExportError: nothing may be shown then.
+        """
         for tables in self._tables:
-            with self._connection.transaction():
+            with self._explained(tables.resources[0]), self._connection.transaction():
                 for statement in _REMEMBER:
                     tables.run(self._connection, statement)
 
@@ -282,9 +285,11 @@ class _MartTables:
         self.place = ("pg_temp", f"divulgacion_{number}_rows")
         count = rules[0].columna_conteo
         visible = [
-            sql.SQL("select t._celda from {} as t{} and {} is not null").format(
-                self.names["rows"], row_condition(item) or sql.SQL(" where true"),
-                sql.Identifier("t", item.divulgacion.columna_conteo),
+            sql.SQL(
+                "select s._celda from (select * from {} as t{}) as s where {} is not null"
+            ).format(
+                self.names["rows"], row_condition(item),
+                sql.Identifier("s", item.divulgacion.columna_conteo),
             )
             for item in resources if item.divulgacion
         ]  # fmt: skip

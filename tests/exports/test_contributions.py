@@ -522,3 +522,172 @@ def contributions(connection: Connection) -> dict[tuple[str, str], dict[int, int
     for zone, month, account, litres in rows:
         found.setdefault((zone, month.isoformat()), {})[account] = litres
     return found
+
+
+REQUESTS_SQL = """
+create table poblacion.pedidos (pedido integer primary key, mes date, distrito text, canal text);
+create table intermediate.contribuciones_pedidos (
+    mes date, unidad text, clase text, medidas numeric[]
+);
+create table poblacion.fct_pedidos (mes date, dimension text, valor text, pedidos bigint);
+"""
+# Cells under 3 are hidden; where they add up to less, the next smallest too.
+BUILD_REQUESTS_SQL = """
+truncate intermediate.contribuciones_pedidos, poblacion.fct_pedidos;
+insert into intermediate.contribuciones_pedidos
+select mes, pedido || ' ' || dimension, dimension || '=' || valor, array[1]
+from poblacion.pedidos
+cross join lateral (
+    values ('total', 'Total'), ('distrito', distrito), ('canal', canal)
+) as d (dimension, valor);
+insert into poblacion.fct_pedidos
+select mes, dimension, valor, case when not (
+    n < 3 or (menor < 3 and (lugar <= 2 or menores < 3))
+) then n end
+from (
+    select *, min(n) over por as menor, row_number() over w as lugar,
+        coalesce(sum(n) over (w rows between unbounded preceding and 1 preceding), 0) as menores
+    from (
+        select mes, split_part(clase, '=', 1) as dimension, split_part(clase, '=', 2) as valor,
+            count(*) as n
+        from intermediate.contribuciones_pedidos group by 1, 2, 3
+    ) as c
+    window por as (partition by mes, dimension), w as (por order by n, valor)
+) as o;
+"""
+
+
+class Requests:
+    """Requests of neighbours, published by month and one characteristic at a time."""
+
+    def __init__(self, city: City) -> None:
+        self.city = city
+        city.connection.execute(REQUESTS_SQL)
+        city.connection.commit()
+        city.resource = {
+            "nombre": "pedidos", "titulo": "Pedidos", "mart": "poblacion.fct_pedidos",
+            "columnas": ["mes", "dimension", "valor", "pedidos"], "formatos": ["csv"],
+            "divulgacion": {
+                "umbral_minimo": 3, "justificacion": "Datos de prueba.", "diferencia_minima": 3,
+                "columna_conteo": "pedidos", "margenes": [["mes", "dimension"]],
+                "fila_total": {"columna": "dimension", "valor": "total"},
+            },
+        }  # fmt: skip
+        self._next = 1
+
+    def come(self, people: int, district: str, channel: str = "web", month: int = 5) -> None:
+        for _ in range(people):
+            self.city.connection.execute(
+                "insert into poblacion.pedidos values (%s, make_date(2026, %s, 1), %s, %s)",
+                (self._next, month, district, channel),
+            )
+            self._next += 1
+        self.city.connection.commit()
+
+    def publish(self) -> dict[str, str]:
+        """Figures of May as they are seen; empty where one is hidden."""
+        self.city.connection.execute(BUILD_REQUESTS_SQL)
+        self.city.connection.commit()
+        definition = self.city._define("pedidos", recursos=[self.city.resource])
+        approve(self.city.connection, definition, "Comité", "Acta 1")
+        self.city.connection.commit()
+        result = export_dataset(
+            self.city.connection, definition, self.city.manifest, self.city.folder / "salida",
+            "corrida", self.city.portal,
+        )  # fmt: skip
+        assert result.error is None, result.reason
+        with (self.city.folder / "portal/pedidos/pedidos.csv").open(encoding="utf-8") as stream:
+            return {
+                row["valor"]: row["pedidos"]
+                for row in csv.DictReader(stream) if row["mes"] == "2026-05-01"
+            }  # fmt: skip
+
+
+@pytest.fixture
+def requests(city: City) -> Requests:
+    requests = Requests(city)
+    requests.come(8, "Agrelo")
+    requests.come(6, "Perdriel")
+    return requests
+
+
+def test_one_late_request_moves_neither_its_cell_nor_the_total(requests: Requests) -> None:
+    first = requests.publish()
+    assert first == {"Total": "14", "Agrelo": "8", "Perdriel": "6", "web": "14"}
+    requests.come(1, "Agrelo")
+    # Another cell has enough, and would give the one away: the total less the others.
+    requests.come(5, "Perdriel")
+    assert requests.publish() == first
+    requests.come(2, "Agrelo")
+    assert requests.publish() == {"Total": "22", "Agrelo": "11", "Perdriel": "11", "web": "22"}
+
+
+def test_a_request_that_changes_its_district_changes_two_cells_by_one(requests: Requests) -> None:
+    first = requests.publish()
+    requests.city.connection.execute(
+        "update poblacion.pedidos set distrito = 'Perdriel' where pedido = 1"
+    )
+    requests.come(4, "Agrelo")
+    assert requests.publish() == first
+
+
+def test_hidden_cells_change_together_as_the_total_shows_them(requests: Requests) -> None:
+    requests.come(1, "Chacras")
+    requests.come(2, "Lunlunta")
+    first = requests.publish()
+    assert (first["Total"], first["Chacras"], first["Lunlunta"]) == ("17", "", "")
+    requests.come(1, "Chacras")
+    requests.come(1, "El Carrizal")
+    assert requests.publish() == first
+    # Three of what is hidden, none of the rest: only their sum is seen.
+    requests.come(1, "Lunlunta")
+    later = requests.publish()
+    assert (later["Total"], later["Agrelo"], later["El Carrizal"]) == ("20", "8", "")
+
+
+def test_the_other_months_go_on(requests: Requests) -> None:
+    first = requests.publish()
+    requests.come(1, "Agrelo")
+    requests.come(7, "Agrelo", month=6)
+    assert requests.publish() == first
+    text = (requests.city.folder / "portal/pedidos/pedidos.csv").read_text("utf-8")
+    assert "2026-06-01,total,Total,7" in text
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_no_sum_of_cells_of_a_month_changes_by_fewer(requests: Requests, seed: int) -> None:
+    """Every combination of what is shown of a dimension, its total and what is missing to it."""
+    chance = random.Random(seed)
+    requests.come(12, "Agrelo", "app")
+    releases: list[tuple[dict[str, str], dict[int, tuple[str, str]]]] = []
+    known: dict[tuple[tuple[str, str], ...], dict[int, tuple[str, str]]] = {}
+    for _ in range(7):
+        for _ in range(chance.randint(1, 3)):
+            district = chance.choice(["Agrelo", "Perdriel", "Chacras", "Lunlunta"])
+            requests.come(chance.choice((1, 3, 4, 6)), district, chance.choice(("web", "app")))
+        if chance.random() < 0.5:
+            requests.city.connection.execute(
+                "update poblacion.pedidos set distrito = 'Chacras' where pedido <= %s",
+                (chance.choice((1, 4)),),
+            )
+        shown = requests.publish()
+        rows: list[tuple[int, str, str]] = requests.city.connection.execute(
+            "select pedido, distrito, canal from poblacion.pedidos where mes = '2026-05-01'"
+        ).fetchall()
+        requests.city.connection.rollback()
+        key = tuple(sorted(shown.items()))
+        made = known.setdefault(key, {number: (where, how) for number, where, how in rows})
+        releases.append((shown, made))
+    assert len({tuple(sorted(shown.items())) for shown, _ in releases}) > 1
+    for (shown, made), (later, since) in pairwise(releases):
+        for dimension in (0, 1):
+            both = {v for v in shown if shown[v] and later.get(v)} - {"Total"}
+            values = sorted({where[dimension] for where in (*made.values(), *since.values())})
+            seen = [v for v in values if v in both]
+            hidden = frozenset(v for v in values if v not in both)
+            for size in range(len(seen) + 1):
+                for chosen in combinations(seen, size):
+                    for cells in (frozenset(chosen), frozenset(chosen) | hidden):
+                        before = {n for n, where in made.items() if where[dimension] in cells}
+                        after = {n for n, where in since.items() if where[dimension] in cells}
+                        assert not 0 < len(before ^ after) < 3
