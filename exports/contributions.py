@@ -580,23 +580,22 @@ select k.celda from {held} as h inner join {changed} as k on k.numero = h.numero
 _REMEMBER: tuple[LiteralString, ...] = (
     # A cell of which nothing is shown is not known to anybody.
     """
-insert into divulgacion.estado (relacion, celda, huella)
-select {relation_name}, k.celda, a.huella
-from {changed} as k
-inner join {cells} as a on a.celda = k.celda
-where not exists (select from {held} as h where h.numero = k.numero)
-    and k.celda in ({visible})
-on conflict do nothing
-""",
-    """
+with nuevos as (
+    insert into divulgacion.estado (relacion, celda, huella)
+    select {relation_name}, k.celda, a.huella
+    from {changed} as k
+    inner join {cells} as a on a.celda = k.celda
+    where not exists (select from {held} as h where h.numero = k.numero)
+        and k.celda in ({visible})
+    on conflict do nothing
+    returning estado_id, celda
+)
+
 insert into divulgacion.contribucion (estado_id, unidad, clase, medidas)
 select e.estado_id, u.unidad, u.clase, u.medidas
-from {changed} as k
-inner join {cells} as a on a.celda = k.celda
-inner join divulgacion.estado as e
-    on e.relacion = {relation_name} and e.celda = k.celda and e.huella = a.huella
+from nuevos as e
+inner join {changed} as k on k.celda = e.celda
 inner join {units} as u on u.numero = k.numero
-on conflict do nothing
 """,
     """
 insert into divulgacion.mostrado as m (estado_id, mart, filas)
@@ -626,20 +625,25 @@ where e.relacion = {relation_name} and e.celda = a.celda and e.huella = a.huella
     and e.celda in ({visible})
 """,
     """
-delete from divulgacion.estado as e
-using (
-    select estado_id, row_number() over (partition by celda order by orden desc) as lugar
-    from divulgacion.estado
-    where relacion = {relation_name}
-) as o
-where o.estado_id = e.estado_id and o.lugar > {kept}
-    -- What a mart shows now, however often another one of the same cells has changed since.
-    and e.estado_id not in (
-        select distinct on (m.mart, s.celda) s.estado_id
-        from divulgacion.mostrado as m
-        inner join divulgacion.estado as s on s.estado_id = m.estado_id
-        where s.relacion = {relation_name}
-        order by m.mart, s.celda, s.orden desc
-    )
+with viejos as (
+    delete from divulgacion.estado as e
+    using (
+        select estado_id, row_number() over (partition by celda order by orden desc) as lugar
+        from divulgacion.estado
+        where relacion = {relation_name}
+    ) as o
+    where o.estado_id = e.estado_id and o.lugar > {kept}
+        -- What a mart shows now, however often another one of the same cells has changed since.
+        and e.estado_id not in (
+            select distinct on (m.mart, s.celda) s.estado_id
+            from divulgacion.mostrado as m
+            inner join divulgacion.estado as s on s.estado_id = m.estado_id
+            where s.relacion = {relation_name}
+            order by m.mart, s.celda, s.orden desc
+        )
+    returning e.estado_id
+)
+
+delete from divulgacion.contribucion as c using viejos as v where c.estado_id = v.estado_id
 """,
 )

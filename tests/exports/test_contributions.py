@@ -376,6 +376,8 @@ def test_a_release_that_is_repeated_adds_nothing_to_the_memory(city: City) -> No
             city.reads(account, step + 1)
         city.publish()
     assert len(memory()) == KEPT_STATES
+    left = "select count(*) from divulgacion.contribucion"
+    assert city.connection.execute(left).fetchone() == (10 * KEPT_STATES,)
 
 
 def test_a_dataset_that_was_not_released_is_not_remembered(

@@ -24,13 +24,14 @@ create table divulgacion.estado (
 );
 comment on table divulgacion.estado is 'Cada estado de una celda que se publicó, hasta los últimos de cada una.';
 
+-- Written and deleted with its state, many rows at a time: a foreign key would look each of them up.
 create table divulgacion.contribucion (
-    estado_id            bigint not null references divulgacion.estado on delete cascade,
+    estado_id            bigint not null,
     unidad               bytea not null,            -- account or request, under the key
     clase                text not null,             -- what it counted as
-    medidas              numeric[] not null,        -- what it added
-    primary key (estado_id, unidad)
+    medidas              numeric[] not null         -- what it added
 );
+create index contribucion_estado_idx on divulgacion.contribucion (estado_id);
 comment on table divulgacion.contribucion is 'Con qué contribuyó cada unidad a cada estado publicado.';
 
 create table divulgacion.mostrado (
