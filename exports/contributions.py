@@ -51,6 +51,7 @@ from exports.files import Connection, database_problem
 from exports.manifest import Manifest, Mart
 from exports.queries import row_condition
 from exports.record import dataset_turn
+from sources.wording import counted
 
 # States of a cell that are compared with, and what each mart shows of it now. Older ones are
 # forgotten: a cell that has moved four times by enough since then comes near one only if as many
@@ -243,11 +244,11 @@ def in_words(waiting: Sequence[Waiting]) -> str:
     named = "; ".join(str(item) for item in waiting[:_NAMED])
     more = f" y {len(waiting) - _NAMED} más" if len(waiting) > _NAMED else ""
     least = min(item.least for item in waiting)
+    cells = counted(len(waiting), "celda sale", "celdas salen")
     return (
-        f"{len(waiting)} celdas salen con su última cifra publicada ({named}{more}): desde "
-        f"entonces cambiaron en menos de {least}, o uno pesa demasiado en el cambio, y restando "
-        "se sabría de quiénes (regla: diferencia entre publicaciones). Se actualizan solas cuando "
-        "haya más cambios."
+        f"{cells} con su última cifra publicada ({named}{more}): lo que cambió desde entonces es "
+        f"de menos de {least}, o uno pesa demasiado en el cambio, y restando se sabría de quiénes "
+        "(regla: diferencia entre publicaciones). Se actualizará solo cuando haya más cambios."
     )
 
 

@@ -184,7 +184,7 @@ def test_the_other_cells_of_the_release_go_on(city: City) -> None:
     for account in range(5):
         city.reads(account, 100, month="2026-06-01")
     result = city.publish()
-    assert result.estado == "publicada" and "1 celdas salen" in result.reason
+    assert result.estado == "publicada" and "1 celda sale" in result.reason
     assert city.shown() == {MAY: (10, 55_000), ("A", "2026-06-01"): (5, 500)}
 
 
