@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from exports.approvals import approve
-from exports.contributions import KEPT_STATES
+from exports.contributions import KEPT_STATES, contributions_turn
 from exports.disclosure import check_request
 from exports.errors import DisclosureError, ExportError
 from exports.export import ExportResult, export_dataset
@@ -297,6 +297,19 @@ def test_two_datasets_of_the_same_figure_wait_for_each_other(city: City) -> None
     city.reads(15, 1)
     other()
     assert city.shown("lugares", "lugares") == {MAY: (10, 55_000)}
+
+
+def test_exports_of_the_same_figures_take_turns(
+    city: City, define: Define, manifest: Manifest, warehouse_url: str
+) -> None:
+    """One that looks at the memory while the other is about to write it would miss its state."""
+    definition = define("consumo-de-agua", recursos=[city.resource])
+    free = "select pg_try_advisory_lock(hashtextextended(%s, 0))"
+    key = ["exports:contribuciones:intermediate.contribuciones_agua"]
+    with psycopg.connect(warehouse_url) as other:
+        with contributions_turn(city.connection, definition, manifest):
+            assert other.execute(free, key).fetchone() == (False,)
+        assert other.execute(free, key).fetchone() == (True,)
 
 
 def test_another_name_or_a_withdrawal_does_not_forget(city: City) -> None:
