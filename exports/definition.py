@@ -88,7 +88,7 @@ LICENCES: Mapping[str, tuple[str, str]] = {
 THRESHOLD_FLOOR = 3
 THRESHOLD_USUAL = 5
 
-INTERNAL_SCHEMAS = ("raw", "quarantine", "meta", "staging", "intermediate")
+INTERNAL_SCHEMAS = ("raw", "quarantine", "meta", "staging", "intermediate", "divulgacion")
 
 _SLUG = re.compile(r"^[a-z0-9]+(?:-[a-z0-9]+)*$")
 _COLUMN = re.compile(r"^[a-z][a-z0-9_]{0,59}$")

@@ -5,8 +5,8 @@ belong here: suppression itself. Aggregating, hiding small cells and hiding furt
 totals do not give them back is the marts' work; this module refuses when that was not done.
 
 Differences between releases are not refused here but held back, until they are large enough
-(`succession.py`). A cell that is hidden today and was shown before cannot be taken back: refusing
-would leave the release that shows it in place.
+(`contributions.py`, `succession.py`). A cell that is hidden today and was shown before cannot be
+taken back: refusing would leave the release that shows it in place.
 
 Thresholds: OECD, "at least five, others three"; ten where ethnicity, disability or gender cross
 anything else. A lower one takes a written reason in the definition, which the approval covers.
@@ -21,10 +21,11 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from exports.audit import HiddenSum, exposed
+from exports.contributions import contributions_of
 from exports.definition import DatasetDefinition, Disclosure, Resource
 from exports.errors import DisclosureError, ExportError
 from exports.files import Connection
-from exports.manifest import Manifest, Mart, MartColumn, check_definition
+from exports.manifest import Manifest, Mart, MartColumn, check_definition, owned
 from exports.queries import row_condition, source_table, unsafe_cell
 
 THRESHOLD_SENSITIVE_CROSSING = 10
@@ -65,6 +66,7 @@ def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
             errors.extend(_guard_columns(definition, resource, mart))
             errors.extend(_personal_data(definition, resource, mart, columns))
             errors.extend(_coordinates(definition, resource, mart, columns))
+            errors.extend(_succession(definition, resource, mart, manifest))
     if len(errors) == 1:
         raise errors[0]
     if errors:
@@ -81,7 +83,26 @@ def check_request(definition: DatasetDefinition, manifest: Manifest) -> None:
 
 
 def check_rows(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:
-    """Refuse when the rows about to leave tell too much; call inside `files.snapshot`."""
+    """Refuse when the rows of the marts tell too much; call inside `files.snapshot`."""
+    check_cells(connection, definition, manifest)
+    for resource in definition.recursos:
+        rule, mart = resource.divulgacion, manifest.mart(resource.mart)
+        for margin in rule.margenes if rule else ():
+            assert rule is not None
+            alone = _lonely_cells(connection, resource, mart, rule, margin)
+            if alone:
+                raise _refused(
+                    definition,
+                    resource,
+                    f"{alone} grupos de ({', '.join(margin)}) tienen una sola celda suprimida, que "
+                    "se obtiene restando al total (regla: supresión complementaria)",
+                    "suprima en el mart al menos otra celda de cada uno de esos grupos.",
+                )
+    _audit(connection, definition, manifest)
+
+
+def check_cells(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:
+    """Refuse when a row tells too much by itself; call inside `files.snapshot`."""
     for resource in definition.recursos:
         rule, mart = resource.divulgacion, manifest.mart(resource.mart)
         if rule is None:
@@ -114,17 +135,6 @@ def check_rows(connection: Connection, definition: DatasetDefinition, manifest: 
                     "(regla: medidas de celdas suprimidas)",
                     f"deje vacía {measure} en el mart donde {rule.columna_conteo} está vacía.",
                 )
-        for margin in rule.margenes:
-            alone = _lonely_cells(connection, resource, mart, rule, margin)
-            if alone:
-                raise _refused(
-                    definition,
-                    resource,
-                    f"{alone} grupos de ({', '.join(margin)}) tienen una sola celda suprimida, que "
-                    "se obtiene restando al total (regla: supresión complementaria)",
-                    "suprima en el mart al menos otra celda de cada uno de esos grupos.",
-                )
-    _audit(connection, definition, manifest)
 
 
 def _audit(connection: Connection, definition: DatasetDefinition, manifest: Manifest) -> None:
@@ -201,6 +211,32 @@ def _guard_columns(
         )
         for name in used
         if name not in mart.raw_columns
+    ]
+
+
+def _succession(
+    definition: DatasetDefinition, resource: Resource, mart: Mart, manifest: Manifest
+) -> list[ExportError]:
+    """A mart that knows who makes it up is not published release by release without looking."""
+    try:
+        found = contributions_of(mart)
+        if found is None:
+            return []
+        manifest.mart(found.relation)
+    except ExportError as error:
+        return [owned(error, definition, resource)]
+    rule = resource.divulgacion
+    if rule and rule.diferencia_minima:
+        return []
+    return [
+        _refused(
+            definition,
+            resource,
+            f"{mart.name} dice quiénes componen sus celdas y el recurso no declara "
+            "`diferencia_minima`: restando dos publicaciones se sabría lo de uno solo (regla: "
+            "diferencia entre publicaciones)",
+            "agregue `divulgacion.diferencia_minima` al recurso.",
+        )
     ]
 
 

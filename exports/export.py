@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from exports.approvals import Approvals, annul_if_reclassified, standing_approval
+from exports.contributions import Succession, contributions_of, contributions_turn, in_words
 from exports.definition import DatasetDefinition, columns_fingerprint
 from exports.disclosure import check_request
 from exports.errors import ExportError, PortalError
@@ -103,7 +104,11 @@ def export_dataset(
     job = Job(connection, definition, manifest, output_dir, run_id, facts, now)
     portal = publisher if isinstance(publisher, VersionedPortal) else None
     journal = Journal(connection, definition.nombre, portal.portal, run_id) if portal else None
-    with dataset_turn(connection, definition.nombre):
+    succession = Succession(connection, definition)
+    with (
+        dataset_turn(connection, definition.nombre),
+        contributions_turn(connection, definition, manifest),
+    ):
         _empty(staging)
         try:
             if portal and journal:
@@ -111,7 +116,7 @@ def export_dataset(
                 roll_forward(portal, journal)
             try:
                 check_request(definition, manifest)
-                prepared = prepare(job, staging, max_rows, tables=portal is not None)
+                prepared = prepare(job, staging, max_rows, succession, tables=portal is not None)
             except ExportError as error:
                 annul_if_reclassified(connection, definition, error)
                 _record(job, "retenida", reason=str(error), now=now)
@@ -122,9 +127,12 @@ def export_dataset(
             if held := _held_back(job, prepared, publisher):
                 return held
             if portal and journal:
-                return _release_version(job, prepared, approval, portal, journal, again=again)
-            return _release(job, prepared, publisher)
+                return _release_version(
+                    job, prepared, approval, portal, journal, succession, again=again
+                )
+            return _release(job, prepared, publisher, succession)
         finally:
+            succession.close()
             shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -146,13 +154,15 @@ def compare_dataset(
     staging = output_dir / STAGING_FOLDER / f"{definition.nombre}.comparacion"
     job = Job(connection, definition, manifest, output_dir, "comparacion", facts, None)
     live = Journal(connection, definition.nombre, portal.portal, job.run_id).live()
+    succession = Succession(connection, definition)
     _empty(staging)
     try:
         check_request(definition, manifest)
-        prepared = prepare(job, staging, max_rows, tables=True)
+        prepared = prepare(job, staging, max_rows, succession, tables=True)
         package = dated_package(job, prepared, clock(connection))
         return package, portal.compare(draft(portal, package, prepared.tables), live), live
     finally:
+        succession.close()
         shutil.rmtree(staging, ignore_errors=True)
 
 
@@ -229,6 +239,8 @@ def _waits(job: Job, prepared: Prepared, publisher: Publisher | None) -> str:
         released = recorded.get(f"{job.definition.nombre}/{file}")
         if rule is None or rule.diferencia_minima is None or released is None:
             continue
+        if contributions_of(job.manifest.mart(resource.mart)):
+            continue  # cell by cell, by those who make it up
         before = job.folder / file
         if not before.is_file() or describe(before, rows=None).sha256 != released:
             raise ExportError(
@@ -261,12 +273,14 @@ def _waits(job: Job, prepared: Prepared, publisher: Publisher | None) -> str:
     return ""
 
 
-def _release(job: Job, prepared: Prepared, publisher: Publisher | None) -> ExportResult:
+def _release(
+    job: Job, prepared: Prepared, publisher: Publisher | None, succession: Succession
+) -> ExportResult:
     """Install the files, and copy them to a folder that is a portal."""
     moment = job.now or clock(job.connection)
     package = dated_package(job, prepared, moment)
-    files, archives, state = _install_release(job, prepared, package)
-    destination, reason = str(job.folder), ""
+    files, archives, state = _install_release(job, prepared, package, succession)
+    destination, reason = str(job.folder), in_words(prepared.waiting)
     if isinstance(publisher, FolderPublisher):
         try:
             published = publisher.publish(job.folder, package)
@@ -278,7 +292,8 @@ def _release(job: Job, prepared: Prepared, publisher: Publisher | None) -> Expor
             raise
         destination = published.address
         if published.sent:
-            state, reason = "publicada", f"se enviaron: {', '.join(published.sent)}"
+            state = "publicada"
+            reason = "; ".join(filter(None, (f"se enviaron: {', '.join(published.sent)}", reason)))
     _record(
         job, state, reason=reason, now=moment,
         prepared=prepared, archives=archives, destination=destination,
@@ -294,6 +309,7 @@ def _release_version(
     approval: Approved,
     portal: VersionedPortal,
     journal: Journal,
+    succession: Succession,
     *,
     again: bool,
 ) -> ExportResult:
@@ -314,7 +330,7 @@ def _release_version(
         )
         _record(job, "retenida", reason=reason, now=job.now)
         return ExportResult(name, "retenida", rows=prepared.rows, reason=reason)
-    files, archives, state = _install_release(job, prepared, package)
+    files, archives, state = _install_release(job, prepared, package, succession)
     address = portal.page(name)
 
     def record(state: State, reason: str, destination: str) -> None:
@@ -336,17 +352,18 @@ def _release_version(
         # It came as far as the folder: the next run carries it on.
         record(state, str(error), str(job.folder))
         raise
-    reason = _in_words(compared)
+    reason = "; ".join(filter(None, (_in_words(compared), in_words(prepared.waiting))))
     record(state, reason, address)
     return ExportResult(name, state, files, prepared.rows, reason=reason, address=address)
 
 
 def _install_release(
-    job: Job, prepared: Prepared, package: Mapping[str, Any]
+    job: Job, prepared: Prepared, package: Mapping[str, Any], succession: Succession
 ) -> tuple[tuple[ExportedFile, ...], list[dict[str, Any]], State]:
     """The prepared files in the dataset's folder; whether they differ from the last ones."""
     name = job.definition.nombre
     past = history(job.connection, name, last_only=True)
+    succession.remember()  # first: whatever breaks off, nothing was shown that is not known of
     files, _ = _install(prepared, package, job.folder)
     shutil.rmtree(job.output_dir / PENDING_FOLDER / name, ignore_errors=True)
     archives = [item.record(name) for item in files]

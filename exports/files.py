@@ -159,7 +159,7 @@ def write_dataset(
                 with _writer(connection, resource, mart, columns, extension, readme) as parts:
                     written += _write_parts(parts, resource, extension, folder, max_rows, max_bytes)
             except psycopg.errors.Error as error:
-                raise _database_problem(definition, resource, error) from error
+                raise database_problem(definition, resource, error) from error
             except CellTooLongError as error:
                 raise ExportError(
                     f"recurso {resource.nombre}: un texto de {error.column} tiene {error.length} "
@@ -394,9 +394,10 @@ def _copied(connection: Connection, statement: sql.Composed) -> Iterator[bytes]:
             yield bytes(record)[:-1]
 
 
-def _database_problem(
+def database_problem(
     definition: DatasetDefinition, resource: Resource, error: psycopg.Error
 ) -> ExportError:
+    """The database's refusal as an error of the dataset."""
     detail = error.diag.message_primary or type(error).__name__
     missing = isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn)
     step = (

@@ -9,10 +9,11 @@ its model's is. Unclassified means restricted.
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -56,13 +57,17 @@ class MartColumn:
 
 @dataclass(frozen=True, slots=True)
 class Mart:
-    """One mart: `raw_columns` keeps every column, also those without type or description."""
+    """One mart: `raw_columns` keeps every column, also those without type or description.
+
+    `read_from` is the schema and table its rows are read from, where it is not the mart itself.
+    """
 
     name: str
     unique_id: str
     description: str
     meta: Mapping[str, Any]
     raw_columns: Mapping[str, Mapping[str, Any]]
+    read_from: tuple[str, str] | None = None
 
     @property
     def schema(self) -> str:
@@ -71,6 +76,11 @@ class Mart:
     @property
     def table(self) -> str:
         return self.name.partition(".")[2]
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Schema and table that hold the rows to read."""
+        return self.read_from or (self.schema, self.table)
 
 
 class Manifest:
@@ -90,6 +100,17 @@ class Manifest:
                 raw_columns=MappingProxyType(dict(node.get("columns", {}))),
             )
         self._marts: Mapping[str, Mart] = MappingProxyType(marts)
+
+    def reading(self, places: Mapping[str, tuple[str, str]]) -> Manifest:
+        """The same models, with the rows of some read from elsewhere (schema and table)."""
+        other = copy.copy(self)
+        other._marts = MappingProxyType(
+            {
+                name: replace(mart, read_from=places.get(name, mart.read_from))
+                for name, mart in self._marts.items()
+            }
+        )
+        return other
 
     def mart(self, name: str) -> Mart:
         """The mart `schema.table`; DefinitionError when dbt has none of that name."""
@@ -169,28 +190,28 @@ def check_definition(definition: DatasetDefinition, manifest: Manifest) -> list[
         try:
             mart = manifest.mart(resource.mart)
         except ExportError as error:
-            errors.append(_owned(error, definition, resource))
+            errors.append(owned(error, definition, resource))
             continue
         filtered = [item.columna for item in resource.filtros]
         for name in dict.fromkeys((*resource.columnas, *filtered)):
             try:
                 manifest.column(mart, name)
             except ExportError as error:
-                errors.append(_owned(error, definition, resource))
+                errors.append(owned(error, definition, resource))
     return errors
 
 
-def _owned(error: ExportError, definition: DatasetDefinition, resource: Resource) -> ExportError:
+def owned(error: ExportError, definition: DatasetDefinition, resource: Resource) -> ExportError:
     """The same error with the dataset, the resource and the owner in it."""
-    owned = type(error)(
+    found = type(error)(
         f"recurso {resource.nombre}: {error.what}",
         dataset=definition.nombre,
         owner=definition.secretaria,
         next_step=error.next_step,
     )
-    if isinstance(error, DisclosureError) and isinstance(owned, DisclosureError):
-        owned.columns = error.columns
-    return owned
+    if isinstance(error, DisclosureError) and isinstance(found, DisclosureError):
+        found.columns = error.columns
+    return found
 
 
 def _kind(mart: Mart, name: str, pg_type: str) -> Kind:

@@ -15,9 +15,10 @@ from typing import Any
 
 from psycopg.rows import tuple_row
 
+from exports.contributions import Succession, Waiting
 from exports.datastore import describe_table, write_rows
 from exports.definition import DatasetDefinition
-from exports.disclosure import check_rows
+from exports.disclosure import check_cells, check_rows
 from exports.files import (
     Connection,
     ExportedFile,
@@ -73,6 +74,7 @@ class Prepared:
     temporal: tuple[dt.date, dt.date] | None
     build_id: int | None
     omitted: Mapping[str, int]
+    waiting: tuple[Waiting, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -80,15 +82,22 @@ class Prepared:
         return rows_of(self.files)
 
 
-def prepare(job: Job, staging: Path, max_rows: int, *, tables: bool) -> Prepared:
+def prepare(
+    job: Job, staging: Path, max_rows: int, succession: Succession, *, tables: bool
+) -> Prepared:
     """Write and check everything in one view of the warehouse: what was checked is what leaves."""
     connection, definition, manifest = job.connection, job.definition, job.manifest
+    succession.open(manifest)
     with snapshot(connection):
         check_rows(connection, definition, manifest)
+        manifest, waiting = succession.settle(manifest)
+        if waiting:
+            # What leaves as it was may be of a time when the rules were others.
+            check_cells(connection, definition, manifest)
         files = write_dataset(
             connection, definition, manifest, staging, max_rows, notes=synthetic_notes(job.facts)
         )
-        loaded = _write_tables(job, staging / ROWS_FOLDER, files) if tables else ()
+        loaded = _write_tables(job, manifest, staging / ROWS_FOLDER, files) if tables else ()
         ranges = [
             found
             for resource in definition.recursos
@@ -109,7 +118,7 @@ def prepare(job: Job, staging: Path, max_rows: int, *, tables: bool) -> Prepared
     temporal = None
     if ranges:
         temporal = (min(first for first, _ in ranges), max(last for _, last in ranges))
-    return Prepared(staging, tuple(files), loaded, temporal, build_id, omitted)
+    return Prepared(staging, tuple(files), loaded, temporal, build_id, omitted, waiting)
 
 
 def dated_package(job: Job, prepared: Prepared, moment: dt.datetime) -> dict[str, Any]:
@@ -132,19 +141,23 @@ def rules_in_words(definition: DatasetDefinition) -> tuple[str, ...]:
             words.append(f"{resource.nombre}: {rule.columna_conteo} ≥ {rule.umbral_minimo}")
             if rule.dominancia:
                 words.append(f"{resource.nombre}: dominancia ≤ {rule.dominancia.maximo_pct} %")
+            if rule.diferencia_minima:
+                words.append(f"{resource.nombre}: diferencia ≥ {rule.diferencia_minima}")
             if rule.margenes:
                 words.append(f"{resource.nombre}: supresión complementaria")
     return tuple(words)
 
 
-def _write_tables(job: Job, folder: Path, files: Sequence[ExportedFile]) -> tuple[Table, ...]:
+def _write_tables(
+    job: Job, manifest: Manifest, folder: Path, files: Sequence[ExportedFile]
+) -> tuple[Table, ...]:
     """The rows of every resource in loading form; the first of its files carries the table."""
     found = []
     for resource in job.definition.recursos:
         carrier = next(item.path for item in files if item.resource == resource.nombre)
         path = folder / f"{resource.nombre}.filas"
-        written = write_rows(job.connection, resource, job.manifest, path)
-        found.append(describe_table(resource, carrier, job.manifest, written))
+        written = write_rows(job.connection, resource, manifest, path)
+        found.append(describe_table(resource, carrier, manifest, written))
     return tuple(found)
 
 

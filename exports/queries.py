@@ -59,7 +59,7 @@ def unsafe_cell(rule: Disclosure) -> sql.Composable:
 
 def source_table(mart: Mart) -> sql.Composable:
     """The mart as it stands in `from`, under the alias `t`."""
-    return sql.SQL("{} as t").format(sql.Identifier(mart.schema, mart.table))
+    return sql.SQL("{} as t").format(sql.Identifier(*mart.source))
 
 
 def column_of(name: str) -> sql.Identifier:
@@ -148,7 +148,7 @@ def _told_exactly_enough(resource: Resource, mart: Mart) -> sql.Composable:
             column = sql.SQL("round({}::numeric, {})").format(column, sql.Literal(point.decimales))
         columns.append(sql.SQL("{} as {}").format(column, sql.Identifier(name)))
     return sql.SQL("(select {} from {} as m) as t").format(
-        sql.SQL(", ").join(columns), sql.Identifier(mart.schema, mart.table)
+        sql.SQL(", ").join(columns), sql.Identifier(*mart.source)
     )
 
 

@@ -1,6 +1,7 @@
 -- Roles and grants; applied at every migration, so it must give the same result each time.
 -- Group roles without login: the administrator grants them to people and tools.
---   datos_equipo    the data team: reads everything, quarantine included
+--   datos_equipo    the data team: reads everything, quarantine included; not the memory of what was
+--                   published (schema divulgacion), which only its owner does
 --   datos_analista  analysts: marts, reference lists and the accounting in meta
 --   datos_powerbi   Power BI and other tools: the last good version of the marts of their boards
 --                   (schema tableros), and reference lists
