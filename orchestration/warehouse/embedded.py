@@ -63,9 +63,6 @@ _CONFIG = {
     # transaction made or emptied (first loads, whole models) need not be written a second time.
     "wal_level": "'minimal'",
     "max_wal_senders": "0",
-    # What a load writes into tables that are in use goes to the disk while it works, not all when
-    # it commits: up to a fifth of the time of a merge of 50,000 rows.
-    "wal_writer_delay": "'10ms'",
     "random_page_cost": "1.1",
     "jit": "off",  # models of this size spend more time compiling than they win
     "timezone": "'UTC'",
