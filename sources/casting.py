@@ -73,8 +73,9 @@ DEFAULT_TIMEZONE = city_timezone().key
 
 _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")
-# 0001-01-01, from 1970.
-_FIRST_MOMENT_US = -62_135_596_800_000_000
+# 0001-01-01 and 9999-12-31, from 1970.
+_FIRST_DAY, _LAST_DAY, _DAY_US = -719_162, 2_932_896, 86_400_000_000
+_NO_DAY = "está fuera del rango de fechas admitido"
 # Every integer type of PostgreSQL fits in it, and Arrow reads '5.00' into it as 5.
 _WHOLE = pa.decimal128(38, 0)
 _TRUE = from_texts(["true", "t", "1", "1.0", "si", "sí", "s", "yes", "y", "verdadero", "v"])
@@ -233,7 +234,8 @@ def cast_column(contract: Contract, column: Column, array: Array, style: NumberS
     if pa.types.is_null(array.type):
         return _Casted(pc.cast(array, target))
     if array.type == target and not pa.types.is_string(target):
-        return _Casted(array)
+        casted = _Casted(array)
+        return _in_the_calendar(casted) if pa.types.is_temporal(target) else casted
     converters: dict[str, Callable[[], _Casted]] = {
         "text": lambda: _to_text(contract, column, array),
         "jsonb": lambda: _to_json(array),
@@ -243,7 +245,8 @@ def cast_column(contract: Contract, column: Column, array: Array, style: NumberS
         "timestamptz": lambda: _to_time(contract, column, array),
         "double precision": lambda: _to_float(array, style),
     }
-    return converters.get(kind, lambda: _to_exact_number(column, array, style))()
+    casted = converters.get(kind, lambda: _to_exact_number(column, array, style))()
+    return _in_the_calendar(casted) if pa.types.is_temporal(target) else casted
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -544,7 +547,24 @@ def _to_microseconds(times: Array) -> _Casted:
         cut = values.type.unit == "ns"
         return pc.cast(values, pa.timestamp("us", tz=values.type.tz), safe=not cut)
 
-    return _convert(times, convert, RULE_RANGE, "está fuera del rango de fechas admitido")
+    return _convert(times, convert, RULE_RANGE, _NO_DAY)
+
+
+def _in_the_calendar(casted: _Casted) -> _Casted:
+    """Days and moments of a source's own: no year is below 1, none beyond 9999."""
+    kind = casted.array.type
+    a_day, numbers = (1, pa.int32()) if pa.types.is_date(kind) else (_DAY_US, pa.int64())
+    # In UTC the first day has begun, and the last one ends, up to a day off.
+    more = 0 if pa.types.is_date(kind) or kind.tz is None else a_day
+    first, end = _FIRST_DAY * a_day - more, (_LAST_DAY + 1) * a_day + more
+    ends = pc.min_max(casted.array)
+    lowest, highest = ends["min"].value, ends["max"].value
+    if lowest is None or (lowest >= first and highest < end):
+        return casted
+    counts = pc.cast(casted.array.view(numbers), pa.int64())
+    outside = pc.or_(pc.less(counts, first), pc.greater_equal(counts, end))
+    within = pc.if_else(outside, pa.nulls(1, kind)[0], casted.array)
+    return _with_failure(_Casted(within, casted.failures), _mask(outside), RULE_RANGE, _NO_DAY)
 
 
 def _parse_times(contract: Contract, column: Column, texts: Array, what: str) -> _Casted:
@@ -581,9 +601,11 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
 def _plain_dates(texts: Array) -> Array | None:
     """Days that are all written AAAA-MM-DD, or not at all."""
     try:
-        return pc.cast(_empty_to_null(texts), pa.date32())
+        dates = pc.cast(_empty_to_null(texts), pa.date32())
     except pa.ArrowInvalid:
         return None
+    earliest = pc.min(dates).value
+    return None if earliest is not None and earliest < _FIRST_DAY else dates
 
 
 def _plain_times(texts: Array) -> Array | None:
@@ -600,7 +622,7 @@ def _read_times(texts: Array, target: Any) -> Array:
     """Raises ArrowInvalid for what is no time, and for the year zero, which no calendar has."""
     times = pc.cast(texts, target)
     earliest = pc.min(times).value
-    if earliest is not None and earliest < _FIRST_MOMENT_US:
+    if earliest is not None and earliest < _FIRST_DAY * _DAY_US:
         raise pa.ArrowInvalid("the year zero")
     return times
 

@@ -37,7 +37,7 @@ from sources.readers.base import (
     RejectedRow,
     as_text,
     build_batch,
-    column_from_values,
+    column_from_json,
     missing_columns,
     problem,
     source_columns,
@@ -300,7 +300,9 @@ class ApiReader(ClosingReader):
             for text in [as_text(row)]
         ]
         columns = {
-            name: column_from_values([value_at(row, path) for _, row in good])
+            name: column_from_json(
+                self._contract.column(name), [value_at(row, path) for _, row in good]
+            )
             for name, path in self._paths.items()
         }
         rows = np.array([n for n, _ in good], np.int64)

@@ -399,6 +399,16 @@ def column_from_values(values: Sequence[Any]) -> Array:
     return _text_array([as_text(value) for value in values])
 
 
+def column_from_json(column: Column, values: Sequence[Any]) -> Array:
+    """The same of values of JSON: in a text column each number as it was written.
+
+    As a column of decimals all would have the digits of the longest: 1.5 beside 2.25 were 1.50.
+    """
+    if column.pg_type == "text":
+        values = [str(value) if type(value) is Decimal else value for value in values]
+    return column_from_values(values)
+
+
 def in_utc(values: Sequence[Any]) -> list[Any]:
     """Aware times of any zone as the same instants in UTC; naive ones and None as they are.
 

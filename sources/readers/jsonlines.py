@@ -40,7 +40,7 @@ from sources.readers.base import (
     RawBatch,
     RejectedRow,
     build_batch,
-    column_from_values,
+    column_from_json,
     in_utc,
     missing_columns,
     problem,
@@ -247,7 +247,10 @@ class JsonRows:
             taken.extend([line] * count)
             number += count
         self._restore_digits(values, taken)
-        arrays = {name: column_from_values(found) for name, found in values.items()}
+        arrays = {
+            name: column_from_json(self._contract.column(name), found)
+            for name, found in values.items()
+        }
         self.seen.update(name for name, array in arrays.items() if array.null_count < len(array))
         return build_batch(
             self._contract,

@@ -228,6 +228,22 @@ def test_json_must_be_json(tmp_path: Path) -> None:
 # --- dates and times ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("pg_type", ["date", "timestamp", "timestamptz"])
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("s"), pa.timestamp("us", "UTC")])
+def test_a_file_s_own_days_beyond_the_calendar_are_set_aside(
+    tmp_path: Path, pg_type: str, kind: Any
+) -> None:
+    """A year 0, or 20000, in Parquet: PostgreSQL takes both, and nothing can read them again."""
+    days = pa.array([-719_528, None, 6_585_442, 20_000], pa.int32()).cast(pa.date32())
+
+    found = cast_one(tmp_path, pg_type, days.cast(kind))
+
+    # Midnight in UTC is an hour of the day before here.
+    late = [4] if pg_type == "date" and kind == pa.timestamp("us", "UTC") else []
+    assert [row.row_number for row in found.rejected] == [1, 3, *late]
+    assert found.rows.to_pylist() == [n for n in (2, 4) if n not in late]
+
+
 @pytest.mark.parametrize(
     ("form", "texts", "expected"),
     [
@@ -236,6 +252,7 @@ def test_json_must_be_json(tmp_path: Path) -> None:
           None]),
         (None, ["2026-06-30 00:00:00", "2026-06-30T10:00:00", "0000-00-00", "infinity"],
          [date(2026, 6, 30)] + ["tipo_invalido"] * 3),
+        (None, ["0000-05-05", "0001-01-01", None], ["tipo_invalido", date(1, 1, 1), None]),
         ("dd/MM/yyyy", ["01/02/2026", " 01/02/2026", "2026-02-01", "1/2/2026", "31/06/2026",
                         "2026-06-31", "01/02/26", "sin dato"],
          [date(2026, 2, 1)] * 3 + ["tipo_invalido"] * 5),

@@ -346,6 +346,18 @@ def test_numbers_keep_every_digit_they_were_written_with(tmp_path: Path) -> None
     assert rejected[2].values["d"] == "10000000000000000000000.5"
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_number_in_a_text_column_is_written_alike_beside_longer_ones(
+    tmp_path: Path, wide: bool
+) -> None:
+    columns = [column("n", "numeric(30,2)" if wide else "integer"), column("t")]
+    contract = make_contract(tmp_path, "jsonl", columns)
+
+    good, _ = cast_all(contract, read(contract, '{"n":1,"t":1.5}\n{"n":2,"t":2.250}\n{"n":3}\n'))
+
+    assert [row["t"] for row in good] == ["1.5", "2.250", None]
+
+
 # --- what the file looks like ---------------------------------------------------------------------
 
 

@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from sources.contract import Contract
 from sources.errors import DriftError
@@ -294,6 +296,83 @@ def test_both_ways_keep_a_rejected_row_in_the_same_words(
         _, (rejected,) = cast_all(contract, list(reader.batches()))
 
     assert rejected.values == {"n": "1", "v": written, "mal": "mal"}
+
+
+_TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=60)
+_LATIN = st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=30)
+_ODD_TIMES = ["0000-00-00", "2026-00-00", "2026-06-00", "0000-05-05", "1000-01-01", "9999-12-31"]
+
+
+def _times(digits: int) -> st.SearchStrategy[str]:
+    return st.one_of(
+        st.sampled_from(_ODD_TIMES),
+        st.datetimes(datetime(1000, 1, 1)).map(lambda at: f"{at:%Y-%m-%d %H:%M:%S.%f}"[:20+digits]),
+    )  # fmt: skip
+
+
+# As columns are declared at the source and in the contract, and what may stand in them.
+ANYTHING: dict[tuple[str, str], st.SearchStrategy[Any]] = {
+    ("tinyint(3) unsigned zerofill", "integer"): st.integers(0, 255),
+    ("mediumint", "integer"): st.integers(-(2**23), 2**23 - 1),
+    ("bigint", "double precision"): st.integers(-(2**63), 2**63 - 1),
+    ("bigint unsigned", "numeric(20,0)"): st.integers(0, 2**64 - 1),
+    ("bit(64)", "bigint"): st.integers(0, 2**64 - 1),
+    ("decimal(18,4)", "numeric(18,2)"): st.decimals(-(10**13), 10**13, places=4),
+    ("decimal(65,30)", "text"): st.decimals(-(10**30), 10**30, places=30),
+    ("decimal(30,9)", "double precision"): st.decimals(-(10**18), 10**18, places=9),
+    ("float", "double precision"): st.floats(width=32, allow_nan=False, allow_infinity=False),
+    ("double", "numeric(38,10)"): st.floats(allow_nan=False, allow_infinity=False),
+    ("double(12,3)", "numeric(12,3)"): st.floats(-1e8, 1e8),
+    ("date", "date"): _times(0).map(lambda text: text[:10]),
+    ("datetime", "timestamp"): _times(0),
+    ("datetime(1)", "text"): _times(1),
+    ("datetime(4)", "timestamp"): _times(4),
+    ("timestamp(2) null", "timestamp"): st.datetimes(datetime(1970, 1, 2), datetime(2037, 1, 1)),
+    ("time(6)", "text"): st.sampled_from(["-838:59:59.999999", "00:00:00.5", "838:59:59"]),
+    ("year", "smallint"): st.sampled_from([0, 1901, 2155]),
+    ("varchar(60)", "text"): _TEXTS,
+    ("varchar(60) character set utf16", "integer"): _TEXTS,
+    ("char(30) character set latin1", "text"): _LATIN,
+    ("mediumtext", "text"): st.builds(str.__mul__, _TEXTS, st.sampled_from([1, 9, 2_000])),
+    ("enum('a','ñ','')", "text"): st.sampled_from(["a", "ñ", "", "otra"]),
+    ("set('a','b')", "text"): st.sampled_from(["b,a", "", "c,b"]),
+    ("json", "jsonb"): st.sampled_from(['{"a": 1.50}', "[]", '"ñ"']),
+}
+
+
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data(), kinds=st.lists(st.sampled_from(sorted(ANYTHING)), min_size=1, max_size=18))
+def test_both_ways_give_the_same_whatever_comes(
+    tmp_path: Path, mariadb: MariaDb, data: st.DataObject, kinds: list[tuple[str, str]]
+) -> None:
+    rows = data.draw(
+        st.lists(st.tuples(*(st.none() | ANYTHING[kind] for kind in kinds)), max_size=12)
+    )
+    declared = ", ".join(f"c{at} {kind}" for at, (kind, _) in enumerate(kinds))
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("set sql_mode = ''")
+        cursor.execute("drop table if exists t")
+        cursor.execute(f"create table t (n int primary key auto_increment, {declared})")
+        places = ", ".join(["%s"] * (len(kinds) + 1))
+        cursor.executemany(f"insert into t values ({places})", [(None, *row) for row in rows])
+    columns = [column(f"c{at}", pg_type) for at, (_, pg_type) in enumerate(kinds)]
+    contract = make_contract(
+        tmp_path, "mysql", [column("n", "integer", key=True), *columns], table="t", fetchRows=5
+    )
+
+    found = []
+    for enough in (1, 1 << 40):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(database, "QUICK_ROWS", enough)
+            with open_reader(contract, SourceUrl.parse(mariadb.url)) as reader:
+                batches = list(reader.batches())
+        good, rejected = cast_all(contract, batches)
+        found.append((repr(good), [(row.row_number, row.rule, row.values) for row in rejected]))
+        assert len(good) + len(rejected) == len(rows)
+
+    assert found[0] == found[1]
 
 
 def test_times_kept_as_before_mariadb_10_1_are_read_by_both_ways(

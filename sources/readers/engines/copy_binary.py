@@ -27,8 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from sources.arrow_values import bitmap, from_flags, from_memory
-from sources.readers.arrow import Array
+from sources.arrow_values import bitmap, from_flags, from_memory, from_numbers, to_texts
+from sources.readers.arrow import Array, pc
 from sources.readers.base import Sent
 from sources.readers.engines.blocks import (
     PADDING,
@@ -383,7 +383,28 @@ def _numerics(field: _Field) -> Array:
     words = np.empty((len(total), 2), np.int64)
     words[:, 0] = total
     np.right_shift(total, 63, out=words[:, 1])
-    return from_memory(pa.decimal128(_INT64_DIGITS, scale), words, field.valid)
+    numbers = from_memory(pa.decimal128(_INT64_DIGITS, scale), words, field.valid)
+    scales = field.known(field.at(6, "u2"), scale)
+    return numbers if (scales == scale).all() else _as_sent(numbers, scales)
+
+
+def _as_sent(numbers: Array, scales: Any) -> Array:
+    """As texts, each with as many digits behind the point as it has where no column declares it.
+
+    What a row is known by in quarantine, or in a text column, is not that of rows beside it.
+    """
+    places = [np.flatnonzero(scales == scale) for scale in np.unique(scales)]
+    written = [
+        to_texts(
+            pc.cast(
+                numbers.take(from_numbers(those)),
+                pa.decimal128(_INT64_DIGITS, int(scales[those[0]])),
+            )
+        )
+        for those in places
+    ]
+    order = np.argsort(np.concatenate(places))
+    return pa.concat_arrays(written).take(from_numbers(order))
 
 
 _POWERS = 10 ** np.arange(_INT64_DIGITS + 1, dtype=np.int64)

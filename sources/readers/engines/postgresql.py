@@ -121,15 +121,9 @@ class Postgresql(Engine):
     def select(
         self, column: sa.ColumnElement[Any], source: SourceColumn, target: Column
     ) -> sa.ColumnElement[Any]:
-        """Octets as their digits alone where the contract says so, as from any other engine.
-
-        A number that is to be text as it is written, each with its own digits behind the point:
-        decoded, all of a batch have as many.
-        """
+        """Octets as their digits alone where the contract says so, as from any other engine."""
         if source.type == "bytea" and target.format == _HEX:
             return sa.func.upper(sa.func.encode(column, sa.literal_column("'hex'")))
-        if source.type == "numeric" and target.pg_type == "text":
-            return self.written(column, source)
         return column
 
     def share_snapshot(self, connection: Any) -> str | None:
