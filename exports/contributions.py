@@ -158,6 +158,7 @@ class Succession:
                 continue
             tables = _MartTables(len(self._tables), mart, found, resources)
             with self._explained(resources[0]), self._connection.transaction():
+                tables.run(self._connection, _DROP)  # of an export that broke off
                 tables.run(self._connection, _CREATE)
             self._tables.append(tables)
 
@@ -176,12 +177,12 @@ class Succession:
         )
 
     def remember(self) -> None:
-        """Keep what is about to be shown, in one transaction. Repeating it changes nothing.
+        """Keep what is about to be shown, one transaction a mart. Repeating it changes nothing.
 
-        Raises ExportError: nothing may be shown then.
+        Raises psycopg.Error like any record of the warehouse: nothing may be shown then.
         """
         for tables in self._tables:
-            with self._explained(tables.resources[0]), self._connection.transaction():
+            with self._connection.transaction():
                 for statement in _REMEMBER:
                     tables.run(self._connection, statement)
 
