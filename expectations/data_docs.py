@@ -1,4 +1,4 @@
-"""The pages of Great Expectations, made to be read on a machine without internet.
+"""The pages of Great Expectations, made to be read in Spanish on a machine without internet.
 
 Belongs here: what is changed in them once they are written. Does not belong here: running a suite
 (`marts.py`), or the page of every verdict (`site.py`), which is the entrance to these.
@@ -6,7 +6,8 @@ Belongs here: what is changed in them once they are written. Does not belong her
 Great Expectations takes the looks of its pages from style sheets and scripts of other sites, and
 draws its index by them. Offline they are plain, their filter does nothing and the index is empty.
 Here every address of another site goes; a style sheet and a script of our own, in files beside the
-pages, stand in for what is used; and the index becomes a plain list.
+pages, stand in for what is used; and the index becomes a plain list. The library has its words in
+English alone: those that are whole texts of a page are put into Spanish, nothing within a text is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,48 @@ _SUITE_LINK = re.compile(r"""<a href="[^"]*/expectations/[^"]*"\s*>(.*?)</a>""",
 # It counts one folder too few.
 _ICON = re.compile(r'href="[./]+/(static/images/favicon\.ico)"')
 _FOOTER = re.compile(r"<footer>.*?</footer>", re.DOTALL)
+_TEXT = re.compile(r"(?<=>)[^<>]*\w[^<>]*(?=<)")
+_WORDS = {
+    "Data documentation compiled by Great Expectations": "Controles de Great Expectations",
+    "Home": "Inicio",
+    "Expectation Validation Result": "Resultado de una suite",
+    "Evaluates whether a batch of data matches expectations.": "Si los datos cumplen lo esperado.",
+    "Actions": "Acciones",
+    "Validation Filter:": "Mostrar:",
+    "Show All": "Todo",
+    "Failed Only": "Solo lo que no pasa",
+    "Table of Contents": "Contenido",
+    "Overview": "Resumen",
+    "Table-Level Expectations": "Sobre la tabla entera",
+    "Expectation Suite:": "Suite:",
+    "Status:": "Resultado:",
+    "Failed": "no pasa",
+    "Succeeded": "pasa",
+    "Statistics": "Cuentas",
+    "Evaluated Expectations": "Expectativas evaluadas",
+    "Successful Expectations": "Pasan",
+    "Unsuccessful Expectations": "No pasan",
+    "Success Percent": "Pasan, en porcentaje",
+    "Show more info...": "Más datos…",
+    "Info": "Datos de la corrida",
+    "Great Expectations Version": "Versión de Great Expectations",
+    "Run Name": "Corrida",
+    "Run Time": "Momento",
+    "Batch Markers": "Carga",
+    "Batch Spec": "Consulta",
+    "Status": "Resultado",
+    "Expectation": "Expectativa",
+    "Observed Value": "Lo que se vio",
+}
+_AMOUNTS = (
+    (r"(\S+) unexpected values found\. (\S+)% of (\S+) total rows\.",
+     r"No cumplen: \1 de \3 (\2 %)."),
+    (r"(\S+)% unexpected", r"\1 % no cumple"),
+    (r"(\S+)% not null", r"\1 % con dato"),
+    (r"(≈?[\d.]+)%", r"\1 %"),
+)  # fmt: skip
+_NUMBER = re.compile(r"\d[\d.,]*\d")
+_POINTS = str.maketrans(".,", ",.")
 
 # The names are those that the pages use; the looks are those of the page of every verdict.
 _STYLE = """\
@@ -105,11 +148,25 @@ def alone(page: str, root: str) -> str:
     # Before the body's own scripts, which are none of ours and ask for what is not there.
     kept = re.sub(r"<script\b[^>]*>.*?</script>", "", kept, flags=re.DOTALL)
     kept = _ICON.sub(rf'href="{root}/\1"', kept)
+    kept = _TEXT.sub(lambda text: _in_spanish(text[0]), kept)
     ours = (
         f'<link rel="stylesheet" href="{root}/{_STYLE_FILE}">'
         f'<script src="{root}/{_SCRIPT_FILE}" defer></script>'
     )
     return kept.replace("</head>", f"{ours}</head>", 1)
+
+
+def _in_spanish(text: str) -> str:
+    """A text of the library's own; any other as it is."""
+    words = " ".join(text.split())
+    if words in _WORDS:
+        return _WORDS[words]
+    if words.startswith("Data asset: "):
+        return words.replace("Data asset", "Tabla", 1)
+    for pattern, said in _AMOUNTS:
+        if found := re.fullmatch(pattern, words):
+            return _NUMBER.sub(lambda number: number[0].translate(_POINTS), found.expand(said))
+    return text
 
 
 def _index(pages: Iterable[Path]) -> str:

@@ -116,15 +116,7 @@ def _fill(warehouse: Warehouse, file: Path, contents: str, pg_restore: Path) -> 
             stdout=subprocess.PIPE, stderr=reading_told,
         ) as reader,
     ):  # fmt: skip
-        assert writer.stdin is not None and reader.stdout is not None
-        # A writer that gave up says why below.
-        with suppress(BrokenPipeError), writer.stdin as statements:
-            statements.write(b"begin;\n")
-            for block in _statements(reader.stdout):
-                statements.write(block)
-            if reader.wait() == 0:
-                statements.write(b"commit;\n")
-        reader.stdout.close()
+        _hand_on(reader, writer)
         # The writer first: a reader whose pipe was closed complains of that alone.
         for program, process, told in (
             (Path(write[0]), writer, writing_told),
@@ -133,6 +125,21 @@ def _fill(warehouse: Warehouse, file: Path, contents: str, pg_restore: Path) -> 
             if process.wait() != 0:
                 told.seek(0)
                 raise _failed(program, told.read().decode(errors="replace"), warehouse)
+
+
+def _hand_on(reader: subprocess.Popen[bytes], writer: subprocess.Popen[bytes]) -> None:
+    """Give what one process reads to the other, which commits it once all of it has come.
+
+    A writer that gave up gets no more; its own exit says why.
+    """
+    assert writer.stdin is not None and reader.stdout is not None
+    with suppress(BrokenPipeError), writer.stdin as statements:
+        statements.write(b"begin;\n")
+        for block in _statements(reader.stdout):
+            statements.write(block)
+        if reader.wait() == 0:
+            statements.write(b"commit;\n")
+    reader.stdout.close()
 
 
 def _without_defaults(contents: str, wanted: IO[str]) -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 
 import psutil
 import psycopg
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from psycopg import sql
 
 from sources.errors import PipelineError
@@ -129,23 +129,32 @@ class EmbeddedServer:
         the server's log when it does not come up.
         """
         self._make_folder()
-        with FileLock(self.folder / "start.lock", timeout=_START_TIMEOUT_S):
-            deadline = time.monotonic() + _START_TIMEOUT_S
-            while True:
-                if not self.is_running():
-                    self._start_stopped()
-                try:
-                    self.ensure_database(WAREHOUSE_DATABASE)
-                except psycopg.OperationalError as error:
-                    # It may be on its way down (killed, or stopped by someone) or still recovering.
-                    if time.monotonic() > deadline:
-                        raise EmbeddedServerError(
-                            f"el almacén embebido no responde: {error}",
-                            next_step=f"vea {self.log_file}.",
-                        ) from error
-                    time.sleep(_RETRY_S)
-                else:
-                    return self.url()
+        try:
+            with FileLock(self.folder / "start.lock", timeout=_START_TIMEOUT_S):
+                return self._start_alone()
+        except Timeout as error:
+            raise EmbeddedServerError(
+                "otro proceso está arrancando el almacén embebido y no termina.",
+                next_step=f"espere y vuelva a ejecutar; si se repite, vea {self.log_file}.",
+            ) from error
+
+    def _start_alone(self) -> str:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while True:
+            if not self.is_running():
+                self._start_stopped()
+            try:
+                self.ensure_database(WAREHOUSE_DATABASE)
+            except psycopg.OperationalError as error:
+                # It may be on its way down (killed, or stopped by someone) or still recovering.
+                if time.monotonic() > deadline:
+                    raise EmbeddedServerError(
+                        f"el almacén embebido no responde: {error}",
+                        next_step=f"vea {self.log_file}.",
+                    ) from error
+                time.sleep(_RETRY_S)
+            else:
+                return self.url()
 
     def _start_stopped(self) -> None:
         account = _server_account()

@@ -87,6 +87,30 @@ def test_what_the_pages_say_is_left_as_it_was() -> None:
     )
 
 
+def test_the_words_of_the_library_are_spanish(site: Path) -> None:
+    [page] = (site / "validations" / "prueba_gx" / "a").rglob("*.html")
+    text = re.sub(r"<style.*?</style>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    said = [" ".join(words.split()) for words in re.findall(r">([^<>]*\w[^<>]*)<", text)]
+
+    for words in (
+        "Solo lo que no pasa", "Tabla: prueba_gx.a", "Expectativas evaluadas", "50 %",
+        "No cumplen: 1 de 1 (100 %).", "100 % con dato", "Toda zona tiene número.",
+    ):  # fmt: skip
+        assert words in said, words
+    english = re.compile(
+        r"\b(expectation|unexpected|of|show|failed|status|table|observed|success\w*|null|run)\b",
+        re.I,
+    )
+    assert [words for words in said if english.search(words)] == []
+
+
+def test_a_text_that_only_holds_words_of_the_library_stays() -> None:
+    page = "<td>Status quo</td><td>≈1.2422% unexpected</td><td>1,234 of 5.6</td>"
+    assert (
+        alone(page, "..") == "<td>Status quo</td><td>≈1,2422 % no cumple</td><td>1,234 of 5.6</td>"
+    )
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium on this machine")
 def test_in_a_browser_without_network_the_page_is_styled_and_its_filter_works(site: Path) -> None:
     [page] = (site / "validations" / "prueba_gx" / "a").rglob("*.html")
@@ -109,4 +133,4 @@ def test_in_a_browser_without_network_the_page_is_styled_and_its_filter_works(si
     assert "<title>solid</title>" in shown
     section = re.compile(r'class="ge-section([^>]*)>.*?<h5[^>]*>\s*(\w+)', re.DOTALL)
     hidden = {column: "hidden" in attributes for attributes, column in section.findall(shown)}
-    assert hidden == {"Overview": False, "zona_id": True, "cuentas": False}
+    assert hidden == {"Resumen": False, "zona_id": True, "cuentas": False}

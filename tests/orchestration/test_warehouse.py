@@ -10,10 +10,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from filelock import FileLock
 
 from orchestration import settings as settings_module
 from orchestration.settings import Settings
 from orchestration.warehouse import connection as connection_module
+from orchestration.warehouse import embedded as embedded_module
 from orchestration.warehouse.connection import RowCount, Warehouse, WarehouseError, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
@@ -73,6 +75,18 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> Non
     (tmp_path / "archivo").write_text("no soy una carpeta")
     with pytest.raises(PipelineError, match="LUJAN_DATA_DIR"):
         EmbeddedServer(tmp_path / "archivo" / "warehouse").start()
+
+
+def test_another_process_that_starts_the_server_and_does_not_end_is_a_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded_module, "_START_TIMEOUT_S", 0.1)
+    with (
+        FileLock(tmp_path / "start.lock"),
+        pytest.raises(PipelineError, match="otro proceso está arrancando") as caught,
+    ):
+        EmbeddedServer(tmp_path).start()
+    assert caught.value.next_step.startswith("espere y vuelva a ejecutar")
 
 
 def test_migrations_repeat_with_the_same_result(new_database: Callable[[], str]) -> None:
