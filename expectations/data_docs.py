@@ -69,6 +69,7 @@ _AMOUNTS = (
      r"No cumplen: \1 de \3 (\2 %)."),
     (r"(\S+)% unexpected", r"\1 % no cumple"),
     (r"(\S+)% not null", r"\1 % con dato"),
+    (r"(\S+)% null", r"\1 % sin dato"),
     (r"(≈?[\d.]+)%", r"\1 %"),
 )  # fmt: skip
 _NUMBER = re.compile(r"\d[\d.,]*\d")
