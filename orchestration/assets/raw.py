@@ -10,6 +10,7 @@ shows as a red `carga` check with its cause, and in the run's summary and exit c
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -190,7 +191,7 @@ def load_raw_table(
 
     outcome = TableOutcome([], [])
     watch = observer()
-    with KeptConnection(warehouse) as kept:
+    with closing(KeptConnection(warehouse)) as kept:
         for contract in contracts:
             watch.started("raw", contract.id)
             context = LoadContext(

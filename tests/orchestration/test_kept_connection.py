@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ def _process(connection: Connection) -> int:
 
 
 def test_one_connection_serves_use_after_use(warehouse: Warehouse) -> None:
-    with KeptConnection(warehouse) as kept:
+    with closing(KeptConnection(warehouse)) as kept:
         with kept.connect() as first:
             first.execute("create table kept_here (n int)")
             one = _process(first)
@@ -29,7 +30,7 @@ def test_one_connection_serves_use_after_use(warehouse: Warehouse) -> None:
 
 
 def test_a_use_within_another_gets_its_own(warehouse: Warehouse) -> None:
-    with KeptConnection(warehouse) as kept, kept.connect() as outer:
+    with closing(KeptConnection(warehouse)) as kept, kept.connect() as outer:
         outer.execute("create table nobody_else_sees (n int)")
         with kept.connect() as inner:
             seen = inner.execute("select to_regclass('nobody_else_sees')::text").fetchone()
@@ -40,7 +41,7 @@ def test_a_use_within_another_gets_its_own(warehouse: Warehouse) -> None:
 
 
 def test_an_error_undoes_its_use_and_ends_the_connection(warehouse: Warehouse) -> None:
-    with KeptConnection(warehouse) as kept:
+    with closing(KeptConnection(warehouse)) as kept:
         with pytest.raises(ZeroDivisionError), kept.connect() as failed:
             failed.execute("create table undone (n int)")
             raise ZeroDivisionError
@@ -50,7 +51,7 @@ def test_an_error_undoes_its_use_and_ends_the_connection(warehouse: Warehouse) -
 
 
 def test_a_connection_that_the_server_ended_is_replaced(warehouse: Warehouse) -> None:
-    with KeptConnection(warehouse) as kept:
+    with closing(KeptConnection(warehouse)) as kept:
         with kept.connect() as first:
             ended = _process(first)
         with warehouse.connect() as other:
@@ -62,7 +63,7 @@ def test_a_connection_that_the_server_ended_is_replaced(warehouse: Warehouse) ->
 
 def test_nothing_of_one_use_is_left_for_the_next(warehouse: Warehouse) -> None:
     """Statements prepared for one table's columns would not fit those it has later."""
-    with KeptConnection(warehouse) as kept:
+    with closing(KeptConnection(warehouse)) as kept:
         for round_ in range(12):
             with kept.connect() as connection:
                 connection.execute("set local work_mem = '1MB'")

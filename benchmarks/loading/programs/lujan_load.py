@@ -12,6 +12,7 @@ import importlib
 import json
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,11 @@ def main() -> int:
     for module in _READERS.get(job["path"], _OF_POSTGRESQL):
         importlib.import_module(module)
     began = time.monotonic()
-    kept = KeptConnection(Warehouse(job["target_url"], embedded=True))
+    warehouse = Warehouse(job["target_url"], embedded=True)
     url = SourceUrl.parse(job["source_url"] or str(Path(job["file"]).parent))
     reports: list[LoadReport] = []
     results: list[CheckResult] = []
-    with kept:
+    with closing(KeptConnection(warehouse)) as kept:
         for file in job["contracts"]:
             contract = load_contract(Path(file))
             checker = BatchChecker(contract)
