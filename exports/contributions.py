@@ -23,6 +23,7 @@ The mart says in `meta.contribuciones` who contributes:
     celda      columns of the mart: rows with the same values leave together
     suma       column of the mart that is the sum of the first of `medidas`: proves that mart and
                `relacion` are of the same build
+    conteo     column of the mart that says how many of them there are; for drafts of definitions
     clase      columns of the mart that `clase` spells (`dimension=valor`), where a cell is several
                rows with a total: hidden rows are then told apart from shown ones
 
@@ -57,7 +58,7 @@ from sources.wording import counted
 # forgotten: a cell that has moved four times by enough since then comes near one only if as many
 # take back what they changed.
 KEPT_STATES = 5
-_KEYS = frozenset({"relacion", "celda", "suma", "clase"})
+_KEYS = frozenset({"relacion", "celda", "suma", "conteo", "clase"})
 # Cells that a message names.
 _NAMED = 10
 
@@ -70,6 +71,7 @@ class Contributions:
     cell: tuple[str, ...]
     total: str
     classes: tuple[str, ...] = ()
+    count: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +101,15 @@ def contributions_of(mart: Mart) -> Contributions | None:
     ):
         raise DefinitionError(
             f"`meta.contribuciones` de {mart.name} no se entiende: lleva `relacion` "
-            "(esquema.tabla), `celda`, `suma` y, si hace falta, `clase`.",
+            "(esquema.tabla), `celda`, `suma` y, si hacen falta, `conteo` y `clase`.",
             next_step="corrija el .yml del modelo en dbt.",
         )
     found = Contributions(
         str(written["relacion"]), tuple(written["celda"]), str(written["suma"]),
-        tuple(written.get("clase", ())),
+        tuple(written.get("clase", ())), written.get("conteo"),
     )  # fmt: skip
-    absent = [
-        name for name in (*found.cell, found.total, *found.classes) if name not in mart.raw_columns
-    ]
+    named = [*found.cell, found.total, *found.classes, *filter(None, [found.count])]
+    absent = [name for name in named if name not in mart.raw_columns]
     if absent or not found.cell:
         raise DefinitionError(
             f"`meta.contribuciones` de {mart.name} nombra columnas que no tiene: "

@@ -16,8 +16,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from exports.contributions import contributions_of
 from exports.definition import DatasetDefinition, error_in_words, load_definition, separate_errors
-from exports.disclosure import check_request
+from exports.disclosure import THRESHOLD_SENSITIVE_CROSSING, check_request
 from exports.errors import DefinitionError, DisclosureError, ExportError
 from exports.manifest import OPEN, Manifest, Mart
 
@@ -121,6 +122,14 @@ def draft(mart: Mart, manifest: Manifest, facts: Mapping[str, Any]) -> tuple[str
             }
         ],
     }
+    made_up = contributions_of(mart)
+    if made_up and made_up.count in shown:
+        document["recursos"][0]["divulgacion"] = {
+            "umbral_minimo": THRESHOLD_SENSITIVE_CROSSING,
+            "diferencia_minima": THRESHOLD_SENSITIVE_CROSSING,
+            "columna_conteo": made_up.count,
+            "celdas_inseguras": "omitir",
+        }
     text = yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=98)
     head = "# yaml-language-server: $schema=../dataset.schema.json\n"
     head += "# Conjunto del portal. Qué significa cada clave: docs/publicar-un-conjunto.md\n"

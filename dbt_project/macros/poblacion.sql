@@ -50,3 +50,17 @@ protegidas as (
     from con_primarias
 )
 {%- endmacro %}
+
+
+{#- What requests are counted by, one dimension after the other: of a row called `solicitudes`. -#}
+{% macro dimensiones_de_solicitudes() -%}
+    lateral (
+        values
+        ('total', 'Total'),
+        ('categoria', solicitudes.categoria),
+        ('area', solicitudes.area),
+        ('distrito', solicitudes.distrito),
+        ('canal', solicitudes.canal),
+        ('estado', solicitudes.estado)
+    ) as dimensiones (dimension, valor)
+{%- endmacro %}

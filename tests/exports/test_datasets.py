@@ -13,6 +13,7 @@ from exports.definition import DATASETS_DIR, load_definitions
 from exports.disclosure import INDIVIDUAL_COLUMNS, check_request
 from exports.manifest import Manifest, load_manifest
 from exports.metadata import load_catalog_facts
+from exports.review import draft, review
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 NAMES = sorted(path.stem for path in DATASETS_DIR.glob("*.yaml"))
@@ -90,3 +91,25 @@ def test_titles_tell_datasets_apart() -> None:
 def test_the_catalogue_facts_can_be_used() -> None:
     facts = load_catalog_facts()
     assert facts.editor and facts.organizacion
+
+
+@pytest.mark.parametrize(
+    "mart",
+    [
+        "agua.dim_zona", "agua.fct_consumo_mensual_zona", "agua.kpi_cobertura_micromedicion",
+        "poblacion.fct_solicitudes_vecinales",
+    ],
+)  # fmt: skip
+def test_a_draft_of_figures_about_people_takes_care_of_them(
+    mart: str, dbt_manifest: Manifest, tmp_path: Path
+) -> None:
+    facts = {
+        "titulo": "Otro conjunto", "recurso": "otro", "tema": "ENVI", "frecuencia": "R/P1M",
+        "secretaria": "Obras Públicas", "fuentes": ["Aguas"],
+    }  # fmt: skip
+    text, _ = draft(dbt_manifest.mart(mart), dbt_manifest, facts)
+    path = tmp_path / "otro-conjunto.yaml"
+    path.write_text(text, encoding="utf-8")
+
+    assert [item for item in review(path, dbt_manifest) if item.blocking] == []
+    assert "diferencia_minima: 10" in text

@@ -10,13 +10,4 @@ select
     dimensiones.dimension || '=' || coalesce(dimensiones.valor, 'Sin dato') as clase,
     array[1]::numeric[] as medidas
 from {{ ref('stg_citymis__solicitudes') }} as solicitudes
-cross join
-    lateral (
-        values
-        ('total', 'Total'),
-        ('categoria', solicitudes.categoria),
-        ('area', solicitudes.area),
-        ('distrito', solicitudes.distrito),
-        ('canal', solicitudes.canal),
-        ('estado', solicitudes.estado)
-    ) as dimensiones (dimension, valor)
+cross join {{ dimensiones_de_solicitudes() }}

@@ -26,16 +26,7 @@ celdas as (
         count(solicitudes.dias_resolucion) as resueltas,
         percentile_cont(0.5) within group (order by solicitudes.dias_resolucion) as dias_resolucion_mediana
     from solicitudes
-    cross join
-        lateral (
-            values
-            ('total', 'Total'),
-            ('categoria', solicitudes.categoria),
-            ('area', solicitudes.area),
-            ('distrito', solicitudes.distrito),
-            ('canal', solicitudes.canal),
-            ('estado', solicitudes.estado)
-        ) as dimensiones (dimension, valor)
+    cross join {{ dimensiones_de_solicitudes() }}
     group by solicitudes.mes, dimensiones.dimension, coalesce(dimensiones.valor, 'Sin dato')
 ),
 
