@@ -64,6 +64,7 @@ _SEPARATOR_TOLD = re.compile(rb'"?sep=.{1,4}?"?\s*', re.IGNORECASE | re.DOTALL)
 
 Rows = npt.NDArray[np.int64]
 
+_LONGEST_NAME = 128 << 10
 _LONG_NAME = "su encabezado tiene un nombre de más de 128 KB: no parece una tabla"
 _ONLY_CR = (
     "sus líneas terminan solo con el carácter CR, como las de equipos muy viejos: guárdelo otra "
@@ -152,6 +153,9 @@ class DelimitedReader(TextFileReader):
         except csv.Error as error:
             why = _ONLY_CR if b"\r" in first else error
             raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error
+        # The limit is the process's: a library that was imported may have lifted it.
+        if any(len(name) > _LONGEST_NAME for name in header):
+            raise self._unreadable(_LONG_NAME)
         self._positions = match_columns(
             self._contract, header, f"el archivo {self._file.name} (¿otro formato?)"
         )

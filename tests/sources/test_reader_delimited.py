@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import zipfile
@@ -201,9 +202,14 @@ def test_lines_that_end_in_a_carriage_return_alone_are_told(contract: Contract) 
         read(contract, b"medidor;lectura\rM-1;1.0\rM-2;2.0\r")
 
 
-def test_what_is_no_table_is_told_in_words(contract: Contract) -> None:
-    with pytest.raises(SourceDataError, match="un nombre de más de 128 KB"):
-        read(contract, b"0" * 200_000)
+@pytest.mark.parametrize("limit", [128 << 10, 1 << 30], ids=["as usual", "lifted by a library"])
+def test_what_is_no_table_is_told_in_words(contract: Contract, limit: int) -> None:
+    before = csv.field_size_limit(limit)
+    try:
+        with pytest.raises(SourceDataError, match="un nombre de más de 128 KB"):
+            read(contract, b"0" * 200_000)
+    finally:
+        csv.field_size_limit(before)
 
 
 def test_a_header_alone_is_a_file_of_no_rows(contract: Contract) -> None:
