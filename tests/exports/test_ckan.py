@@ -26,7 +26,7 @@ from exports.files import write_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from tests.exports.conftest import Connection, Define
-from tests.support.ckan import CkanPortal
+from tests.support.ckan import CkanPortal, forget
 
 NAME = "proyectos-municipales"
 
@@ -85,6 +85,7 @@ def table(portal: CkanPortal, resource_id: str) -> list[dict[str, Any]]:
 def test_a_dataset_is_published_once_and_then_only_what_changes(
     portal: CkanPortal, export: Any, connection: Connection, facts: CatalogFacts
 ) -> None:
+    forget(portal, NAME)
     publisher = Spy(portal.url, portal.token, facts)
     first = export(publisher)
     assert first.estado == "publicada"

@@ -24,7 +24,8 @@ from orchestration.cli import main, portal_definitions
 from orchestration.cli import portal as portal_commands
 from orchestration.dbt_project import project_sha256
 from orchestration.warehouse.connection import Warehouse
-from tests.support.ckan import CkanPortal
+from tests.support.ckan import CkanPortal, forget
+from tests.support.marts import make_accounts_of_zones
 
 NAME, MART = "zonas-de-agua", "agua.dim_zona"
 BY = ("--by", "Comité de Datos", "--reason", "Acta 12")
@@ -112,6 +113,8 @@ def city(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         "insert into agua.dim_zona values (1, 'Vistalba Alta', 'Vistalba', 'Vistalba', 420), "
         "(2, 'Ciudad Sur', 'Ciudad', 'Ciudad', 910), (3, 'Loteo Nuevo', 'Ciudad', 'Ciudad', 4)"
     )
+    with warehouse.connect() as connection:
+        make_accounts_of_zones(connection)
     made.build()
     return made
 
@@ -120,15 +123,9 @@ def city(warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def online(city: City, portal: CkanPortal) -> Iterator[City]:
     """The same with a portal, on which the dataset has never been."""
     city.environment |= {"CKAN_URL": portal.url, "CKAN_TOKEN": portal.token}
-    forget(portal)  # a test of another file may have left it
+    forget(portal, NAME)  # a test of another file may have left it
     yield city
-    forget(portal)
-
-
-def forget(portal: CkanPortal) -> None:
-    administrator = RemoteCKAN(portal.url, apikey=portal.token)
-    if NAME in administrator.action.package_list():
-        administrator.action.dataset_purge(id=NAME)
+    forget(portal, NAME)
 
 
 def shown(portal: CkanPortal) -> dict[str, Any] | None:

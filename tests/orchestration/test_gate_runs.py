@@ -50,7 +50,7 @@ from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
-from tests.support.marts import judge, make_mart, say_built, say_known
+from tests.support.marts import judge, make_accounts_of_zones, make_mart, say_built, say_known
 
 MART, RAW, STAGING = "agua.dim_zona", "raw.aguas__zonas", "staging.stg_aguas__zonas"
 DATASET, EXPORT = "aguas.zonas", "zonas-de-agua"
@@ -137,6 +137,7 @@ def zones(postgres: EmbeddedServer) -> Iterator[Warehouse]:
         connection.execute(
             "insert into agua.dim_zona (zona_id, zona_nombre) values (1, 'Norte'), (2, 'Sur')"
         )
+        make_accounts_of_zones(connection)
         say_known(connection, DATASET)
         approve(connection, definition(), "Comité", "acta 1")
     yield made

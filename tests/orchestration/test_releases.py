@@ -18,6 +18,7 @@ from orchestration.gate import Obstacle, obstacles
 from orchestration.releases import ReleaseError, covering, history, release, revoke
 from orchestration.settings import settings
 from orchestration.warehouse.connection import Warehouse
+from tests.support.marts import make_accounts_of_zones
 
 MART = "agua.dim_zona"
 RED = CheckResult(
@@ -186,6 +187,7 @@ def zones(red: Warehouse, data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Wa
         connection.execute(
             "insert into agua.dim_zona (zona_id, zona_nombre) values (1, 'Norte'), (2, 'Sur')"
         )
+        make_accounts_of_zones(connection)
         approve(connection, publishing.find_definition(ZONES), "Comité", "acta 1")
     return red
 

@@ -2,6 +2,7 @@
 
 Belongs here: skipping where it cannot be had. Where CKAN or Redis is missing the tests are skipped
 with the reason; with `CI=true` that is a failure, unless `LUJAN_SKIP_CKAN` says why it is accepted.
+And forgetting in it what other tests left.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from ckanapi import RemoteCKAN
 
 from orchestration.portal_dev import CkanPortal, ckan_portal, ckan_programs
 from orchestration.warehouse.embedded import EmbeddedServer
 
-__all__ = ["CkanPortal", "running_portal"]
+__all__ = ["CkanPortal", "forget", "running_portal"]
 
 
 @contextmanager
@@ -30,3 +32,10 @@ def running_portal(folder: Path, postgres: EmbeddedServer) -> Iterator[CkanPorta
         pytest.skip(reason)
     with ckan_portal(folder, postgres.ensure_database) as running:
         yield running
+
+
+def forget(portal: CkanPortal, dataset: str) -> None:
+    """Leave nothing of a dataset that a test of another file may have published."""
+    administrator = RemoteCKAN(portal.url, apikey=portal.token)
+    if dataset in administrator.action.package_list():
+        administrator.action.dataset_purge(id=dataset)

@@ -25,6 +25,16 @@ def make_mart(connection: psycopg.Connection[Any], relation: str) -> None:
     )
 
 
+def make_accounts_of_zones(connection: psycopg.Connection[Any]) -> None:
+    """Who makes up `agua.dim_zona`, whatever is in it: as many accounts of each zone as it says."""
+    connection.execute(
+        "create schema if not exists intermediate; "
+        "create view intermediate.int_agua__contribuciones_cuentas as "
+        "select zona_id, zona_id || '-' || n as unidad, 'medidor' as clase, "
+        "array[1]::numeric[] as medidas from agua.dim_zona, generate_series(1, cuentas_activas) n"
+    )
+
+
 def say_built(
     connection: psycopg.Connection[Any], relation: str, state: str = "ok", run: str = "r"
 ) -> None:
