@@ -334,10 +334,11 @@ class Feed(FileLanding):
             ledger.note_name(entry, file.sha256, self._listed_at)
             return self._known()
         self._refuse_again(connection, entry, file.sha256)
-        beside = ledger.beside(entry.name, file.sha256)
         try:
             report = self.land(connection, entry, held)
         except RevisionRefused as error:
+            # Nothing was replaced yet: those in force are what it stood against.
+            beside = ledger.beside(entry.name, file.sha256)
             reliable = is_reliable(entry, self._listed_at)
             found = Refusal(entry, file.sha256, reliable, beside, error.what, error.next_step)
             raise found.error(self._contract) from error
