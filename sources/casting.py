@@ -233,9 +233,6 @@ def cast_column(contract: Contract, column: Column, array: Array, style: NumberS
     kind, target = column.pg_type, column.arrow_type
     if pa.types.is_null(array.type):
         return _Casted(pc.cast(array, target))
-    if array.type == target and not pa.types.is_string(target):
-        casted = _Casted(array)
-        return _in_the_calendar(casted) if pa.types.is_temporal(target) else casted
     converters: dict[str, Callable[[], _Casted]] = {
         "text": lambda: _to_text(contract, column, array),
         "jsonb": lambda: _to_json(array),
@@ -245,7 +242,10 @@ def cast_column(contract: Contract, column: Column, array: Array, style: NumberS
         "timestamptz": lambda: _to_time(contract, column, array),
         "double precision": lambda: _to_float(array, style),
     }
-    casted = converters.get(kind, lambda: _to_exact_number(column, array, style))()
+    if array.type == target and not pa.types.is_string(target):
+        casted = _Casted(array)
+    else:
+        casted = converters.get(kind, lambda: _to_exact_number(column, array, style))()
     return _in_the_calendar(casted) if pa.types.is_temporal(target) else casted
 
 

@@ -77,6 +77,12 @@ def run() -> None:
         sys.exit(getattr(known, "exit_code", 1))
 
 
+_MoreContracts = Annotated[
+    list[Path] | None,
+    typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
+]
+
+
 @app.command("run")
 def run_pipeline(
     source: Annotated[
@@ -129,12 +135,6 @@ def _days_again(first: str | None, last: str | None) -> tuple[dt.date, dt.date] 
     if days[0] > days[1]:
         raise typer.BadParameter("--from es posterior a --to.")
     return days
-
-
-_MoreContracts = Annotated[
-    list[Path] | None,
-    typer.Option("--contracts", "-c", help="Carpeta o archivo con contratos adicionales."),
-]
 
 
 @app.command()
