@@ -29,7 +29,7 @@ from orchestration.outages import outage
 from orchestration.progress import Observer, observe
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.summary import EXIT_CRASHED, RunSummary, summarise
-from orchestration.synthetic import admit_sample, holds_sample
+from orchestration.synthetic import SAMPLE_LEFT, admit_sample, holds_sample
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
@@ -42,10 +42,6 @@ from sources.urls import redact
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance
 
-_SAMPLE_LEFT = (
-    "el almacén todavía tiene el municipio sintético de muestra, y todo lo que sale de él lo dice. "
-    "Para empezar sin él: `lujan clean`, o WAREHOUSE_URL con una base nueva."
-)
 SAMPLE_APPROVER = "Comité de Datos (muestra sintética)"
 
 
@@ -118,7 +114,7 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
         refuse_missing(_without_table(connection, catalogue))
         if linked.sample:
             _approve_sample(connection)
-        left_over = _SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
+        left_over = SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
     notes = (
         *migration.warnings,

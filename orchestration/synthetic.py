@@ -1,6 +1,7 @@
 """Whether a warehouse holds the synthetic sample, which must never pass for the city's data.
 
-Belongs here: remembering it in the warehouse, and keeping the sample out of one with real data.
+Belongs here: remembering it in the warehouse, keeping the sample out of one with real data, and
+saying that it is still there.
 Does not belong here: the words on published pages (`exports/metadata.py`), or building the sample.
 """
 
@@ -8,6 +9,11 @@ from __future__ import annotations
 
 from orchestration.warehouse.connection import WarehouseError
 from sources.raw_table import Connection
+
+SAMPLE_LEFT = (
+    "el almacén todavía tiene el municipio sintético de muestra, y todo lo que sale de él lo dice. "
+    "Para empezar sin él: `lujan clean`, o WAREHOUSE_URL con una base nueva."
+)
 
 
 def holds_sample(connection: Connection) -> bool:

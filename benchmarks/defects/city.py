@@ -30,7 +30,7 @@ from benchmarks.defects.inject import InjectionError, Sources, inject
 from benchmarks.defects.signals import Signal, raised, read_signals
 from benchmarks.defects.stopping import interrupting, obey
 from orchestration.settings import DBT_PROJECT_DIR, PROJECT_ROOT, settings
-from orchestration.warehouse.connection import Warehouse, export_environment, locate
+from orchestration.warehouse.connection import KeptConnection, Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from sources.contract import Catalogue
 from sources.raw_table import Connection
@@ -183,14 +183,15 @@ class City:
         self._build(run_id)
 
     def _load(self, datasets: Sequence[str], run_id: str) -> None:
-        from orchestration.assets.raw import load_raw_table
         from orchestration.connections import connections
+        from orchestration.loading import load_raw_table
 
         linked = connections()
-        for contracts in self._catalogue.by_landing_table().values():
-            obey()
-            if any(contract.id in datasets for contract in contracts):
-                load_raw_table(contracts, self._warehouse, linked, run_id)
+        with contextlib.closing(KeptConnection(self._warehouse)) as kept:
+            for contracts in self._catalogue.by_landing_table().values():
+                obey()
+                if any(contract.id in datasets for contract in contracts):
+                    load_raw_table(contracts, kept, linked, run_id)
 
     def _judge(self, run_id: str) -> None:
         """Table rules, freshness, profiles and monitors, of every dataset as the step does."""

@@ -11,8 +11,6 @@ shows as a red `carga` check with its cause, and in the run's summary and exit c
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dagster import (
@@ -32,29 +30,20 @@ from dagster import (
     asset,
 )
 
-from expectations.results import CheckResult, merge, record
+from expectations.results import CheckResult
 from orchestration.assets.failures import told_to_people
 from orchestration.assets.naming import RAW_GROUP, owners, raw_key
 from orchestration.assets.verdicts import cause
-from orchestration.checkers import Stopwatch, checkers_for
-from orchestration.connections import Connections, connections
-from orchestration.progress import observer
-from orchestration.settings import CITY_TIMEZONE, settings
-from orchestration.warehouse.connection import (
-    KeptConnection,
-    Warehouse,
-    count_rows,
-    locate,
-    rows_held,
-)
+from orchestration.connections import connections
+from orchestration.loading import TableOutcome, load_raw_table
+from orchestration.settings import CITY_TIMEZONE
+from orchestration.warehouse.connection import KeptConnection, locate, rows_held
 from orchestration.wording import day, frequency
 from sources.contract import Catalogue, Contract
-from sources.wording import number
 
 if TYPE_CHECKING:
     from sources.landing import LoadReport
     from sources.landing.drift import Episode
-    from sources.landing.replay import ReplayReport
 
 LOAD_CHECK = "carga"
 RECONCILIATION_CHECK = "conciliacion"
@@ -65,22 +54,6 @@ AGAIN_CONFIG = {
     "desde": Field(Noneable(str), is_required=False, description="Primer día, aaaa-mm-dd."),
     "hasta": Field(Noneable(str), is_required=False, description="Último día, incluido."),
 }
-
-
-@dataclass(slots=True)
-class TableOutcome:
-    """What the loads of one raw table gave, and how many rows it holds now.
-
-    `replays` are what a change of contract brought back from quarantine before the loads; `drift`
-    what is open between its sources and their contracts; `rules` how long the rules on rows took.
-    """
-
-    reports: "list[LoadReport]"
-    results: list[CheckResult]
-    rows: int = 0
-    replays: "list[ReplayReport]" = field(default_factory=list)
-    drift: "list[Episode]" = field(default_factory=list)
-    rules: Stopwatch = field(default_factory=Stopwatch)
 
 
 def raw_assets(catalogue: Catalogue) -> list[AssetsDefinition]:
@@ -141,16 +114,19 @@ def _raw_asset(table: str, contracts: Sequence[Contract]) -> AssetsDefinition:
                     connection, contracts, *wanted, CITY_TIMEZONE, context.run.run_id
                 )
             context.log.info(f"Se vuelve a calcular del {wanted[0]} al {wanted[1]} ({number}).")
-        outcome = load_raw_table(contracts, warehouse, connections(), context.run.run_id)
+        with closing(KeptConnection(warehouse)) as kept:
+            outcome = load_raw_table(contracts, kept, connections(), context.run.run_id)
+            with kept.connect() as connection:
+                rows = rows_held(connection, "raw", table).rows
         for replay in outcome.replays:
             if replay.error is not None:
                 context.log.error(f"reproceso: {replay.error}")
         for report in outcome.reports:
             for error in report.errors:
                 context.log.error(str(error), exc_info=error.__cause__)
-        yield MaterializeResult(asset_key=key, metadata=_metadata(outcome))
+        yield MaterializeResult(asset_key=key, metadata=_metadata(outcome, rows))
         yield _load_check(key, outcome)
-        yield reconciliation_check(key, outcome)
+        yield reconciliation_check(key, outcome, rows)
         yield _rules_check(
             key, CONTRACT_CHECK, [r for r in outcome.results if r.motor == "pandera"]
         )
@@ -180,97 +156,6 @@ def days_again(config: Mapping[str, Any] | None) -> tuple[dt.date, dt.date] | No
         ) from error
 
 
-def load_raw_table(
-    contracts: Sequence[Contract], warehouse: Warehouse, linked: Connections, run_id: str
-) -> TableOutcome:
-    """Load every contract of one raw table and store the verdicts of their checks."""
-    from expectations.standing import in_force
-    from sources.landing import LoadContext, load
-    from sources.landing.drift import open_drift
-    from sources.landing.replay import replay_after_contract_change
-
-    outcome = TableOutcome([], [])
-    watch = observer()
-    with closing(KeptConnection(warehouse)) as kept:
-        for contract in contracts:
-            watch.started("raw", contract.id)
-            context = LoadContext(
-                connect=kept.connect,
-                run_id=run_id,
-                batch_rows=settings().batch_rows,
-                progress=lambda rows, name=contract.id: watch.advanced("raw", name, rows),  # type: ignore[misc]
-                archive=settings().archive_dir,
-            )
-            replayed = replay_after_contract_change(
-                contract, context, partial(checkers_for, contract)
-            )
-            if replayed is not None:
-                outcome.replays.append(replayed)
-            with outcome.rules.running():
-                checkers = [outcome.rules.timed(checker) for checker in checkers_for(contract)]
-            with linked.open(contract.system) as url:
-                report = load(contract, url if contract.is_read else None, context, checkers)
-            outcome.reports.append(report)
-            if report.read:
-                found = [result for checker in checkers for result in checker.results()]
-                with kept.connect() as connection, outcome.rules.running():
-                    outcome.results += in_force(
-                        connection,
-                        contract,
-                        found,
-                        partial(checkers_for, contract),
-                        rows_held=partial(count_rows, connection, "raw", contract.landing_table),
-                        removed=report.deleted > 0,
-                    )
-            if report.state != "sin_configurar":
-                outcome.results.append(_reconciliation(contract, report))
-            for note in report.notes:
-                watch.noticed(contract.id, note)
-            watch.finished("raw", contract.id, report.state, report.loaded)
-        outcome.results = [_as_warning(result) for result in merge(outcome.results)]
-        with kept.connect() as connection:
-            record(connection, run_id, outcome.results)
-            outcome.rows = rows_held(connection, "raw", contracts[0].landing_table).rows
-            outcome.drift = [found for c in contracts for found in open_drift(connection, c.id)]
-    return outcome
-
-
-def _as_warning(result: CheckResult) -> CheckResult:
-    """On the doorstep a blocking rule keeps the row out; it withholds no publication."""
-    return replace(result, severidad="advertencia")
-
-
-def _reconciliation(contract: Contract, report: "LoadReport") -> CheckResult:
-    passed = not report.errors
-    return CheckResult(
-        control=f"conciliacion:{contract.id}",
-        motor="conciliacion",
-        objeto=contract.raw_name,
-        dimension="completitud",
-        regla="leídas = cargadas + cuarentena + conocidas = contadas en el origen",
-        severidad="advertencia",
-        paso=passed,
-        filas_evaluadas=report.read,
-        filas_fallidas=0 if passed else None,
-        explicacion=(
-            f"{number(report.read)} leídas, {number(report.loaded)} cargadas, "
-            f"{number(report.quarantined)} en cuarentena, {number(report.known)} ya conocidas"
-            f"{_compared(report)}."
-            if passed
-            else "; ".join(str(error) for error in report.errors)
-        ),
-        responsable=contract.accountable,
-        dataset=contract.id,
-    )
-
-
-def _compared(report: "LoadReport") -> str:
-    """What the source said of the same rows, in words; nothing where it said nothing."""
-    told = "" if report.source_count is None else f"; el origen contó {number(report.source_count)}"
-    columns = ", ".join(report.checksums)
-    return told + (f" y coincide la suma de {columns}" if columns else "")
-
-
 def _load_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:
     errors = [str(error) for report in outcome.reports for error in report.errors]
     idle = all(report.state == "sin_configurar" for report in outcome.reports)
@@ -288,7 +173,7 @@ def _load_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:
     )
 
 
-def reconciliation_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResult:
+def reconciliation_check(key: AssetKey, outcome: TableOutcome, rows: int) -> AssetCheckResult:
     """Numbers of the source, of what was read and of what became of it, side by side.
 
     A load commits only what agrees; here a person sees it, and what could not be compared.
@@ -314,7 +199,7 @@ def reconciliation_check(key: AssetKey, outcome: TableOutcome) -> AssetCheckResu
             "cuarentena": sum(report.quarantined for report in reports),
             "conocidas": sum(report.known for report in reports),
             "eliminadas": sum(report.deleted for report in reports),
-            "filas_en_raw": outcome.rows,
+            "filas_en_raw": rows,
             "por_conjunto": MetadataValue.md(_figures_table(reports)),
             "sumas": MetadataValue.md(_sums_table(reports)),
             **cause(result for result in outcome.results if result.motor == "conciliacion"),
@@ -368,14 +253,14 @@ def _rules_check(key: AssetKey, name: str, results: Sequence[CheckResult]) -> As
     )
 
 
-def _metadata(outcome: TableOutcome) -> dict[str, Any]:
+def _metadata(outcome: TableOutcome, rows: int) -> dict[str, Any]:
     states = {report.dataset: report.state for report in outcome.reports}
     sums = {
         name: sum(getattr(report, name) for report in outcome.reports)
         for name in ("read", "loaded", "quarantined", "known", "deleted")
     }
     return {
-        "dagster/row_count": outcome.rows,
+        "dagster/row_count": rows,
         "estado": ", ".join(f"{dataset}: {state}" for dataset, state in states.items()),
         "filas_leidas": sums["read"],
         "filas_cargadas": sums["loaded"],

@@ -132,7 +132,7 @@ def _draft_system(system: str, source: str, patterns: list[str], folder: Path | 
     console.print(
         f"\n{'; '.join(told)}.",
         "Lo que falta completar está al comienzo de cada archivo. Para cargarlos como están:",
-        f"  lujan run --contracts {folder} --source {system}=…",
+        f"  lujan load --contracts {folder} --source {system}=…",
         sep="\n", markup=False, highlight=False, soft_wrap=True,
     )  # fmt: skip
     if failed:

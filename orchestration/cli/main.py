@@ -137,6 +137,50 @@ def _days_again(first: str | None, last: str | None) -> tuple[dt.date, dt.date] 
     return days
 
 
+@app.command("load")
+def load_datasets(
+    datasets: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="CONJUNTO",
+            help="Conjuntos, p. ej. mlc.proyectos; sin ninguno, todos los de los sistemas "
+            "conectados.",
+        ),
+    ] = None,
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", help="Todos los conjuntos de este sistema. Repetible."),
+    ] = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option("--source", "-s", help="sistema=dirección. Repetible."),
+    ] = None,
+    contracts: _MoreContracts = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole",
+            help="Lee otra vez las tablas incrementales desde el principio: trae lo que cambió "
+            "sin que cambiara su marca.",
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Un documento JSON, para otros programas.")
+    ] = False,
+) -> None:
+    """Carga conjuntos a raw, y nada más: sin modelos, controles de marts ni portal.
+
+    Con las mismas garantías que en una corrida. Código de salida: 0 bien, 2 alguna fuente no se
+    pudo cargar (su tabla conserva sus últimos datos buenos). Para ver antes qué entraría: `lujan
+    contracts try`.
+    """
+    from orchestration.cli.load import load_only
+
+    _apply(source, contracts)
+    code = load_only(console, errors, datasets or [], system or [], whole=whole, as_json=as_json)
+    raise typer.Exit(code)
+
+
 @app.command()
 def reread(
     dataset: Annotated[

@@ -59,13 +59,13 @@ def show(summary: RunSummary, console: Console) -> None:
             f"cargar ni construir ({summary.seconds:.0f} s)."
         )
     else:
-        _loads(summary, console)
+        show_loads(summary.loads, console)
     if summary.again:
         first, last = summary.again
         console.print(
             f"Se volvieron a calcular las lecturas del {first:%d/%m/%Y} al {last:%d/%m/%Y}."
         )
-    _load_notes(summary, console)
+    show_load_notes(summary.load_notes, console)
     _quarantine(summary, console)
     _checks(summary, console)
     _exports(summary, console)
@@ -84,23 +84,24 @@ def show(summary: RunSummary, console: Console) -> None:
     console.print(_verdict(summary))
 
 
-def _loads(summary: RunSummary, console: Console) -> None:
+def show_loads(lines: Sequence[LoadLine], console: Console) -> None:
+    """A line per dataset, their sum, and why those failed that did."""
     table = Table(title="Conjuntos de datos", title_justify="left", box=None, padding=(0, 1))
     for title, justify in (
         ("Conjunto", "left"), ("Estado", "left"), ("Leídas", "right"),
         ("Cargadas", "right"), ("Cuarentena", "right"),
     ):  # fmt: skip
         table.add_column(title, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for line in summary.loads:
+    for line in lines:
         table.add_row(
             line.dataset, _STATES[line.state], number(line.read), number(line.loaded),
             number(line.quarantined) if line.quarantined else "",
         )  # fmt: skip
-    total = [sum(getattr(line, name) for line in summary.loads) for name in _FIGURES]
+    total = [sum(getattr(line, name) for line in lines) for name in _FIGURES]
     table.add_section()
     table.add_row("Total", "", *(number(value) for value in total), style="bold")
     console.print(table)
-    _load_errors(summary.loads, console)
+    _load_errors(lines, console)
 
 
 _FIGURES = ("read", "loaded", "quarantined")
@@ -117,14 +118,14 @@ def _load_errors(lines: Sequence[LoadLine], console: Console) -> None:
         console.print(f"[red]Falló {', '.join(datasets)}:[/red] {escape(cause)}", highlight=False)
 
 
-def _load_notes(summary: RunSummary, console: Console) -> None:
+def show_load_notes(notes: Sequence[tuple[str, str]], console: Console) -> None:
     """What loads noticed at their sources: nothing was stopped, and somebody should look."""
-    if not summary.load_notes:
+    if not notes:
         return
     console.print("\n[bold]Al leer se notó:[/bold]")
-    for dataset, note in summary.load_notes[:_SHOWN]:
+    for dataset, note in notes[:_SHOWN]:
         console.print(f"  {dataset}: {escape(note)}", highlight=False)
-    rest = len(summary.load_notes) - _SHOWN
+    rest = len(notes) - _SHOWN
     if rest > 0:
         console.print(f"  y {rest} más")
     console.print("  Cambios de columnas: [bold]lujan drift[/bold]")

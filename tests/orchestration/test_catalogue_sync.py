@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.connections import Connections
 from orchestration.dbt_sources import refuse_missing
 from orchestration.gate import obstacles
+from orchestration.loading import load_raw_table
 from orchestration.run import _without_table
-from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.connection import KeptConnection, Warehouse
 from sources.contract import Catalogue
 from sources.contract_document import CONTRACTS_DIR, load_catalogue
 from sources.errors import ContractError
@@ -85,9 +86,10 @@ def test_a_retired_dataset_is_not_asked_of_a_system_that_does_not_have_it(
         with warehouse.connect() as connection:
             synchronise(connection, catalogue, empty)
             [connected] = connection.execute("select configurado from meta.contrato").fetchall()
-        [report] = load_raw_table(
-            [*catalogue.contracts.values()], warehouse, empty, "corrida"
-        ).reports
+        with closing(KeptConnection(warehouse)) as kept:
+            [report] = load_raw_table(
+                [*catalogue.contracts.values()], kept, empty, "corrida"
+            ).reports
         return report.state, len(report.errors), connected[0]
 
     assert loaded() == ("fallida", 1, True)

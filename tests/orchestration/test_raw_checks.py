@@ -25,7 +25,7 @@ def test_figures_that_agree_are_shown_side_by_side() -> None:
         checksums={"saldo": {"origen": "9.50", "leido": "9.50"}},
     )  # fmt: skip
 
-    found = reconciliation_check(KEY, TableOutcome([good], [], rows=9))
+    found = reconciliation_check(KEY, TableOutcome([good], []), 9)
 
     assert found.passed and found.check_name == "conciliacion"
     shown = {name: value.value for name, value in found.metadata.items()}
@@ -41,18 +41,18 @@ def test_what_does_not_agree_is_red_and_named() -> None:
         report(checksums={"saldo": {"origen": "1", "leido": "2"}}),
         report(state="fallida", errors=[SourceChanged("el origen contó 11 filas y entregó 10.")]),
     ):
-        found = reconciliation_check(KEY, TableOutcome([wrong], []))
+        found = reconciliation_check(KEY, TableOutcome([wrong], []), 0)
         assert not found.passed and "aguas.cuentas" in str(found.description)
 
 
 def test_a_system_that_is_not_configured_is_not_shown_as_reconciled() -> None:
-    found = reconciliation_check(KEY, TableOutcome([report(state="sin_configurar")], []))
+    found = reconciliation_check(KEY, TableOutcome([report(state="sin_configurar")], []), 0)
 
     assert not found.passed and "no está configurado" in str(found.description)
 
 
 def test_a_source_that_was_not_counted_is_shown_as_such() -> None:
-    found = reconciliation_check(KEY, TableOutcome([report(read=1, loaded=1)], []))
+    found = reconciliation_check(KEY, TableOutcome([report(read=1, loaded=1)], []), 1)
 
     assert found.passed and "sin contar" in str(found.metadata["por_conjunto"].value)
 
@@ -65,12 +65,12 @@ def test_what_differs_from_the_contract_stands_with_the_asset_until_it_is_settle
     )  # fmt: skip
     outcome = TableOutcome([report(notes=["se leyó toda la tabla otra vez"])], [], drift=[episode])
 
-    shown = {name: getattr(value, "value", value) for name, value in _metadata(outcome).items()}
+    shown = {name: getattr(value, "value", value) for name, value in _metadata(outcome, 0).items()}
 
     assert (
         "| aguas.cuentas | telefono | existe en el origen y no en el contrato | 01/06/2026 | "
         "se agregó como texto | Secretaría de Prueba |"
     ) in shown["deriva"]
     assert shown["avisos"] == "- se leyó toda la tabla otra vez"
-    settled = _metadata(TableOutcome([report()], []))["deriva"].value
+    settled = _metadata(TableOutcome([report()], []), 0)["deriva"].value
     assert settled == "El origen tiene las columnas del contrato."

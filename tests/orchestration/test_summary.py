@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from contextlib import closing
 from pathlib import Path
 
 from rich.console import Console
 
-from orchestration.assets.raw import load_raw_table
 from orchestration.catalogue_sync import synchronise
 from orchestration.cli.live import LiveView
 from orchestration.cli.report import show
 from orchestration.connections import Connections
+from orchestration.loading import load_raw_table
 from orchestration.progress import observe
 from orchestration.run import KeptNotes
 from orchestration.summary import EXIT_CRASHED, EXIT_SOURCE_FAILED, LoadLine, RunSummary, summarise
-from orchestration.warehouse.connection import Warehouse
+from orchestration.warehouse.connection import KeptConnection, Warehouse
 from sources.contract_document import load_catalogue
 from sources.urls import SourceUrl
 
@@ -114,7 +115,8 @@ def test_a_folder_without_the_files_of_its_feed_is_noticed(
 
     observe(noticed)
     try:
-        load_raw_table([CATALOGUE.contracts["telemetria.lecturas_csv"]], warehouse, linked, RUN)
+        with closing(KeptConnection(warehouse)) as kept:
+            load_raw_table([CATALOGUE.contracts["telemetria.lecturas_csv"]], kept, linked, RUN)
     finally:
         observe(None)
 

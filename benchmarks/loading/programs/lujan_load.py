@@ -1,6 +1,6 @@
-"""Loads the tables of a job with our loader, as a raw asset does, without Dagster.
+"""Loads the tables of a job with our loader, as a run does, without Dagster.
 
-Belongs here: the calls that `orchestration/assets/raw.py` makes for a table. Does not belong here:
+Belongs here: the calls that `orchestration/loading.py` makes for a table. Does not belong here:
 measuring. Ends with 1 when a load failed or a row was set aside.
 
     python -m benchmarks.loading.programs.lujan_load JOB
