@@ -24,7 +24,10 @@ _WORTH_ROWS = 1_000
 
 
 class Beyond:
-    """Follows the keys of one load, batch by batch."""
+    """Follows the keys of one load, batch by batch.
+
+    `ascends` tells that each was higher than the one before it, so that none came twice.
+    """
 
     def __init__(self, connection: Connection, contract: Contract) -> None:
         """For contracts that `can_be_told` admits; `connection` must hold the table's lock."""
@@ -36,6 +39,8 @@ class Beyond:
         ).fetchone()
         assert row is not None
         self._highest: int | None = row[0]
+        self._last: int | None = None
+        self.ascends = True
 
     def starts_at(self, batch: pa.RecordBatch) -> int:
         """From which row on every key is higher than all of raw, of earlier batches and rows.
@@ -43,6 +48,10 @@ class Beyond:
         The number of rows where there are too few of them to be written apart.
         """
         keys = to_numbers(batch.column(self._key).cast(pa.int64()))
+        self.ascends &= (self._last is None or keys[0] > self._last) and bool(
+            (keys[1:] > keys[:-1]).all()
+        )
+        self._last = int(keys[-1])
         before = np.maximum.accumulate(keys)
         rises = np.empty(len(keys), np.bool_)
         rises[0] = self._highest is None or keys[0] > self._highest

@@ -53,8 +53,7 @@ class Intake:
     """Takes the good rows of one load. A context manager: leaving it ends the writing.
 
     `straight` tells that all rows stand in raw already; `beyond` how many do where not all of them
-    do; `may_repeat` whether a row that waits may have the key of one of those; `wrote` that there
-    were any; `highest` is the highest cursor value among them.
+    do; `wrote` that there were any; `highest` is the highest cursor value among them.
     """
 
     def __init__(
@@ -80,7 +79,6 @@ class Intake:
         self._numbers = _Numbers()
         self.straight = False
         self.beyond = 0
-        self.may_repeat = False
         self.wrote = False
         self.highest: Any = None
 
@@ -103,6 +101,11 @@ class Intake:
         if self.straight:
             return (raw,)
         return (INPUT, raw) if self.beyond else (INPUT,)
+
+    @property
+    def ascends(self) -> bool:
+        """Whether no key came twice, as every key was higher than the one before it."""
+        return self._beyond is not None and self._beyond.ascends
 
     def pause(self) -> None:
         """Before the connection is used for something else."""
@@ -136,7 +139,6 @@ class Intake:
         assert self._writer is not None
         start = beyond.starts_at(batch)
         if start:
-            self.may_repeat = self.may_repeat or self.beyond > 0
             if self._beyond_writer is not None:
                 self._beyond_writer.pause()
             self._writer.write(batch.slice(0, start), rows.slice(0, start))

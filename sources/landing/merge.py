@@ -113,7 +113,9 @@ class Merge:
 
     def _compare_increment(self) -> None:
         """Keys beyond the highest of raw meet nothing there: they are not looked for."""
-        if self.intake.may_repeat or self._has_repeated(INPUT, sql.SQL("true")):
+        if not self.intake.ascends and (
+            self.intake.beyond or self._has_repeated(INPUT, sql.SQL("true"))
+        ):
             self.intake.move_repeated(self.quarantine, self.report)
         self._find_changes(sql.SQL("false"))
 
