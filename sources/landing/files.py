@@ -8,7 +8,8 @@ another (`revisions.py`), keeping copies (`archive.py`), tables that are read as
 A file is known unread when name, size and date (or the store's ETag) are those it was loaded with,
 and known by its content otherwise: sha256 of the bytes as stored, so that the same rows compressed
 another way are another version. What is read is what was hashed: a copy (the archive's, or a
-temporary one of a file far away), or the file itself, proven unchanged before the load commits.
+temporary one of a file far away), or the file itself, proven unchanged before the load commits. The
+file itself is hashed while it is loaded, where no content of its size is known.
 """
 
 from __future__ import annotations
@@ -277,7 +278,7 @@ class Feed(FileLanding):
         refusal = self._refusals.get(entry.name)
         if refusal is not None and refusal.is_of(entry):
             with self._context.connect() as connection:
-                self._refuse_again(connection, entry, refusal.sha256)
+                self._refuse_again(connection, entry, refusal)
         try:
             with self.readable(entry) as held:
                 return self._load(entry, held)
@@ -294,7 +295,8 @@ class Feed(FileLanding):
     def readable(self, entry: Entry) -> Iterator[Held]:
         """The file with its hash: a copy on its way to the archive, a temporary one, or itself."""
         if self._archive is None and isinstance(self._folder, LocalFolder):
-            yield Held(self._folder.hashed(entry))
+            with self._folder.hashed_meanwhile(entry) as file:
+                yield Held(file)
             return
         place = Path(gettempdir()) if self._archive is None else self._archive.folder
         with ExitStack() as stack:
@@ -327,13 +329,16 @@ class Feed(FileLanding):
         file = held.file
         lock(connection, self._contract)
         ledger = Ledger(connection, self._contract)
-        # Asked under the lock: another run may have loaded it meanwhile.
-        version = ledger.version(file.sha256)
+        # Asked under the lock: another run may have loaded it meanwhile. The size comes first: what
+        # is new by its size is read while it is still being hashed.
+        version = ledger.version(file.sha256) if ledger.has_size(file.bytes) else None
         if version is not None and not ledger.arrives_anew(version, entry.name):
             ledger.follow_rename(version, entry.name, self._listed)
             ledger.note_name(entry, file.sha256, self._listed_at)
             return self._known()
-        self._refuse_again(connection, entry, file.sha256)
+        refusal = self._refusals.get(entry.name)
+        if refusal and refusal.entry.bytes == file.bytes and refusal.sha256 == file.sha256:
+            self._refuse_again(connection, entry, refusal)
         try:
             report = self.land(connection, entry, held)
         except RevisionRefused as error:
@@ -346,12 +351,10 @@ class Feed(FileLanding):
         ledger.note_name(entry, file.sha256, self._listed_at)
         return report
 
-    def _refuse_again(self, connection: Connection, entry: Entry, sha256: str) -> None:
-        """Raises RevisionRefused where this content was, and would be for the same reason."""
-        refusal = self._refusals.get(entry.name)
-        if refusal is None or refusal.sha256 != sha256:
-            return
-        if refusal.beside == Ledger(connection, self._contract).beside(entry.name, sha256):
+    def _refuse_again(self, connection: Connection, entry: Entry, refusal: Refusal) -> None:
+        """Raises RevisionRefused where the content refused then would be for the same reason."""
+        ledger = Ledger(connection, self._contract)
+        if refusal.beside == ledger.beside(entry.name, refusal.sha256):
             known = replace(refusal, entry=entry, reliable=is_reliable(entry, self._listed_at))
             raise known.error(self._contract)
 

@@ -165,6 +165,14 @@ class Ledger:
         old = self.in_force(identity_of(self._contract, name), but=sha256)
         return tuple(version.load_id for version in old)
 
+    def has_size(self, size: int) -> bool:
+        """Whether a content of so many bytes was loaded before: otherwise the next one is new."""
+        row = self._connection.execute(
+            "select exists (select from meta.archivo where dataset = %s and bytes = %s)",
+            [self._contract.id, size],
+        ).fetchone()
+        return row == (True,)
+
     def version(self, sha256: str) -> Version | None:
         found = self._versions(
             sql.SQL("sha256 = {} and coalesce(reemplazado_por, '') not like 'carga %'").format(

@@ -179,16 +179,22 @@ class ClosingReader(ABC):
 
 @dataclass(frozen=True)
 class FeedFile:
-    """One file of a feed. Its hash is read only when somebody asks for it."""
+    """One file of a feed.
+
+    Its hash is read only when somebody asks for it, or waited for where it is being read already.
+    """
 
     name: str
     path: Path
     bytes: int
     mtime: float = field(compare=False)
+    hashing: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     @cached_property
     def sha256(self) -> str:
         """Hash of the content as stored, read in blocks."""
+        if self.hashing is not None:
+            return self.hashing()
         with self.path.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").hexdigest()
 

@@ -12,10 +12,12 @@ import errno
 import hashlib
 import re
 import tempfile
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -48,6 +50,7 @@ _OVERLOOKED = 3
 # Names that programs give to what they have not finished, and what spreadsheets leave while open.
 _UNFINISHED = re.compile(r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$", re.IGNORECASE)
 _COPY_BYTES = 8 << 20
+_HASHED_BYTES = 1 << 20
 # Readers kept open from looking at their columns to reading their rows; a sheet is held whole.
 _KEPT_OPEN = 4
 
@@ -163,7 +166,8 @@ class Folder(ABC):
 class LocalCopy:
     """A file being written on this machine, hashed on the way. It is gone unless it is moved.
 
-    Raises LoadRefused when it cannot be written: no space, no permission.
+    A thread hashes each piece while it is written. Raises LoadRefused when the file cannot be
+    written: no space, no permission.
     """
 
     def __init__(self, contract: Contract, name: str, folder: Path) -> None:
@@ -171,8 +175,9 @@ class LocalCopy:
         # The ending tells readers how the file is compressed; a name may be too long for a prefix.
         self._contract = contract
         self._folder = folder
-        self._hash = hashlib.sha256()
-        self.bytes = 0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self._hashed: Future[None] | None = None
+        self._begin()
         with self._explained():
             folder.mkdir(parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(
@@ -190,19 +195,21 @@ class LocalCopy:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._pool.shutdown()
         self._stream.close()
         self.path.unlink(missing_ok=True)
 
     def write(self, data: bytes) -> None:
-        self._hash.update(data)
+        self._wait_for_hash()
+        self._hashed = self._pool.submit(self._hash.update, data)
         self.bytes += len(data)
         with self._explained():
             self._stream.write(data)
 
     def restart(self) -> None:
         """Forget what was written: it comes again from the beginning."""
-        self._hash = hashlib.sha256()
-        self.bytes = 0
+        self._wait_for_hash()
+        self._begin()
         with self._explained():
             self._stream.seek(0)
             self._stream.truncate()
@@ -212,9 +219,18 @@ class LocalCopy:
         with self._explained():
             self._stream.flush()
         facts = self.path.stat()
+        self._wait_for_hash()
         file = FeedFile(self.name, self.path, facts.st_size, facts.st_mtime)
         file.__dict__["sha256"] = self._hash.hexdigest()
         return file
+
+    def _begin(self) -> None:
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def _wait_for_hash(self) -> None:
+        if self._hashed is not None:
+            self._hashed.result()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -308,6 +324,28 @@ class LocalFolder(Folder):
             raise self._file_unreadable(entry, error) from error
         self.check(entry)
         return file
+
+    @contextmanager
+    def hashed_meanwhile(self, entry: Entry) -> Iterator[FeedFile]:
+        """The file where it is, hashed by a thread until the context ends.
+
+        Who asks for the hash waits for it. Whether the file is still as listed is to be checked
+        when all is read.
+        """
+        given_up = threading.Event()
+
+        def sha256() -> str:
+            try:
+                return digest.result()
+            except OSError as error:
+                raise self._file_unreadable(entry, error) from error
+
+        with ThreadPoolExecutor(1, thread_name_prefix="hash") as pool:
+            digest = pool.submit(_digest, Path(entry.location), given_up)
+            try:
+                yield replace(_in_place(entry), hashing=sha256)
+            finally:
+                given_up.set()
 
     def _file_unreadable(self, entry: Entry, error: OSError) -> SourceDataError:
         if isinstance(error, FileNotFoundError):
@@ -472,6 +510,15 @@ class FilesReader:
 def _in_place(entry: Entry) -> FeedFile:
     """A local file to be read where it is."""
     return FeedFile(entry.name, Path(entry.location), entry.bytes, entry.mtime)
+
+
+def _digest(path: Path, given_up: threading.Event) -> str:
+    """The hash of a file; a useless one once nobody waits for it."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while not given_up.is_set() and (data := stream.read(_HASHED_BYTES)):
+            digest.update(data)
+    return digest.hexdigest()
 
 
 def is_unfinished(name: str) -> bool:

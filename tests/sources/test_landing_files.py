@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import resource
@@ -22,6 +23,7 @@ from sources.landing import files as landing_files
 from sources.landing.archive import Archive, verify_archive
 from sources.landing.files import waiting_files
 from sources.readers import FeedFile
+from sources.readers import files as reader_files
 from sources.readers.files import LocalFolder
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
@@ -214,6 +216,41 @@ def grow_once(path: Path) -> Callable[[int], None]:
                 stream.write(lines.pop())
 
     return listener
+
+
+def test_a_file_new_by_its_size_is_loaded_while_it_is_hashed(
+    warehouse: Warehouse,
+    feed: Feed,
+    run: Callable[..., LoadReport],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, digest = threading.Event(), reader_files._digest
+    monkeypatch.setattr(
+        reader_files,
+        "_digest",
+        lambda path, given_up: digest(path, given_up) if read.wait(20) else "too late",
+    )
+    path = feed.write("a.csv", "m1,2026-06-01,5")
+
+    report = run(feed, progress=lambda rows: read.set())
+
+    assert figures(report) == {"read": 1, "loaded": 1, "files": 1}
+    hashes = "select sha256 from meta.archivo union select sha256 from meta.archivo_nombre"
+    assert query(warehouse, hashes) == [(hashlib.sha256(path.read_bytes()).hexdigest(),)]
+
+
+def test_contents_of_one_size_are_told_apart(
+    warehouse: Warehouse, feed: Feed, run: Callable[..., LoadReport]
+) -> None:
+    feed.write("a.csv", "m1,2026-06-01,5")
+    run(feed)
+    feed.write("b.csv", "m2,2026-06-01,5")
+    feed.write("c.csv", "m1,2026-06-01,5")
+
+    report = run(feed)
+
+    assert figures(report) == {"read": 1, "loaded": 1, "files": 3, "files_known": 2}
+    assert readings(warehouse) == ["m1,2026-06-01,5", "m2,2026-06-01,5"]
 
 
 def test_a_file_that_grows_while_it_is_read_waits_for_the_next_run(
