@@ -45,7 +45,7 @@ def in_force(
 ) -> list[CheckResult]:
     """`results` of a load's rows as verdicts on all rows; call after the load has committed.
 
-    `rows_held` counts what the raw table holds now, `removed` says whether rows left it in this
+    `rows_held` tells how many the raw table holds now, `removed` says whether rows left it in this
     load.
     """
     if contract.load_mode == "full":
