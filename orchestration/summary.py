@@ -30,7 +30,7 @@ class LoadLine:
     read: int
     loaded: int
     quarantined: int
-    error: str | None
+    errors: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +169,8 @@ def _loads(
         for row in connection.execute(
             "select dataset, bool_or(estado = 'fallida'), bool_or(estado = 'cargada'), "
             "sum(filas_leidas), sum(filas_cargadas), sum(filas_cuarentena), "
-            "string_agg(error, ' | ') from meta.carga where corrida_id = %s and modo <> %s "
-            "group by dataset",
+            "array_agg(error order by inicio) filter (where error is not null) "
+            "from meta.carga where corrida_id = %s and modo <> %s group by dataset",
             [run_id, AGAIN],
         )
     }
@@ -178,7 +178,7 @@ def _loads(
     for identifier, contract in catalogue.contracts.items():
         if not linked.reads(contract):
             continue
-        failed, did_load, read, loaded, quarantined, error = found.get(
+        failed, did_load, read, loaded, quarantined, errors = found.get(
             identifier, (False, False, 0, 0, 0, None)
         )
         state = "fallida" if failed else "cargada" if did_load else "sin_cambios"
@@ -186,7 +186,13 @@ def _loads(
             state = "sin_cargar"
         lines.append(
             LoadLine(
-                identifier, contract.title, state, int(read), int(loaded), int(quarantined), error
+                identifier,
+                contract.title,
+                state,
+                int(read),
+                int(loaded),
+                int(quarantined),
+                tuple(errors or ()),
             )
         )
     return tuple(lines)

@@ -140,6 +140,8 @@ class Column:
     layout: Mapping[str, Any] = field(
         default_factory=lambda: MappingProxyType({}), hash=False, repr=False
     )
+    # How files call it, too, at times.
+    other_names: tuple[str, ...] = ()
     # Found at the source and not in the document (`landing/new_columns.py`).
     undeclared: bool = False
 

@@ -355,7 +355,14 @@ def _column(prop: SchemaProperty, *, sole_key: bool, problem: Problem) -> Column
         protocol_severity=severity,
         implied_decimals=_implied_decimals(name, pg_type, custom, problem),
         layout=MappingProxyType({key: custom[key] for key in COLUMN_LAYOUT if key in custom}),
+        other_names=_other_names(name, custom.get("otherNames", []), problem),
     )
+
+
+def _other_names(name: str, value: Any, problem: Problem) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(x, str) and x.strip() for x in value):
+        raise problem(f"{name}: `otherNames` debe ser una lista de nombres, no {value!r}")
+    return tuple(value)
 
 
 def _implied_decimals(name: str, pg_type: str, custom: Mapping[str, Any], problem: Problem) -> int:

@@ -18,6 +18,12 @@ def folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+def unaccented(name: str) -> str:
+    """As `folded`, and without accents; `N°` and `Nº` are the same."""
+    plain = unicodedata.normalize("NFKD", name.replace("°", "º"))
+    return folded("".join(sign for sign in plain if not unicodedata.combining(sign)))
+
+
 def slug(text: str) -> str:
     """ASCII, lower case, underscores; empty when nothing of the text is left."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()

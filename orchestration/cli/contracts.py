@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.text import Text
 
 from orchestration.wording import frequency
@@ -243,7 +244,7 @@ def try_contract(
             progress=lambda read: status.update(f"Leyendo {contract.id}: {number(read)} filas…"),
         )  # fmt: skip
     _show(contract, done)
-    raise typer.Exit(1 if done.set_aside or done.repeated else 0)
+    raise typer.Exit(1 if done.set_aside or done.repeated or done.refused else 0)
 
 
 def _address(contract: Contract, source: str | None) -> SourceUrl:
@@ -299,6 +300,8 @@ def _show(contract: Contract, done: Rehearsal) -> None:
         )  # fmt: skip
     for note in done.notes:
         console.print(f"Atención: {note}.", highlight=False, markup=False)
+    for why in done.refused.values():
+        console.print(f"[red]No se cargaría:[/red] {escape(why)}", highlight=False)
     if done.would_be_refused(contract):
         console.print(
             f"[red]La carga se rechazaría entera[/red]: el contrato admite hasta "

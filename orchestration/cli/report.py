@@ -108,11 +108,14 @@ _FIGURES = ("read", "loaded", "quarantined")
 
 
 def _load_errors(lines: Sequence[LoadLine], console: Console) -> None:
-    """Each cause once: a system that is down fails all its datasets for the same reason."""
+    """Each cause once: a system that is down fails all its datasets for the same reason.
+
+    A feed of files has one for each file that was not loaded.
+    """
     causes: dict[str, list[str]] = {}
     for line in lines:
-        if line.error:
-            cause = line.error.removeprefix(f"{line.dataset}: ")
+        for error in line.errors:
+            cause = error.removeprefix(f"{line.dataset}: ")
             causes.setdefault(cause, []).append(line.dataset)
     for cause, datasets in causes.items():
         console.print(f"[red]Falló {', '.join(datasets)}:[/red] {escape(cause)}", highlight=False)

@@ -15,7 +15,7 @@ from sources.casting import NumberStyle
 from sources.drafting.document import Draft, DraftColumn, DraftError, Source, address, compose
 from sources.drafting.files import list_within, names_of
 from sources.drafting.types import propose
-from sources.readers.api import next_page_at
+from sources.readers.api import next_link_at, next_page_at
 from sources.readers.base import DEFAULT_OPTIONS, column_from_values
 from sources.readers.http_client import Answer, HttpClient
 from sources.readers.jsonlines import exact_decoder
@@ -60,6 +60,10 @@ def draft(identifier: str, url: SourceUrl) -> Draft:
         for column in plain.columns
     ]
     notes.append(f"los tipos salen de {len(records)} filas de una sola respuesta")
+    notes.append(
+        "la dirección del sistema es la que se dio, entera; si otros conjuntos vienen del mismo "
+        "servidor, deje en ella lo que tienen en común y ponga el resto en `path`"
+    )
     described = _source(identifier, options | further)
     return compose(identifier, described, proposed, [f"{note}." for note in notes])
 
@@ -98,7 +102,7 @@ def _further(document: Any, answer: Answer, rows: int) -> tuple[dict[str, Any], 
     announced = int(value_at(document, parse_path(total))) if total else 0
     if total and announced >= rows:
         options["totalPath"] = total
-    if place in ("has_more", "hasMore"):
+    if place and place != next_link_at(document, answer):
         return options, [
             f"dice {place}: hay más páginas; declare cómo se piden (docs/contratos.md)"
         ]

@@ -18,7 +18,7 @@ from sources.contract import Contract
 from sources.drafting.document import Draft, DraftColumn, Source, address, compose
 from sources.errors import SourceUnavailable
 from sources.readers.base import DEFAULT_OPTIONS
-from sources.readers.database import explain
+from sources.readers.database import explain, rows_kept_back
 from sources.readers.engines import Engine, SourceColumn, engine_for
 from sources.urls import SourceUrl
 
@@ -57,10 +57,9 @@ _DECIMAL = re.compile(r"^(?:numeric|decimal)(?:\((\d+)(?:, ?(\d+))?\))?")
 
 
 def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
-    """The draft of `table`, written `esquema.tabla` or `tabla`."""
-    schema, _, name = table.rpartition(".")
+    """The draft of `table`, written `esquema.tabla` or `tabla`; either may have points."""
     with _asked(identifier, url, table) as (engine, connection):
-        schema = schema or usual_schema(url)
+        schema, name = _parted(engine, connection, url, table)
         asked = sa.table(
             sa.quoted_name(name, quote=True),
             schema=sa.quoted_name(schema, quote=True) if schema and engine.has_schemas else None,
@@ -77,7 +76,8 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
             _carried(engine, first.contract, source, column)
             for source, column in zip(found.values(), proposed, strict=True)
         ]
-    return compose(identifier, origin, carried)
+        notes = [f"{rows_kept_back(url)}."] if engine.filters_rows(connection, asked) else []
+    return compose(identifier, origin, carried, notes)
 
 
 def names(identifier: str, url: SourceUrl) -> list[str]:
@@ -86,25 +86,44 @@ def names(identifier: str, url: SourceUrl) -> list[str]:
         return _names(engine, connection, url)
 
 
+def _parted(engine: Engine, connection: Any, url: SourceUrl, table: str) -> tuple[str, str]:
+    """Schema and name: by the catalogue where points leave it open, else by the last of them."""
+    schema, _, name = table.rpartition(".")
+    if engine.has_schemas and "." in schema:
+        there = _pairs(engine, connection, url)
+        schema, name = next((pair for pair in there if ".".join(pair) == table), (schema, name))
+    return schema or usual_schema(url), name
+
+
 def usual_schema(url: SourceUrl) -> str:
     """The schema that a table without one is in; empty where there are none."""
     return _DEFAULT_SCHEMAS.get(_KINDS[url.scheme], "")
 
 
 def _names(engine: Engine, connection: Any, url: SourceUrl) -> list[str]:
+    # MySQL calls a database a schema; the address names it already.
+    plain = not engine.has_schemas or url.scheme == "mysql"
+    pairs = _pairs(engine, connection, url)
+    return sorted(name if plain else f"{schema}.{name}" for schema, name in pairs)
+
+
+def _pairs(engine: Engine, connection: Any, url: SourceUrl) -> list[tuple[str, str]]:
+    """Schema and name of every table and view the user may see, each once.
+
+    Partitions are no tables of their own: their rows are those of the table they make up.
+    """
     if url.scheme == "sqlite":
         catalogue = sa.table("sqlite_master", sa.column("name"), sa.column("type"))
         statement = sa.select(catalogue.c.name).where(
             sa.or_(catalogue.c.type == "table", catalogue.c.type == "view")
         )
-        return sorted(row[0] for row in engine.rows(connection, statement))
+        return [("", str(name)) for (name,) in engine.rows(connection, statement)]
     catalogue = sa.table(
         "tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema"
     )
     statement = sa.select(catalogue.c.table_schema, catalogue.c.table_name)
     rows = [
-        tuple(v.decode() if isinstance(v, bytes) else str(v) for v in row)
-        for row in engine.rows(connection, statement)
+        (_decoded(schema), _decoded(name)) for schema, name in engine.rows(connection, statement)
     ]
     if url.scheme == "postgresql":  # the standard's catalogue does not know of these
         stored = sa.table(
@@ -114,9 +133,25 @@ def _names(engine: Engine, connection: Any, url: SourceUrl) -> list[str]:
         readable = sa.func.has_table_privilege(name, "select")
         statement = sa.select(stored.c.schemaname, stored.c.matviewname).where(readable)
         rows += [(str(schema), str(view)) for schema, view in engine.rows(connection, statement)]
-    rows = [row for row in rows if row[0] not in _OWN_SCHEMAS]
-    # MySQL calls a database a schema; the address names it already.
-    return sorted(name if url.scheme == "mysql" else f"{schema}.{name}" for schema, name in rows)
+        parts = set(engine.rows(connection, _partitions()))
+        rows = [row for row in rows if row not in parts]
+    return [row for row in rows if row[0] not in _OWN_SCHEMAS]
+
+
+def _decoded(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _partitions() -> sa.Select[Any]:
+    """Schema and name of the partitions of a PostgreSQL server."""
+    relation = sa.table(
+        "pg_class", *map(sa.column, ("relname", "relnamespace", "relispartition")),
+        schema="pg_catalog",
+    )  # fmt: skip
+    space = sa.table("pg_namespace", *map(sa.column, ("oid", "nspname")), schema="pg_catalog")
+    return sa.select(space.c.nspname, relation.c.relname).where(
+        space.c.oid == relation.c.relnamespace, relation.c.relispartition
+    )
 
 
 @contextmanager

@@ -58,6 +58,7 @@ from sources.landing.totals import Totals
 from sources.raw_table import Connection, ensure_raw_table
 from sources.readers import Reader, ReaderOptions, notes_of, open_reader
 from sources.urls import SourceUrl
+from sources.wording import counted
 
 # Sums are asked for up to this many rows: a scan of them takes a server well under a second. Beyond
 # it they would add a tenth to the whole load, and the count has to do.
@@ -290,6 +291,10 @@ def _close_books(
             )
         if missing > 0:
             forget_watermark(connection, contract)
+            report.notes.append(
+                f"por detrás del cursor: {counted(missing, 'fila', 'filas')} del origen sin leer, "
+                "o en una versión anterior. La próxima carga lee toda la tabla"
+            )
         elif went_back:
             report.watermark = lower_watermark(
                 connection, contract, books.load_id, reading=reading_of(contract), now=now

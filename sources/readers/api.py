@@ -143,6 +143,8 @@ class ApiReader(ClosingReader):
             read += len(gathered)
         expected = self.source_count()
         if expected is not None and read != expected:
+            if self._way is None and read < expected:
+                raise self._more_pages(f"anuncia {expected} filas y trae {read}")
             raise self._changed(f"anunció {expected} filas y entregó {read}")
 
     def _pages(self) -> Iterator[_Page]:
@@ -252,12 +254,15 @@ class ApiReader(ClosingReader):
         """Raise SourceDataError where more pages follow and the contract says there is one."""
         if self._way is not None or (place := next_page_at(document, answer)) is None:
             return
-        error = self._another_layout(f"anuncia más páginas ({place}) y el contrato lee una sola")
+        raise self._more_pages(f"anuncia más páginas ({place}) y el contrato lee una sola")
+
+    def _more_pages(self, what: str) -> SourceDataError:
+        error = self._another_layout(what)
         error.next_step = (
             "declare en el contrato cómo se piden (`nextLink`, `pageParam`, `offsetParam` o "
             "`nextCursorPath`): sin eso faltarían filas."
         )
-        raise error
+        return error
 
     def _mark(self, document: Any, answer: Answer) -> str | None:
         """What the answer says about where to go on; nothing is written in many ways."""
@@ -266,7 +271,7 @@ class ApiReader(ClosingReader):
         path = str(self._contract.options[self._way])
         if self._way == "nextLink" and path == "header":
             return answer.next_link
-        value = value_at(document, parse_path(path))
+        value = _leads_to(value_at(document, parse_path(path)))
         return str(value) if value not in (None, "", False) else None
 
     def _figure(self, document: Any, option: str) -> int | None:
@@ -363,19 +368,51 @@ def _tells_an_error(document: Any) -> bool:
 _ERRORS = ("error", "errors", "errores", "fault", "exception")
 # Where answers of common kinds lead on: an address, or the word that there is more.
 _NEXT = ("next", "links.next", "_links.next.href", "paging.next", "meta.next", "pagination.next",
-         "next_page_url", "['@odata.nextLink']")  # fmt: skip
-_MORE = ("has_more", "hasMore")
+         "next_page_url")  # fmt: skip
+# By OData an address may be relative, in any form.
+_NEXT_IN_ANY_FORM = ("['@odata.nextLink']", "['odata.nextLink']", "d.__next")
+# A list of links, each with its `rel` (OGC API).
+_LINKS = "links"
+# Flags (the last two of ArcGIS), and marks of the next page: a number or a token.
+_MORE = ("has_more", "hasMore", "exceededTransferLimit", "properties.exceededTransferLimit")
+_MARKS = ("next_page", "nextPage", "meta.next_page", "pagination.next_page", "nextPageToken",
+          "next_page_token", "next_cursor", "nextCursor", "meta.next_cursor")  # fmt: skip
 
 
-def next_page_at(document: Any, answer: Answer) -> str | None:
-    """Where an answer says that another page follows: `header`, or a path; None if it does not."""
+def next_link_at(document: Any, answer: Answer) -> str | None:
+    """Where an answer has the address of its next page: `header`, or a path; None: nowhere."""
     if answer.next_link:
         return "header"
+    listed = value_at(document, (_LINKS,))
+    if isinstance(listed, list) and _leads_to(listed):
+        return _LINKS
+    for path in _NEXT_IN_ANY_FORM:
+        if value_at(document, parse_path(path)):
+            return path
     for path in _NEXT:
         value = value_at(document, parse_path(path))
         if isinstance(value, str) and value.startswith(("http://", "https://", "/", "?")):
             return path
-    return next((name for name in _MORE if value_at(document, (name,)) is True), None)
+    return None
+
+
+def next_page_at(document: Any, answer: Answer) -> str | None:
+    """Where an answer says that another page follows: by its address, or that there is more."""
+    if link := next_link_at(document, answer):
+        return link
+    for path in (*_MORE, *_MARKS):
+        value = value_at(document, parse_path(path))
+        if value is True or (path in _MARKS and type(value) in (int, str) and value):
+            return path
+    return None
+
+
+def _leads_to(value: Any) -> Any:
+    """What leads on; in a list of links, the address of the one called `next`."""
+    if not isinstance(value, list):
+        return value or None
+    links = (link for link in value if isinstance(link, dict) and link.get("rel") == "next")
+    return next((link.get("href") for link in links), None)
 
 
 def _is_last(page: _Page, read: int) -> bool:

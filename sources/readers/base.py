@@ -37,7 +37,7 @@ from sources.arrow_values import (
 )
 from sources.contract import Column, Contract
 from sources.errors import DriftError, PipelineError, SourceDataError
-from sources.names import told_apart
+from sources.names import folded, told_apart, unaccented
 from sources.readers.arrow import Array, pc
 from sources.urls import redact, variable
 
@@ -262,6 +262,38 @@ def match_columns(contract: Contract, found: Sequence[str], where: str) -> dict[
     if missing:
         raise missing_columns(contract, missing, found, where)
     return matched
+
+
+def in_its_words(contract: Contract, header: Sequence[str]) -> list[str]:
+    """A file's header, with the names the contract has for what people write otherwise.
+
+    That is: with other accents, or by one of a column's `otherNames`. Only where the contract's own
+    name did not come, and no more than one of the header can be meant.
+    """
+    names = list(header)
+    came = {folded(name) for name in names}
+    columns = source_columns(contract)
+    taken = {folded(column.source_name) for column in columns if not column.undeclared}
+    taken |= {folded(name) for name in contract.ignored_columns}
+    # A column of its own until now is another one's only where the contract says so.
+    known = {folded(column.source_name) for column in columns if column.undeclared}
+    free = [
+        (place, name)
+        for place, name in enumerate(names)
+        if name.strip() and folded(name) not in taken
+    ]
+    for column in columns:
+        if column.undeclared or folded(column.source_name) in came:
+            continue
+        own, others = unaccented(column.source_name), set(map(unaccented, column.other_names))
+        places = [
+            place
+            for place, name in free
+            if unaccented(name) in others or (unaccented(name) == own and folded(name) not in known)
+        ]
+        if len(places) == 1:
+            names[places[0]] = column.source_name
+    return names
 
 
 def _trimmed(name: str) -> str:

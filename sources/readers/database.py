@@ -110,6 +110,7 @@ class DatabaseReader(ClosingReader):
         self.description = f"{url.safe} {self._table.fullname}"
         self._connection: Any = None
         self._consistent = False
+        self._filtered = False
         self._found: dict[str, SourceColumn] = {}
         self._source_names: dict[str, str] = {}
         self._count: int | None = None
@@ -142,6 +143,15 @@ class DatabaseReader(ClosingReader):
         """Declared type of every such column by the source's own name; unknown ones left out."""
         types = {name: self._found[name].type for name in self.columns()}
         return {name: kind for name, kind in types.items() if kind}
+
+    def notes(self) -> tuple[str, ...]:
+        """That the server keeps rows from this user, where it does: they are in no count, either.
+
+        As it was when the table was opened: the connection may be closed by now.
+        """
+        if not self._filtered:
+            return ()
+        return (f"{self._table.fullname}: {rows_kept_back(self._url)}",)
 
     def source_key(self) -> tuple[str, ...]:
         """Columns of the table's primary key under the source's names, in the table's order.
@@ -296,6 +306,7 @@ class DatabaseReader(ClosingReader):
         self._connection = self._engine.connect(self._url, self._options)
         self._consistent = self._engine.begin(self._connection)
         self._found = self._engine.describe(self._connection, self._table)
+        self._filtered = self._engine.filters_rows(self._connection, self._table)
         names = list(self._found)
         try:
             positions = match_columns(self._contract, names, f"la tabla {self._table.fullname}")
@@ -511,14 +522,29 @@ def _named(
 
 
 def source_table(contract: Contract, engine: Engine, columns: Iterable[str] = ()) -> sa.Table:
-    """The table a contract names, always quoted: the source's spelling is kept."""
-    schema, _, name = contract.source_table.rpartition(".")
-    schema = schema or (contract.server.schema_ or "")
+    """The table a contract names, always quoted: the source's spelling is kept.
+
+    Behind the schema of the server a name may have points of its own.
+    """
+    usual = contract.server.schema_ or ""
+    if usual and contract.source_table.startswith(f"{usual}."):
+        schema, name = usual, contract.source_table.removeprefix(f"{usual}.")
+    else:
+        schema, _, name = contract.source_table.rpartition(".")
+        schema = schema or usual
     return sa.Table(
         sa.quoted_name(name, quote=True),
         sa.MetaData(),
         *(sa.Column(sa.quoted_name(column, quote=True)) for column in columns),
         schema=sa.quoted_name(schema, quote=True) if schema and engine.has_schemas else None,
+    )
+
+
+def rows_kept_back(url: SourceUrl) -> str:
+    """What a person should know of a table whose rows depend on who asks."""
+    return (
+        f"tiene seguridad por fila, y el usuario {url.user!r} ve solo las filas que sus políticas "
+        "le permiten. Si hacen falta todas, pida una política que se las muestre, o BYPASSRLS"
     )
 
 

@@ -40,6 +40,7 @@ from sources.readers.base import (
     RawBatch,
     RejectedRow,
     build_batch,
+    in_its_words,
     match_columns,
     problem,
     totals_pattern,
@@ -150,6 +151,7 @@ class DelimitedReader(TextFileReader):
         try:
             records = csv.reader(lines, delimiter=self._delimiter, escapechar=self._escape)
             header = stacked(list(islice(records, self._header_rows)))
+            header = in_its_words(self._contract, header)
         except csv.Error as error:
             why = _ONLY_CR if b"\r" in first else error
             raise self._unreadable(_LONG_NAME if "field limit" in str(error) else why) from error

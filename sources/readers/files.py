@@ -19,6 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -480,11 +481,19 @@ class FilesReader:
             if isinstance(self._folder, LocalFolder):
                 self._folder.check(entry)
 
+    def each(self) -> Iterator[tuple[str, Callable[[], Reader]]]:
+        """Every file by its name, with what gives its reader: for who takes them one by one."""
+        for entry in self._entries:
+            yield entry.name, partial(self._reader_of, entry)
+
+    def _reader_of(self, entry: Entry) -> Reader:
+        return self._open_one(self._file(entry))
+
     def _open(self, entry: Entry) -> Reader:
         """The file's reader, which stays open until `_close`."""
         if entry.name not in self._readers:
             with ExitStack() as stack:
-                reader = stack.enter_context(self._open_one(self._file(entry)))
+                reader = stack.enter_context(self._reader_of(entry))
                 self._readers[entry.name] = reader
                 self._waiting[entry.name] = stack.pop_all()
         return self._readers[entry.name]

@@ -287,6 +287,14 @@ class HttpClient:
                 "(HTTP 403).",
                 "pida al proveedor permiso de lectura para esa credencial.",
             )
+        if status == 404:
+            return problem(
+                SourceUnavailable,
+                self._contract,
+                f"el sistema {system} no tiene nada en {self._shown} (HTTP 404).",
+                f"revise la dirección de {variable(system)}, y `path` en el contrato: es lo que se "
+                "le agrega.",
+            )
         return self._unavailable(f"respondió con el código HTTP {status}")
 
     def _busy(self, response: httpx.Response) -> PipelineError:

@@ -51,6 +51,7 @@ from sources.readers.base import (
     as_text,
     build_batch,
     column_from_values,
+    in_its_words,
     match_columns,
     problem,
     row_values,
@@ -228,7 +229,7 @@ class SpreadsheetReader:
             first = int(self._header_row)
             start = list(islice(sheet.rows, first + self._header_rows - 1))
         number = first + self._header_rows - 1
-        names = header_names(start, range(first - 1, number), sheet.merged)
+        names = self._names(start, range(first - 1, number), sheet)
         if not any(names):
             raise unreadable(
                 self._contract,
@@ -253,6 +254,9 @@ class SpreadsheetReader:
         rows = chain(ahead, below)
         return _Table(sheet, found, len(names), positions, rows, top)
 
+    def _names(self, rows: Sequence[Sequence[Any]], places: range, sheet: Sheet) -> Sequence[str]:
+        return in_its_words(self._contract, header_names(rows, places, sheet.merged))
+
     def _find_header(self, rows: Sequence[Sequence[Any]], sheet: Sheet) -> int:
         """The first row that has every column of the contract, else the one that has most."""
         wanted = {folded(column.source_name) for column in source_columns(self._contract)}
@@ -260,7 +264,7 @@ class SpreadsheetReader:
         best, most = 1, 0
         for number in range(1, len(rows) - self._header_rows + 2):
             here = range(number - 1, number - 1 + self._header_rows)
-            names = {name.casefold() for name in header_names(rows, here, sheet.merged)}
+            names = {name.casefold() for name in self._names(rows, here, sheet)}
             if len(wanted & names) > most:
                 best, most = number, len(wanted & names)
         return best

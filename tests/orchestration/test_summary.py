@@ -56,6 +56,7 @@ def test_loads_are_added_up_by_dataset_and_those_of_other_runs_left_out(
             (RUN, "aguas.zonas", "cargada", "full", 10, 9, 1, None, "{}"),
             (RUN, "aguas.zonas", "cargada", "full", 5, 5, 0, None, "{}"),
             (RUN, "aguas.cuentas", "fallida", "full", 0, 0, 0, "no responde", "{}"),
+            (RUN, "aguas.cuentas", "fallida", "full", 0, 0, 0, "otro archivo", "{}"),
             ("otra", "aguas.medidores", "cargada", "full", 9, 9, 0, None, "{}"),
         ):
             connection.execute(LOAD, values)
@@ -64,10 +65,10 @@ def test_loads_are_added_up_by_dataset_and_those_of_other_runs_left_out(
 
     lines = {line.dataset: line for line in summary.loads}
     assert lines["aguas.zonas"] == LoadLine(
-        "aguas.zonas", CATALOGUE.contracts["aguas.zonas"].title, "cargada", 15, 14, 1, None
+        "aguas.zonas", CATALOGUE.contracts["aguas.zonas"].title, "cargada", 15, 14, 1, ()
     )
-    assert (lines["aguas.cuentas"].state, lines["aguas.cuentas"].error) == (
-        "fallida", "no responde",
+    assert (lines["aguas.cuentas"].state, set(lines["aguas.cuentas"].errors)) == (
+        "fallida", {"no responde", "otro archivo"},
     )  # fmt: skip
     assert lines["aguas.medidores"].state == "sin_cambios"
     assert {name.partition(".")[0] for name in lines} == {"aguas"}

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xlsxwriter
 
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
+from sources.errors import ContractError
 from sources.landing import LoadContext, LoadReport, load
 from sources.landing.replay import replay
+from sources.readers.base import in_its_words
 from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
 
@@ -108,3 +111,59 @@ def test_a_replayed_row_leaves_its_earlier_version_in_history(
 
     [(row,)] = query(warehouse, "select fila from raw._historial")
     assert (row["id"], row["t"], row["valor"]) == (1, "x", 5)
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_what_people_call_a_column_from_month_to_month(
+    warehouse: Warehouse, tmp_path: Path, kind: str
+) -> None:
+    """Accents make no other name, `otherNames` are the column's; the rest is a new column."""
+    folder = tmp_path / "archivos"
+    folder.mkdir()
+    columns = [
+        column("expediente", "integer", source="Nº", custom={"otherNames": ["Expte."]}),
+        column("razon_social", source="Razón social"),
+    ]
+    contract = make_contract(tmp_path, kind, columns, loadMode="files", headerRow=1)
+    headers = {
+        "a": ["Nº", "Razón social"],
+        "b": ["RAZON  SOCIAL", "N°"],
+        "c": ["Expte.", "Razón social", "Razon social"],
+    }
+    for number, (name, header) in enumerate(headers.items(), start=1):
+        cells = [str(number) if "ocial" not in text.lower() else text for text in header]
+        _write(folder / f"{name}.{kind}", [header, cells])
+    report = run(warehouse, contract, str(folder))
+
+    assert (report.files, report.loaded) == (3, 3)
+    found = query(
+        warehouse,
+        "select expediente, razon_social, _nueva_razon_social from raw.prueba__tabla order by 1",
+    )
+    assert found == [
+        (1, "Razón social", None), (2, "RAZON  SOCIAL", None), (3, "Razón social", "Razon social")
+    ]  # fmt: skip
+
+
+def test_two_names_that_may_be_meant_are_not_chosen_from(tmp_path: Path) -> None:
+    columns = [column("fecha", source="Fecha", custom={"otherNames": ["Alta", "Día"]})]
+    contract = make_contract(tmp_path, "csv", columns)
+
+    assert in_its_words(contract, ["Alta"]) == ["Fecha"]
+    assert in_its_words(contract, ["dia", "Otra"]) == ["Fecha", "Otra"]
+    assert in_its_words(contract, ["Alta", "Dia"]) == ["Alta", "Dia"]
+    assert in_its_words(contract, ["FECHA", "Alta"]) == ["FECHA", "Alta"]
+    ignoring = make_contract(tmp_path, "csv", columns, ignoredColumns=["Alta"])
+    assert in_its_words(ignoring, ["Alta"]) == ["Alta"]
+    with pytest.raises(ContractError, match="otherNames"):
+        make_contract(tmp_path, "csv", [column("a", custom={"otherNames": "b"})])
+
+
+def _write(path: Path, rows: list[list[str]]) -> None:
+    if path.suffix == ".csv":
+        path.write_text("".join(",".join(row) + "\n" for row in rows), encoding="utf-8")
+        return
+    with xlsxwriter.Workbook(str(path)) as book:
+        sheet = book.add_worksheet()
+        for number, row in enumerate(rows):
+            sheet.write_row(number, 0, row)

@@ -7,6 +7,7 @@ import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pyarrow as pa
@@ -447,6 +448,54 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
 
     with pytest.raises(SourceUnavailable, match=r"obra\.Obras"):
         draft_table("s.t", url, "obra.no_hay")
+
+
+def test_a_table_with_points_in_its_name_is_found_and_partitions_are_no_tables(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    pg.execute(
+        'create schema "OBRAS"; create table "OBRAS"."Órdenes (final).v2" ("ID" int, nombre text,'
+        ' primary key ("ID") include (nombre));'
+        'insert into "OBRAS"."Órdenes (final).v2" values (1, \'a\');'
+        "create table pagos (dia date, monto int) partition by range (dia);"
+        "create table pagos_2026 partition of pagos default"
+    )
+    url = SourceUrl.parse(database)
+
+    assert table_names("s.t", url) == ["OBRAS.Órdenes (final).v2", "public.pagos"]
+    draft = draft_table("s.t", url, "OBRAS.Órdenes (final).v2")
+
+    assert draft.contract.key == ("id",)
+    assert tried(draft, tmp_path, database).passed == 1
+    assert draft_table("s.t", url, "pagos_2026").contract.columns
+
+
+def test_rows_that_the_server_keeps_from_its_reader_are_told(
+    tmp_path: Path, database: str, pg: psycopg.Connection[Any]
+) -> None:
+    """Row level security filters rows out of the count at the source, too."""
+    reader = "lector_de_algunas"
+    pg.execute(f"drop role if exists {reader}".encode())
+    pg.execute(f"create role {reader} login password 'x'".encode())
+    pg.execute(
+        "create table reclamos (id int primary key, area text);"
+        "insert into reclamos values (1, 'obras'), (2, 'social');"
+        "alter table reclamos enable row level security;"
+        "create policy algunas on reclamos for select using (area = 'obras');"
+        f"grant select on reclamos to {reader}".encode()
+    )
+    try:
+        parts = urlsplit(database)
+        limited = f"postgresql://{reader}:x@{parts.hostname}:{parts.port}{parts.path}"
+        draft = draft_table("s.t", SourceUrl.parse(limited), "public.reclamos")
+        done = tried(draft, tmp_path, limited)
+
+        assert done.read == 1
+        assert "seguridad por fila" in draft.text
+        assert [reader in note and "public.reclamos" in note for note in done.notes] == [True]
+        assert tried(draft, tmp_path, database).notes == ()
+    finally:
+        pg.execute(f"drop owned by {reader}; drop role {reader}".encode())
 
 
 @pytest.mark.mariadb

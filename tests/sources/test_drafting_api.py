@@ -121,7 +121,11 @@ def test_an_answer_that_is_no_json_is_no_draft() -> None:
 @pytest.mark.parametrize(
     "more",
     [{"next": "https://otro/2"}, {"links": {"next": "/2"}}, {"has_more": True},
-     {"@odata.nextLink": "https://x/2"}],
+     {"@odata.nextLink": "https://x/2"}, {"@odata.nextLink": "datos?$skip=2"},
+     {"odata.nextLink": "datos?$skip=2"}, {"d": {"__next": "datos?$skip=2"}},
+     {"links": [{"rel": "self", "href": "/1"}, {"rel": "next", "href": "/2"}]},
+     {"exceededTransferLimit": True}, {"properties": {"exceededTransferLimit": True}},
+     {"nextPageToken": "abc"}, {"next_page": 2}],
 )  # fmt: skip
 def test_a_page_that_announces_another_is_not_taken_for_the_whole(
     tmp_path: Path, serve: Callable[..., HttpServer], more: dict[str, Any]
@@ -135,3 +139,34 @@ def test_a_page_that_announces_another_is_not_taken_for_the_whole(
 
     last = serve(lambda rows, _page: {"data": rows, "next": None, "has_more": False})
     assert sum(b.data.num_rows for b in read_all(open_reader(contract, SourceUrl.parse(last.url))))
+
+
+@pytest.mark.parametrize("place", ["['@odata.nextLink']", "links"])
+def test_a_relative_link_and_one_in_a_list_of_links_lead_on(
+    tmp_path: Path, serve: Callable[..., HttpServer], place: str
+) -> None:
+    def document(rows: list[Any], page: int) -> Any:
+        onward = f"datos?pagina={page + 1}"
+        if place == "links":
+            follow = [{"rel": "next", "href": onward}] if page < 3 else []
+            return {"value": rows, "links": [{"rel": "self", "href": "datos"}, *follow]}
+        return {"value": rows, **({"@odata.nextLink": onward} if page < 3 else {})}
+
+    server = serve(document)
+    draft = drafted(server)
+
+    assert draft.contract.options["nextLink"] == place
+    assert read(draft, tmp_path, server) == 5
+
+
+def test_an_announced_total_that_one_answer_does_not_reach_asks_for_the_other_pages(
+    tmp_path: Path, serve: Callable[..., HttpServer]
+) -> None:
+    contract = make_contract(
+        tmp_path, "api", [column("id", "bigint")], dataPath="data", totalPath="count"
+    )
+    server = serve(lambda rows, _page: {"data": rows, "count": 5})
+
+    with pytest.raises(SourceDataError, match="anuncia 5 filas y trae 2") as caught:
+        read_all(open_reader(contract, SourceUrl.parse(server.url)))
+    assert "`pageParam`" in caught.value.next_step

@@ -440,6 +440,7 @@ def test_a_row_that_came_behind_the_look_back_is_noticed_and_read_the_next_time(
 
     noticed = city.load(contract, NOW + dt.timedelta(days=1))
     assert (noticed.missing, noticed.loaded) == (1, 0)
+    assert ["por detrás del cursor: 1 fila del origen" in note for note in noticed.notes] == [True]
     city.load(contract, NOW + dt.timedelta(days=1))
 
     assert city.names() == ["Ana", "Blas", "atrasada"]

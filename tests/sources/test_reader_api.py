@@ -414,7 +414,7 @@ def test_nobody_listening_is_said(contract: Contract, start: Start) -> None:
     [
         (401, 1, r"rechazó el token .* cárguela en SOURCE_PRUEBA_TOKEN"),
         (403, 1, "no tiene permiso"),
-        (404, 1, "respondió con el código HTTP 404"),
+        (404, 1, r"no tiene nada en .* \(HTTP 404\)"),
         (500, 3, "respondió con el código HTTP 500"),
     ],
 )

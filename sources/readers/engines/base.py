@@ -137,6 +137,10 @@ class Engine(ABC):
         """Columns that the user may not read, of a table of which others may be read."""
         return frozenset()
 
+    def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
+        """Whether the server shows this user only some rows of the table, without saying so."""
+        return False
+
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
         """Columns of the table's primary key by the server's catalogue; none for a view."""
         return ()

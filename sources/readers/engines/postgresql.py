@@ -245,19 +245,26 @@ class Postgresql(Engine):
             return frozenset()  # all may be read, or none: the server says so itself
         return frozenset(name for name, readable in rows if not readable)
 
+    def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
+        """By row level security: a policy leaves rows out of every answer, and of every count."""
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        active = sa.func.row_security_active(sa.func.to_regclass(quoted))
+        return bool(self.scalar(connection, sa.select(active)))
+
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
-        index = sa.table(
-            "pg_index", *map(sa.column, ("indrelid", "indisprimary", "indkey")), schema="pg_catalog"
+        # Of the constraint, not of its index: that may have columns beside the key (`include`).
+        key = sa.table(
+            "pg_constraint", *map(sa.column, ("conrelid", "contype", "conkey")), schema="pg_catalog"
         )
         found = sa.table(
             "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum")), schema="pg_catalog"
         )
         quoted = self.dialect.identifier_preparer.format_table(table)
         statement = sa.select(found.c.attname).where(
-            index.c.indrelid == sa.func.to_regclass(quoted),
-            index.c.indisprimary,
-            found.c.attrelid == index.c.indrelid,
-            found.c.attnum == sa.func.any(index.c.indkey),
+            key.c.conrelid == sa.func.to_regclass(quoted),
+            key.c.contype == "p",
+            found.c.attrelid == key.c.conrelid,
+            found.c.attnum == sa.func.any(key.c.conkey),
         )
         return tuple(name for (name,) in self.rows(connection, statement.order_by(found.c.attnum)))
 
