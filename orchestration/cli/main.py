@@ -29,7 +29,6 @@ from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
-from sources.errors import PipelineError
 from sources.wording import counted
 
 app = typer.Typer(
@@ -73,7 +72,9 @@ def run() -> None:
 
         if (known := outage(error)) is None:
             raise
-        errors.print(f"[red]Error:[/red] {escape(str(known))}", highlight=False)
+        # In a log, one line: words of a command broken over two cannot be copied.
+        text = f"[red]Error:[/red] {escape(str(known))}"
+        errors.print(text, highlight=False, soft_wrap=not errors.is_terminal)
         sys.exit(getattr(known, "exit_code", 1))
 
 
@@ -270,17 +271,12 @@ def approve(
 ) -> None:
     """Registra la aprobación de una primera publicación o de un cambio de columnas."""
     from exports.approvals import approve as record_approval
-    from exports.definition import load_definitions
+    from orchestration.publishing import find_definition
     from orchestration.warehouse.connection import locate
 
-    definitions, _ = load_definitions()
-    if dataset not in definitions:
-        raise PipelineError(
-            f"no existe el conjunto {dataset!r}.",
-            next_step=f"elija uno de: {', '.join(definitions)}.",
-        )
+    definition = find_definition(dataset)
     with locate().connect() as connection:
-        record_approval(connection, definitions[dataset], by, reason)
+        record_approval(connection, definition, by, reason)
     console.print(f"Aprobado: {dataset}. Se publica en la próxima corrida.")
 
 
