@@ -8,6 +8,7 @@ that need them, so `--help` answers at once.
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import signal
 import subprocess
@@ -62,6 +63,10 @@ def run() -> None:
 
     A run that could not go on ends with its own code: 1 says that a check did not pass.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a log of Latin letters alone shows ? for an arrow, and no trace.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = invoke(app, errors)
         if code == INTERRUPTED:
@@ -293,7 +298,11 @@ def ui() -> None:
     migrate(warehouse)
     prepare_instance(warehouse)
     port = str(settings().ui_port)
-    console.print(f"Dagster: http://127.0.0.1:{port}")
+    address = f"http://127.0.0.1:{port}"
+    console.print(f"Dagster: {address}")
+    # Its first page is a time line without the runs of this program.
+    console.print(f"  Tablas y pasos: {address}/asset-groups")
+    console.print(f"  Corridas:       {address}/runs")
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT_ROOT)
     # Dagster ends by SIGTERM as by Ctrl+C, which is ignored by what is started in the background.

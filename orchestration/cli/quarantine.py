@@ -18,7 +18,7 @@ from rich.console import Console
 from orchestration.cli.questions import confirm
 from orchestration.wording import day
 from sources.errors import PipelineError, UnknownDataset
-from sources.wording import number
+from sources.wording import counted, number
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -107,9 +107,9 @@ def show(
             connection, dataset, contract, state=chosen, rule=rule, limit=limit, full=full
         )
     for row in rows:
+        since = "desde hoy" if row.days == 0 else f"hace {counted(row.days, 'día', 'días')}"
         console.print(
-            f"[bold]{row.fila_id}[/bold] {row.place} · {row.state} hace {row.days} días",
-            highlight=False,
+            f"[bold]{row.fila_id}[/bold] {row.place} · {row.state} {since}", highlight=False
         )
         for label, text in (("", f"{row.rule}: {row.reason}"), ("qué hacer: ", row.next_step)):
             console.print(f"    {label}{text}", highlight=False, markup=False)

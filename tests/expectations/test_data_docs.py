@@ -118,7 +118,12 @@ def test_a_page_says_in_its_language_and_its_title_what_it_is_and_has_no_empty_l
 
 def test_a_text_that_only_holds_words_of_the_library_stays() -> None:
     cells = ("100% null", "Status quo", "≈1.2422% unexpected", "1,234 of 5.6")
-    said = ("100 % sin dato", "Status quo", "≈1,2422 % de lo que tiene dato no cumple", "1,234 of 5.6")
+    said = (
+        "100 % sin dato",
+        "Status quo",
+        "≈1,2422 % de lo que tiene dato no cumple",
+        "1,234 of 5.6",
+    )
 
     page = alone("".join(f"<td>{cell}</td>" for cell in cells), "..")
 

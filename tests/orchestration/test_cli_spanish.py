@@ -100,6 +100,19 @@ def test_a_name_with_a_slip_is_answered_in_one_line_with_those_that_are_close(
     assert "\n" not in line
 
 
+def test_a_terminal_without_some_letters_shows_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "argv", ["lujan", "--help"])
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    screen.flush()
+    said = screen.buffer.getvalue().decode("latin-1")  # type: ignore[attr-defined]
+    assert not ended.value.code and "fuentes ? raw ? modelos" in said and "órden" in said.lower()
+
+
 def test_a_ctrl_c_is_told_apart_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
