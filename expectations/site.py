@@ -41,9 +41,11 @@ td{overflow-wrap:anywhere}td.n{text-align:right;white-space:nowrap}td:first-chil
 td:nth-child(3):not(.n){min-width:8rem}
 small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
 .falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}.duda{color:#555}
-@media(max-width:50rem){details{overflow-x:auto}details td{overflow-wrap:normal}
-main>table{font-size:12px}main>table :is(th,td){padding:.2rem;white-space:normal}}
-@media print{a{color:inherit}thead{display:table-header-group}tr{break-inside:avoid}}
+@media screen and (max-width:50rem){details{overflow-x:auto}details td{overflow-wrap:normal}
+main>table{font-size:12px}main>table :is(th,td){padding:.2rem}
+main>table td{overflow-wrap:normal}main>table td:first-child{white-space:normal}}
+@media print{body{font-size:9px;margin:0;padding:0}a{color:inherit}tr{break-inside:avoid}
+td:nth-child(3):not(.n){min-width:0}}
 """
 _QUERY = """
 select v.objeto, v.motor, v.control, v.columna, v.dimension, v.severidad, v.paso, v.filas_evaluadas,

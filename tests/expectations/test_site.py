@@ -104,6 +104,10 @@ def test_a_telephone_and_a_screen_reader_find_their_way(
 
     assert "<html lang='es'>" in page and "width=device-width" in page
     assert page.count("<main>") == page.count("</main>") == 1
+    # On paper nothing can be scrolled to.
+    assert "overflow-x:auto" not in page.replace(
+        "@media screen and (max-width:50rem){details{overflow-x:auto}", ""
+    )
     assert "<th>" not in page and page.count("<thead>") == page.count("<table>") == 2
 
 
