@@ -135,7 +135,6 @@ def _plots(facts: dict[str, Any], folder: Path) -> None:
     })  # fmt: skip
     _plot_night(facts, folder / "daiad_flujo_nocturno.svg")
     _plot_continuous(facts, folder / "daiad_flujo_continuo.svg")
-    _plot_rules(facts, folder / "daiad_decisiones.svg")
 
 
 def _plot_night(facts: dict[str, Any], path: Path) -> None:
@@ -144,18 +143,19 @@ def _plot_night(facts: dict[str, Any], path: Path) -> None:
     medians = [row[2] for row in facts["night"]]
     shares = sorted((row[3] for row in facts["night"]), reverse=True)
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
-    edges = [0, 0.5, 1, 2, _LEAK_LH, 6, 10, 20, 50, 1e9]
-    names = ["0–0,5", "0,5–1", "1–2", "2–3,8", "3,8–6", "6–10", "10–20", "20–50", "> 50"]
+    edges = [0, 0.5, 1, 2, _LEAK_LH, float("inf")]
+    names = ["menos\nde 0,5", "0,5 a 1", "1 a 2", "2 a 3,8", "3,8\no más"]
     counts = [sum(low <= value < high for value in medians) for low, high in pairwise(edges)]
-    bars = left.bar(names, counts, color=[_SOFT] * 4 + [_MARK] * 5)
+    bars = left.bar(names, counts, color=[_SOFT] * 4 + [_MARK])
     left.bar_label(bars, fontsize=8)
     left.set_title("Flujo nocturno mínimo de la noche típica", fontsize=10)
     left.set_xlabel("litros por hora (mediana de las noches)")
     left.set_ylabel("medidores")
-    left.tick_params(axis="x", labelrotation=45, labelsize=8)
+    left.tick_params(axis="x", labelsize=8)
     right.step(range(1, len(shares) + 1), shares, where="mid", color=_INK)
     right.fill_between(range(1, len(shares) + 1), shares, step="mid", color=_SOFT, alpha=0.5)
     right.set_title(f"Noches en que no baja de {_comma(_LEAK_LH)} L/h", fontsize=10)
+    right.set_xlim(left=0)
     right.set_xlabel("medidores, de más a menos")
     right.set_ylabel("% de sus noches")
     right.set_ylim(0, 100)
@@ -175,20 +175,6 @@ def _plot_continuous(facts: dict[str, Any], path: Path) -> None:
     axes.set_title("Eventos de flujo continuo de 24 horas o más, y el más largo", fontsize=10)
     axes.set_xlabel("medidores con algún evento, de más a menos")
     axes.set_ylabel("eventos")
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-
-
-def _plot_rules(facts: dict[str, Any], path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    rows = list(reversed(facts["rules"]))
-    figure, axes = plt.subplots(figsize=(9, 0.45 * len(rows) + 1.2))
-    bars = axes.barh([f"{row[1]} ({row[0]})" for row in rows], [row[2] for row in rows], color=_INK)
-    axes.bar_label(bars, [_whole(row[2]) for row in rows], fontsize=8, padding=3)
-    axes.set_xscale("log")
-    axes.margins(x=0.15)
-    axes.set_title("Lecturas sobre las que decidió cada regla (escala logarítmica)", fontsize=10)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
@@ -214,9 +200,9 @@ de España, del {first:%d/%m/%Y} al {last:%d/%m/%Y}. No son datos de la ciudad. 
 
 {len(continuous)} de {meters} medidores tuvieron flujo de 24 horas o más por encima de {_comma(_LEAK_LH)} L/h (R-AGUA-14), en
 {sum(row[1] for row in continuous)} eventos; el más largo, de {max((row[2] for row in continuous), default=0)} horas. Lo perdido, a razón de la hora más baja de
-cada evento: {_whole(round(sum(row[3] or 0 for row in continuous) / 1000))} m3. Nadie verificó estos eventos en el domicilio: son sospechas.
+cada evento: {_whole(round(sum(row[3] or 0 for row in continuous) / 1000))} m³. Nadie verificó estos eventos en el domicilio: son sospechas.
 
-![Eventos de flujo continuo por medidor](daiad_flujo_continuo.svg)
+![Barras: eventos de flujo continuo de cada medidor que tuvo alguno, de más a menos, con las horas del más largo](daiad_flujo_continuo.svg)
 
 ## Flujo nocturno
 
@@ -231,7 +217,7 @@ la mediana de sus noches. De los {len(night)} medidores con noches así:
 | no bajan de {_comma(_LEAK_LH)} L/h en la noche típica | {above} |
 | tienen alguna noche que no baja de {_comma(_LEAK_LH)} L/h | {sum(row[3] > 0 for row in night)} |
 
-![Distribución del flujo nocturno](daiad_flujo_nocturno.svg)
+![Dos figuras: cuántos medidores hay por litros por hora de su noche típica, y qué parte de sus noches no baja de {_comma(_LEAK_LH)} L/h cada uno](daiad_flujo_nocturno.svg)
 
 ## Lecturas repetidas y diferencias negativas
 
@@ -249,11 +235,9 @@ decía la lectura:
 | --- | --- | --- | --- |
 {rules}
 
-![Lecturas por regla](daiad_decisiones.svg)
-
 ## Qué queda
 
-{_whole(meter_days)} días de medidor, {_whole(unknown)} de ellos sin ningún volumen conocido. De {_whole(round((litres or 0) / 1000))} m3, {_comma(100 * (in_gaps or 0) / (litres or 1))} % se midió a través
+{_whole(meter_days)} días de medidor, {_whole(unknown)} de ellos sin ningún volumen conocido. De {_whole(round((litres or 0) / 1000))} m³, {_comma(100 * (in_gaps or 0) / (litres or 1))} % se midió a través
 de un hueco de más de dos horas: se conoce el volumen y no la hora, y ningún aviso lo lee.
 """
 

@@ -30,6 +30,10 @@ _FETCHED = re.compile(
 _SUITE_LINK = re.compile(r"""<a href="[^"]*/expectations/[^"]*"\s*>(.*?)</a>""", re.DOTALL)
 # It counts one folder too few.
 _ICON = re.compile(r'href="[./]+/(static/images/favicon\.ico)"')
+# A link around the logo, which is gone, and a second title.
+_EMPTY = re.compile(r"<a\b[^>]*>\s*</a>|<title>\s*</title>")
+# Suite, table, run and moment one after the other; the first says it.
+_PLACE = re.compile(r"Validations / (\S+) / .*")
 _FOOTER = re.compile(r"<footer>.*?</footer>", re.DOTALL)
 _TEXT = re.compile(r"(?<=>)[^<>]*\w[^<>]*(?=<)")
 _WORDS = {
@@ -65,9 +69,10 @@ _WORDS = {
     "Observed Value": "Lo que se vio",
 }
 _AMOUNTS = (
+    # The library's share is one of the rows with a value, whatever its sentence says.
     (r"(\S+) unexpected values found\. (\S+)% of (\S+) total rows\.",
-     r"No cumplen: \1 de \3 (\2 %)."),
-    (r"(\S+)% unexpected", r"\1 % no cumple"),
+     r"No cumplen: \1 de \3 filas."),
+    (r"(\S+)% unexpected", r"\1 % de lo que tiene dato no cumple"),
     (r"(\S+)% not null", r"\1 % con dato"),
     (r"(\S+)% null", r"\1 % sin dato"),
     (r"(≈?[\d.]+)%", r"\1 %"),
@@ -90,7 +95,8 @@ body>.container-fluid>.row{display:grid;grid-template-columns:17rem minmax(0,1fr
 .card-header{background:#f2f2f2;padding:.3rem .6rem}.card-body{padding:.5rem .6rem}
 .nav{list-style:none;margin:0;padding:0}.nav-link{display:block;padding:.15rem 0}
 .btn{display:inline-block;border:1px solid #0b5394;border-radius:4px;padding:.15rem .5rem;
-cursor:pointer}.btn.active{background:#0b5394;color:#fff}.btn input{display:none}
+cursor:pointer}.btn.active{background:#0b5394;color:#fff}
+.btn input{position:absolute;opacity:0}.btn:focus-within{outline:3px solid #d98200}
 .alert{background:#f2f2f2;border-radius:4px;padding:.4rem .7rem;margin-top:.8rem}
 .table-responsive{overflow-x:auto}
 table{border-collapse:collapse;width:100%}
@@ -146,10 +152,13 @@ def stand_alone(site: Path) -> Path:
 def alone(page: str, root: str) -> str:
     """One page without anything of another site; `root` is the way from it to the site's folder."""
     kept = _FOOTER.sub("", _SUITE_LINK.sub(r"\1", _FETCHED.sub("", page)))
+    kept = _EMPTY.sub("", kept).replace("<html>", '<html lang="es">', 1)
     # Before the body's own scripts, which are none of ours and ask for what is not there.
     kept = re.sub(r"<script\b[^>]*>.*?</script>", "", kept, flags=re.DOTALL)
     kept = _ICON.sub(rf'href="{root}/\1"', kept)
     kept = _TEXT.sub(lambda text: _in_spanish(text[0]), kept)
+    if place := _PLACE.search(page):
+        kept = kept.replace("<title>", f"<title>{place[1]} · ", 1)
     ours = (
         f'<link rel="stylesheet" href="{root}/{_STYLE_FILE}">'
         f'<script src="{root}/{_SCRIPT_FILE}" defer></script>'
@@ -164,6 +173,8 @@ def _in_spanish(text: str) -> str:
         return _WORDS[words]
     if words.startswith("Data asset: "):
         return words.replace("Data asset", "Tabla", 1)
+    if place := _PLACE.fullmatch(words):
+        return place[1]
     for pattern, said in _AMOUNTS:
         if found := re.fullmatch(pattern, words):
             return _NUMBER.sub(lambda number: number[0].translate(_POINTS), found.expand(said))

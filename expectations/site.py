@@ -41,7 +41,11 @@ td{overflow-wrap:anywhere}td.n{text-align:right;white-space:nowrap}td:first-chil
 td:nth-child(3):not(.n){min-width:8rem}
 small{color:#555;display:block}summary{cursor:pointer;padding:.3rem 0}
 .falla{color:#a40000;font-weight:600}.aviso{color:#8a5a00}.duda{color:#555}
-@media(max-width:50rem){details{overflow-x:auto}body>table{display:block;overflow-x:auto}td{overflow-wrap:normal}}
+@media screen and (max-width:50rem){details{overflow-x:auto}details td{overflow-wrap:normal}
+main>table{font-size:12px}main>table :is(th,td){padding:.2rem}
+main>table td{overflow-wrap:normal}main>table td:first-child{white-space:normal}}
+@media print{body{font-size:9px;margin:0;padding:0}a{color:inherit}tr{break-inside:avoid}
+td:nth-child(3):not(.n){min-width:0}}
 """
 _QUERY = """
 select v.objeto, v.motor, v.control, v.columna, v.dimension, v.severidad, v.paso, v.filas_evaluadas,
@@ -74,13 +78,14 @@ def page(rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
     objects = [(name, list(found)) for name, found in groupby(rows, lambda row: row[0])]
     parts = [
         f"<!doctype html><html lang='es'><head><meta charset='utf-8'>"
-        f"<title>Calidad de los datos</title><style>{_STYLE}</style></head><body>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>Calidad de los datos</title><style>{_STYLE}</style></head><body><main>"
         f"<h1>Calidad de los datos</h1><p>El último veredicto de cada control, al "
         f"{now:%d/%m/%Y %H:%M}. Las filas se nombran por su clave, nunca por su valor. "
         "Primero, las tablas en las que algo no pasa.</p>",
         _summary(rows),
         *(_object(name, found, folder, now) for name, found in sorted(objects, key=_urgency)),
-        "</body></html>\n",
+        "</main></body></html>\n",
     ]
     return "".join(parts)
 
@@ -95,18 +100,19 @@ def _urgency(item: tuple[str, Sequence[Sequence[Any]]]) -> tuple[bool, bool, str
 def _summary(rows: Sequence[Sequence[Any]]) -> str:
     def counted(engine: str) -> list[str]:
         mine = [(row[5], row[6]) for row in rows if row[1] == engine]
+        counts = (
+            sum(passed is True for _, passed in mine),
+            mine.count(("advertencia", False)),
+            mine.count(("bloqueante", False)),
+            sum(passed is None for _, passed in mine),
+        )
         return [
-            _ENGINES[engine],
-            str(sum(passed is True for _, passed in mine)),
-            str(mine.count(("advertencia", False))),
-            str(mine.count(("bloqueante", False))),
-            str(sum(passed is None for _, passed in mine)),
+            f"<td>{escape(_ENGINES[engine])}</td>",
+            *(f'<td class="n">{number(count)}</td>' for count in counts),
         ]
 
     head = ("control", "pasan", "con advertencia", "bloqueantes que no pasan", "sin evaluar")
-    return _table(
-        head, [[f"<td>{escape(cell)}</td>" for cell in counted(engine)] for engine in _ENGINES]
-    )
+    return _table(head, [counted(engine) for engine in _ENGINES])
 
 
 def _object(name: str, rows: Sequence[Sequence[Any]], folder: Path, now: dt.datetime) -> str:
@@ -161,6 +167,6 @@ def _suite_link(name: str, folder: Path) -> str:
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Cells of `rows` are HTML already, each with its own tag."""
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
     lines = "".join(f"<tr>{''.join(row)}</tr>" for row in rows)
-    return f"<table><tr>{titles}</tr>{lines}</table>"
+    return f"<table><thead><tr>{titles}</tr></thead><tbody>{lines}</tbody></table>"

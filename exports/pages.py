@@ -79,7 +79,9 @@ summary { cursor: pointer; padding: .4rem 0; color: var(--azul); }
 code { font-size: .92em; }
 @media (max-width: 34rem) { dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: .6rem; } }
-@media print { header, .saltar { display: none; } }
+@media print { header, .saltar { display: none; } .ancho { overflow: visible; }
+  .muestra td, .muestra th { white-space: normal; padding: .2rem; }
+  details:has(.muestra th:nth-child(9)) { display: none; } }
 """
 _PAGE = """<!doctype html>
 <html lang="es">

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
         UnresolvedAssetJobDefinition,
     )
 
-# Dagster's pages list under a job, and on the time line, the runs that name its place by this tag;
-# it sets it only on those it launches itself. The name of the place is that of `workspace.yaml`.
+# Dagster's pages list under a job the runs that name its place by this tag, which it sets only on
+# those it launches itself (the time line of its first page shows none but those). The name of the
+# place is that of `workspace.yaml`.
 PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"

@@ -8,8 +8,9 @@ of its own, made once (Debian: libpq-dev, gcc, redis-server):
     .venv-ckan/bin/pip install 'ckan[requirements]==2.12.0'
 
 `LUJAN_CKAN_VENV` names another place. CKAN's search engine, Solr, is stood in for by a small server
-that keeps the documents in memory, filters by type, organisation, theme, name and words, and counts
-facets: enough to publish and to walk through the pages, not to judge the ranking of a search.
+that keeps the documents in memory, filters by type, organisation, theme, format, name and words,
+and counts facets: enough to publish and to walk through the pages, not to judge the ranking of a
+search.
 """
 
 from __future__ import annotations
@@ -298,8 +299,8 @@ def _matcher(query: str) -> Callable[[Mapping[str, Any]], bool]:
     wanted = [
         (field, quoted or plain)
         for field, quoted, plain in re.findall(
-            r"(dataset_type|owner_org|organization|groups|tags|name|id|state|capacity|site_id|"
-            r"index_id):(?:\"([^\"]*)\"|([\w.-]+))",
+            r"(dataset_type|owner_org|organization|groups|tags|res_format|license_id|name|id|state|"
+            r"capacity|site_id|index_id):(?:\"([^\"]*)\"|([\w.-]+))",
             query,
         )
     ]

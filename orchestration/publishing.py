@@ -23,7 +23,7 @@ from exports.definition import (
     columns_fingerprint,
     load_definitions,
 )
-from exports.errors import ExportError, PortalError
+from exports.errors import PortalError
 from exports.export import WAITING, ExportResult, compare_dataset, export_dataset, record_withheld
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts, load_catalog_facts
@@ -37,6 +37,7 @@ from orchestration.settings import CITY_TIMEZONE, REFERENCE_DIR, settings
 from orchestration.synthetic import holds_sample
 from orchestration.warehouse.connection import Warehouse, locate
 from orchestration.wording import day
+from sources.errors import UnknownDataset
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
@@ -200,16 +201,13 @@ def ckan(facts: CatalogFacts, *, attempts: int = 6) -> CkanPublisher:
 
 
 def find_definition(name: str) -> DatasetDefinition:
-    """The definition of that name. Raises its own error when it is broken, or ExportError."""
+    """The definition of that name. Raises its own error when it is broken, or UnknownDataset."""
     definitions, errors = load_definitions()
     for error in errors:
         if error.dataset == name:
             raise error
     if name not in definitions:
-        raise ExportError(
-            f"no existe el conjunto {name!r}.",
-            next_step=f"elija uno de: {', '.join(definitions)}.",
-        )
+        raise UnknownDataset(name, definitions)
     return definitions[name]
 
 

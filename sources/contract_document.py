@@ -421,7 +421,8 @@ def _quality_rules(name: str, quality: DataQuality, problem: Problem) -> Iterabl
             words = quality.description or f"{name} debe tener la forma {value}"
             yield Rule("pattern", name, value, severity, words, dimension or "validez")
         elif argument in ("minimum", "maximum"):
-            words = quality.description or f"{name}: fuera de rango ({argument} {value})"
+            end = {"minimum": "mínimo", "maximum": "máximo"}[argument]
+            words = quality.description or f"{name}: fuera de rango ({end} {value})"
             yield Rule(argument, name, value, severity, words, dimension or "validez")
         else:
             raise _unknown_rule(name, quality, problem)

@@ -6,7 +6,8 @@ that shows them (`orchestration/`) decides where they appear.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,23 @@ class PipelineError(Exception):
         if self.next_step:
             parts.append(f"Qué hacer: {self.next_step}")
         return " ".join(parts)
+
+
+class UnknownDataset(PipelineError):
+    """A name that nobody knows, with up to three of `known` that are close to it.
+
+    Where none is, `listing` says how to see them all; without it they are named.
+    """
+
+    def __init__(self, name: str, known: Collection[str], *, listing: str = "") -> None:
+        within = [one for one in sorted(known) if name.rpartition(".")[2] in one]
+        self.close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or within[:3]
+        super().__init__(
+            f"no existe el conjunto {name!r}.",
+            next_step=f"¿quiso decir {' o '.join(self.close)}?"
+            if self.close
+            else listing or f"elija uno de: {', '.join(sorted(known))}.",
+        )
 
 
 class ContractError(PipelineError):

@@ -94,6 +94,8 @@ class Archive:
             "name": _table_title(dataset, table),
             "url": "_datastore_only_resource",
             "url_type": "datastore",
+            # What its address gives; without one the portal counts an empty format among its own.
+            "format": "CSV",
             _DATASET: dataset,
             FILE_POINTER: id_,
         }

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from orchestration.wording import day
-from sources.errors import PipelineError
+from sources.errors import UnknownDataset
 
 if TYPE_CHECKING:
     from orchestration.gate import Marts
@@ -148,13 +148,10 @@ def gate_revoke(
 
 
 def _marts_of(dataset: str) -> Marts:
-    """What the dataset or delivery reads; PipelineError when there is none of that name."""
+    """What the dataset or delivery reads; UnknownDataset when there is none of that name."""
     known = _all_that_leaves()
     if dataset not in known:
-        raise PipelineError(
-            f"no existe el conjunto {dataset!r}.",
-            next_step=f"elija uno de: {', '.join(known)}.",
-        )
+        raise UnknownDataset(dataset, known)
     return known[dataset][1]
 
 

@@ -159,7 +159,7 @@ def _show(
         [
             LoadLine(
                 one.dataset, titles[one.dataset], one.state, one.read, one.loaded, one.quarantined,
-                " | ".join(map(str, one.errors)) or None,
+                tuple(map(str, one.errors)),
             )
             for one in reports
         ],

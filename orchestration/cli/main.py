@@ -8,6 +8,7 @@ that need them, so `--help` answers at once.
 from __future__ import annotations
 
 import datetime as dt
+import io
 import os
 import signal
 import subprocess
@@ -29,7 +30,6 @@ from orchestration.cli.portal import portal_app
 from orchestration.cli.quality import quality_app
 from orchestration.cli.quarantine import quarantine_app
 from orchestration.cli.spanish import INTERRUPTED, invoke
-from sources.errors import PipelineError
 from sources.wording import counted
 
 app = typer.Typer(
@@ -63,6 +63,10 @@ def run() -> None:
 
     A run that could not go on ends with its own code: 1 says that a check did not pass.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a log of Latin letters alone shows ? for an arrow, and no trace.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = invoke(app, errors)
         if code == INTERRUPTED:
@@ -73,7 +77,9 @@ def run() -> None:
 
         if (known := outage(error)) is None:
             raise
-        errors.print(f"[red]Error:[/red] {escape(str(known))}", highlight=False)
+        # In a log, one line: words of a command broken over two cannot be copied.
+        text = f"[red]Error:[/red] {escape(str(known))}"
+        errors.print(text, highlight=False, soft_wrap=not errors.is_terminal)
         sys.exit(getattr(known, "exit_code", 1))
 
 
@@ -314,17 +320,12 @@ def approve(
 ) -> None:
     """Registra la aprobación de una primera publicación o de un cambio de columnas."""
     from exports.approvals import approve as record_approval
-    from exports.definition import load_definitions
+    from orchestration.publishing import find_definition
     from orchestration.warehouse.connection import locate
 
-    definitions, _ = load_definitions()
-    if dataset not in definitions:
-        raise PipelineError(
-            f"no existe el conjunto {dataset!r}.",
-            next_step=f"elija uno de: {', '.join(definitions)}.",
-        )
+    definition = find_definition(dataset)
     with locate().connect() as connection:
-        record_approval(connection, definitions[dataset], by, reason)
+        record_approval(connection, definition, by, reason)
     console.print(f"Aprobado: {dataset}. Se publica en la próxima corrida.")
 
 
@@ -341,7 +342,11 @@ def ui() -> None:
     migrate(warehouse)
     prepare_instance(warehouse)
     port = str(settings().ui_port)
-    console.print(f"Dagster: http://127.0.0.1:{port}")
+    address = f"http://127.0.0.1:{port}"
+    console.print(f"Dagster: {address}")
+    # Its first page is a time line without the runs of this program.
+    console.print(f"  Tablas y pasos: {address}/asset-groups")
+    console.print(f"  Corridas:       {address}/runs")
     program = str(Path(sys.executable).with_name("dagster"))
     os.chdir(PROJECT_ROOT)
     # Dagster ends by SIGTERM as by Ctrl+C, which is ignored by what is started in the background.

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from sources.errors import PipelineError
+from sources.errors import PipelineError, UnknownDataset
 
 quality_app = typer.Typer(no_args_is_help=True, help="Reglas de calidad de los conjuntos.")
 console = Console(file=sys.stdout)
@@ -52,9 +52,8 @@ def quality_propose(
 
     contracts = configured_catalogue().contracts
     if dataset is not None and dataset not in contracts:
-        raise PipelineError(
-            f"no existe el conjunto {dataset!r}.",
-            next_step="vea los que hay con `lujan contracts list`.",
+        raise UnknownDataset(
+            dataset, contracts, listing="vea los que hay con `lujan contracts list`."
         )
     if accept and dataset is None:
         raise PipelineError(

@@ -6,7 +6,6 @@ Belongs here: arguments, words and tables of these commands. Does not belong her
 
 from __future__ import annotations
 
-import difflib
 import uuid
 from collections.abc import Sequence
 from itertools import groupby
@@ -18,8 +17,8 @@ from rich.console import Console
 
 from orchestration.cli.questions import confirm
 from orchestration.wording import day
-from sources.errors import PipelineError
-from sources.wording import number
+from sources.errors import PipelineError, UnknownDataset
+from sources.wording import counted, number
 
 if TYPE_CHECKING:
     from sources.contract import Contract
@@ -108,9 +107,9 @@ def show(
             connection, dataset, contract, state=chosen, rule=rule, limit=limit, full=full
         )
     for row in rows:
+        since = "desde hoy" if row.days == 0 else f"hace {counted(row.days, 'día', 'días')}"
         console.print(
-            f"[bold]{row.fila_id}[/bold] {row.place} · {row.state} hace {row.days} días",
-            highlight=False,
+            f"[bold]{row.fila_id}[/bold] {row.place} · {row.state} {since}", highlight=False
         )
         for label, text in (("", f"{row.rule}: {row.reason}"), ("qué hacer: ", row.next_step)):
             console.print(f"    {label}{text}", highlight=False, markup=False)
@@ -244,7 +243,7 @@ def _decide(
 def check_dataset(connection: Connection, dataset: str) -> Contract | None:
     """The dataset's contract; None for one that only lives on in quarantine.
 
-    Raises PipelineError for a name that nothing knows, with those that are close.
+    Raises UnknownDataset for a name that nothing knows.
     """
     from orchestration.catalogue_sync import configured_catalogue
     from sources.landing.decisions import known_datasets
@@ -252,13 +251,10 @@ def check_dataset(connection: Connection, dataset: str) -> Contract | None:
     catalogue = configured_catalogue()
     if contract := catalogue.contracts.get(dataset):
         return contract
-    names = sorted({*catalogue.contracts, *known_datasets(connection)})
+    names = {*catalogue.contracts, *known_datasets(connection)}
     if dataset in names:
         return None
-    close = difflib.get_close_matches(dataset, names, n=3, cutoff=0.5)
-    close = close or [name for name in names if dataset.rpartition(".")[2] in name][:3]
-    hint = f"¿quiso decir {' o '.join(close)}?" if close else "vea `lujan contracts list`."
-    raise PipelineError(f"no existe el conjunto {dataset!r}.", next_step=hint)
+    raise UnknownDataset(dataset, names, listing="vea los que hay con `lujan contracts list`.")
 
 
 def _state(name: str) -> str | None:

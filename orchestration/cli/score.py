@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from orchestration.cli.options import print_json
-from sources.errors import PipelineError
+from sources.errors import PipelineError, UnknownDataset
 from sources.wording import counted
 
 if TYPE_CHECKING:
@@ -83,11 +83,10 @@ def _line(console: Console, score: Score) -> None:
 def _show_one(console: Console, connection: Connection, dataset: str, as_json: bool) -> None:
     from expectations.scores import lost_points, score_history, scores
 
-    score = next((item for item in scores(connection) if item.dataset == dataset), None)
-    if score is None:
-        raise PipelineError(
-            f"no hay puntaje del conjunto {dataset!r}.", next_step="vea cuáles hay: `lujan score`."
-        )
+    known = {item.dataset: item for item in scores(connection)}
+    if dataset not in known:
+        raise UnknownDataset(dataset, known, listing="vea cuáles hay: `lujan score`.")
+    score = known[dataset]
     lost, days = lost_points(connection, dataset), score_history(connection, dataset)
     if as_json:
         print_json(

@@ -237,6 +237,18 @@ def test_a_row_with_two_faults_is_one_failure_with_both_reasons(make_contract, b
     assert checked.good_rows.to_pylist() == [42]
 
 
+def test_a_bound_without_a_description_is_told_in_spanish(make_contract, batch_of):
+    bounds = {"physicalType": "integer", "quality": quality("error", minimum=0, maximum=9)}
+    contract = make_contract([ID, {"name": "n", **bounds}])
+
+    checked = BatchChecker(contract).check(*batch_of(contract, [(1, -1), (2, 10)]))
+
+    assert [failure.reason for failure in checked.failures] == [
+        "n: fuera de rango (mínimo 0)",
+        "n: fuera de rango (máximo 9)",
+    ]
+
+
 def test_blocking_and_warning_bounds_on_one_column_are_two_results(make_contract, batch_of):
     contract = make_contract(
         [

@@ -94,7 +94,7 @@ def test_the_words_of_the_library_are_spanish(site: Path) -> None:
 
     for words in (
         "Solo lo que no pasa", "Tabla: prueba_gx.a", "Expectativas evaluadas", "50 %",
-        "No cumplen: 1 de 1 (100 %).", "100 % con dato", "Toda zona tiene número.",
+        "No cumplen: 1 de 1 filas.", "100 % con dato", "Toda zona tiene número.",
     ):  # fmt: skip
         assert words in said, words
     english = re.compile(
@@ -104,9 +104,26 @@ def test_the_words_of_the_library_are_spanish(site: Path) -> None:
     assert [words for words in said if english.search(words)] == []
 
 
+def test_a_page_says_in_its_language_and_its_title_what_it_is_and_has_no_empty_link(
+    site: Path,
+) -> None:
+    [page] = (site / "validations" / "prueba_gx" / "a").rglob("*.html")
+    text = page.read_text(encoding="utf-8")
+    assert '<html lang="es">' in text and "Validations /" not in text
+    assert re.findall(r"<title>(.*?)</title>", text) == [
+        "prueba_gx.a · Controles de Great Expectations"
+    ]
+    assert re.search(r"<a\b[^>]*>\s*</a>", text) is None
+
+
 def test_a_text_that_only_holds_words_of_the_library_stays() -> None:
     cells = ("100% null", "Status quo", "≈1.2422% unexpected", "1,234 of 5.6")
-    said = ("100 % sin dato", "Status quo", "≈1,2422 % no cumple", "1,234 of 5.6")
+    said = (
+        "100 % sin dato",
+        "Status quo",
+        "≈1,2422 % de lo que tiene dato no cumple",
+        "1,234 of 5.6",
+    )
 
     page = alone("".join(f"<td>{cell}</td>" for cell in cells), "..")
 

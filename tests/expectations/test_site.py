@@ -95,6 +95,22 @@ def test_it_takes_the_place_of_the_index_of_the_suites_and_leads_to_their_pages(
     assert all((tmp_path / link).exists() for link in links)
 
 
+def test_a_telephone_and_a_screen_reader_find_their_way(
+    connection: psycopg.Connection, tmp_path: Path
+) -> None:
+    record(connection, "r", [result("dbt", passed=True)])
+
+    page = written(connection, tmp_path)
+
+    assert "<html lang='es'>" in page and "width=device-width" in page
+    assert page.count("<main>") == page.count("</main>") == 1
+    # On paper nothing can be scrolled to.
+    assert "overflow-x:auto" not in page.replace(
+        "@media screen and (max-width:50rem){details{overflow-x:auto}", ""
+    )
+    assert "<th>" not in page and page.count("<thead>") == page.count("<table>") == 2
+
+
 def test_an_empty_warehouse_has_a_page_that_says_so(
     connection: psycopg.Connection, tmp_path: Path
 ) -> None:

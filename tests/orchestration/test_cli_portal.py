@@ -345,7 +345,7 @@ def test_without_ckan_a_dataset_is_published_into_the_folder(city: City, tmp_pat
 
 
 @pytest.mark.parametrize("command", ["diff", "publish"])
-def test_a_name_that_does_not_exist_lists_those_that_do(city: City, command: str) -> None:
+def test_a_name_that_does_not_exist_is_told_those_that_are_close(city: City, command: str) -> None:
     said = city.lujan("portal", command, "zonas", CKAN_URL="http://127.0.0.1:9", CKAN_TOKEN="x")
     assert said.code == 1
     assert "no existe el conjunto 'zonas'" in said.text and NAME in said.text

@@ -75,6 +75,44 @@ def test_what_cannot_be_understood_is_said_in_spanish(
     assert screen.getvalue().startswith("Error: ") and said in screen.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("typed", "close"),
+    [
+        ("approve zona-de-agua --by Ana --reason acta", "zonas-de-agua"),
+        ("portal publish zonas", "zonas-de-agua"),
+        ("gate revoke zonas-de-aguas --by Ana --reason acta", "zonas-de-agua"),
+        ("quality propose mlc.proyectoss", "mlc.proyectos"),
+    ],
+)
+def test_a_name_with_a_slip_is_answered_in_one_line_with_those_that_are_close(
+    typed: str, close: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = io.StringIO()
+    monkeypatch.setattr(main, "errors", Console(file=log, width=20))
+    monkeypatch.setattr(sys, "argv", ["lujan", *typed.split()])
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    line = log.getvalue().removesuffix("\n")
+    assert ended.value.code == 1
+    assert "¿quiso decir" in line and close in line and "encuesta" not in line
+    assert "\n" not in line
+
+
+def test_a_terminal_without_some_letters_shows_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", screen)
+    monkeypatch.setattr(sys, "argv", ["lujan", "--help"])
+
+    with pytest.raises(SystemExit) as ended:
+        main.run()
+
+    screen.flush()
+    said = screen.buffer.getvalue().decode("latin-1")  # type: ignore[attr-defined]
+    assert not ended.value.code and "fuentes ? raw ? modelos" in said and "órden" in said.lower()
+
+
 def test_a_ctrl_c_is_told_apart_from_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

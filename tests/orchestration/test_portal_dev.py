@@ -21,7 +21,7 @@ DOCUMENTS = [
     {
         "index_id": "2", "name": "proyectos", "title": "Proyectos", "title_string": "Proyectos",
         "notes": "Obras y programas.", "owner_org": "ciudad", "groups": ["gove"], "tags": ["obras"],
-        "res_format": ["CSV"], "metadata_modified": "2026-01-03T00:00:00Z",
+        "res_format": ["CSV", "JSON"], "metadata_modified": "2026-01-03T00:00:00Z",
     },
 ]  # fmt: skip
 
@@ -60,8 +60,12 @@ def test_facets_count_documents_as_the_pages_of_areas_and_themes_need(engine: st
     assert found["facet_counts"]["facet_fields"] == {
         "owner_org": ["ciudad", 2],
         "groups": ["envi", 1, "gove", 1],
-        "res_format": ["CSV", 2],
+        "res_format": ["CSV", 2, "JSON", 1],
     }
+
+
+def test_the_format_of_a_facet_is_filtered_by(engine: str) -> None:
+    assert names(ask(engine, q="*:*", fq='+res_format:"JSON"')) == ["proyectos"]
 
 
 def test_the_newest_comes_first_where_that_is_asked_for(engine: str) -> None:
