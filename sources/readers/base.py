@@ -500,7 +500,7 @@ def _written_out(value: Any) -> Any:
 
 
 def _without_halves(text: str) -> str:
-    """Text with the halves of characters that came alone (`\ud83d`) as they are escaped."""
+    """Text with the halves of characters that came alone as they are escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
