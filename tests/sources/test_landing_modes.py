@@ -89,9 +89,12 @@ def city(new_database: Callable[[], str], warehouse: Warehouse, tmp_path: Path) 
     """Whatever a test did: every row of history and quarantine is of a load that is on record."""
     city = City(new_database(), warehouse, tmp_path)
     yield city
-    assert [] == city.ask(
-        "(select carga_id from raw._historial union select carga_id from quarantine.fila) "
-        "except select carga_id from meta.carga"
+    assert (
+        city.ask(
+            "(select carga_id from raw._historial union select carga_id from quarantine.fila) "
+            "except select carga_id from meta.carga"
+        )
+        == []
     )
 
 
