@@ -541,16 +541,6 @@ def test_another_vendors_file_reaches_the_marts_by_a_contract_alone(
     assert "Datos sintéticos de muestra" in page
 
 
-@pytest.mark.parametrize(
-    "command",
-    ["run", "status", "approve", "warehouse", "quarantine", "findings", "score", "corrections",
-     "gate", "quality", "portal"],
-)  # fmt: skip
-def test_every_command_explains_itself(city: City, command: str) -> None:
-    done = city.lujan(command, "--help")
-    assert done.returncode == 0 and "Uso: " in done.stdout
-
-
 def test_status_and_a_dry_run_change_nothing(city: City) -> None:
     before = city.query("select count(*) from meta.carga")
 
