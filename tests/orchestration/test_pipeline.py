@@ -268,15 +268,11 @@ DAYS = "select * from agua.fct_consumo_diario order by medidor_id, dia"
 def test_days_are_worked_through_again_by_a_killed_run_by_the_next_and_by_the_job_of_dagster(
     city: City, first: subprocess.CompletedProcess[str]
 ) -> None:
-    for days, said in (
-        (("2026-06-02", "2026-06-01"), "--from es posterior a --to"),
-        (("2026-06-01",), "--from y --to van juntos"),
-        (("2001-01-01", "2001-12-31"), "no hay ninguna lectura cargada del 01/01/2001"),
-    ):
-        refused = city.lujan("run", *_range(*days))
-        assert refused.returncode != 0
-        # Messages are wrapped to the width of a terminal.
-        assert said in " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    refused = city.lujan("run", *_range("2001-01-01", "2001-12-31"))
+    assert refused.returncode != 0
+    # Messages are wrapped to the width of a terminal.
+    said = " ".join((refused.stdout + refused.stderr).replace("│", " ").split())
+    assert "no hay ninguna lectura cargada del 01/01/2001" in said
     assert city.query("select 1 from meta.carga where modo = 'recalculo'") == []
 
     before = city.query(DAYS)
@@ -327,8 +323,8 @@ def _days_of_the_feed(first: dt.date, last: dt.date) -> dict[str, Any]:
     return {"ops": {FEED_STEP: {"config": days}}}
 
 
-def _range(first: str, last: str = "") -> list[str]:
-    return ["--from", first, *(["--to", last] if last else [])]
+def _range(first: str, last: str) -> list[str]:
+    return ["--from", first, "--to", last]
 
 
 def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:
