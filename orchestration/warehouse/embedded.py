@@ -236,6 +236,8 @@ class EmbeddedServer:
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
         place = _ROOT_PLACE / digest
         place.mkdir(parents=True, exist_ok=True)
+        # Root may have a umask that keeps everybody else out, the server's user too.
+        _ROOT_PLACE.chmod(_ROOT_PLACE.stat().st_mode | 0o111)
         (place / "folder").write_text(str(self.folder))
         (self.folder / "location").write_text(str(place))
 
@@ -252,6 +254,9 @@ class EmbeddedServer:
             libs = package.parent / f"{package.name}.libs"
             if libs.exists():
                 shutil.copytree(libs, unfinished / libs.name)
+            account = _server_account()
+            for path in (unfinished, *unfinished.rglob("*")):
+                _own(path, account)
             unfinished.rename(copy)
         return copy / package.name / "pginstall" / "bin"
 

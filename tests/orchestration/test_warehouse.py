@@ -94,6 +94,24 @@ def test_a_copy_of_the_folder_does_not_touch_the_server_of_the_original(
             server.destroy()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_the_server_starts_where_root_keeps_new_files_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A umask of 077, as hardened machines give it to root."""
+    monkeypatch.setattr(embedded_module, "_reachable_by_others", lambda path: False)
+    with open_folder("umask") as outer:
+        monkeypatch.setattr(embedded_module, "_ROOT_PLACE", outer / "lugar")
+        server = EmbeddedServer(outer / "uno")
+        before = os.umask(0o077)
+        try:
+            with psycopg.connect(server.start()) as connection:
+                assert connection.execute("select 1").fetchone() == (1,)
+        finally:
+            os.umask(before)
+            server.destroy()
+
+
 def test_the_embedded_server_asks_for_its_password(postgres: EmbeddedServer) -> None:
     wrong = postgres.url().replace(postgres.url().split(":")[2].split("@")[0], "otra")
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
