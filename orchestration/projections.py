@@ -98,7 +98,7 @@ def are_behind(connection: Connection) -> bool:
     """Whether the series of some zone has changed since it was projected, or never was."""
     if connection.execute("select to_regclass(%s)", [SERIES]).fetchone() == (None,):
         return False
-    known = dict(connection.execute(_KNOWN).fetchall())
+    known: dict[int, str] = dict(connection.execute(_KNOWN).fetchall())
     return any(known.get(one.zone) != one.fingerprint() for one in read_series(connection))
 
 
