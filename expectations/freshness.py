@@ -17,6 +17,8 @@ from sources.wording import counted, number
 
 # The same as `tolerancia_frecuencia` of the dbt project, on which KPI R30 rests.
 TOLERANCE = 1.2
+# Two machines that keep their clocks differ by seconds.
+_CLOCKS_DIFFER = "1 hour"
 
 
 def check(
@@ -26,20 +28,28 @@ def check(
 
     A table was updated when it was last read without error, changed or not, once it had brought
     rows; a feed of files when the last file with rows came. Without a frequency, or before any row
-    came, nothing can be said: `paso` is None.
+    came, nothing can be said: `paso` is None. Nor is anything said by a load whose time is yet to
+    come, which a clock that was wrong has left.
     """
     row = connection.execute(
-        "select max(fin) filter (where modo in ('full', 'incremental', 'append', 'files')), "
-        "extract(epoch from %s::interval), coalesce(%s::timestamptz, now()), "
-        "coalesce(bool_or(filas_leidas > 0), false) "
+        "select max(fin) filter (where fin <= momento + %s::interval), "
+        "extract(epoch from %s::interval), max(momento), "
+        "coalesce(bool_or(filas_leidas > 0), false), coalesce(max(fin) > max(momento), false) "
+        "from (select case when modo in ('full', 'incremental', 'append', 'files') then fin end "
+        "as fin, filas_leidas, coalesce(%s::timestamptz, now()) as momento "
         "from meta.carga where dataset = %s and estado in ('cargada', 'sin_cambios') "
-        "and (not %s or filas_leidas > 0)",
-        [contract.frequency, now, contract.id, contract.load_mode == "files"],
+        "and (not %s or filas_leidas > 0)) as cargas",
+        [_CLOCKS_DIFFER, contract.frequency, now, contract.id, contract.load_mode == "files"],
     ).fetchone()
     assert row is not None
-    last, seconds, moment, has_rows = row
+    last, seconds, moment, has_rows, ahead = row
     if contract.frequency is None:
         return _result(contract, None, "El contrato no declara cada cuánto se actualiza.")
+    if last is None and ahead:
+        return _result(
+            contract, None, "Su última carga figura con una hora que todavía no llegó: el reloj "
+            "estuvo adelantado. Se sabrá con la próxima carga.",
+        )  # fmt: skip
     if last is None:
         return _result(contract, None, "Todavía no se cargó nunca.")
     if not has_rows:

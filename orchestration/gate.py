@@ -147,7 +147,13 @@ def _failed_builds(connection: Connection, marts: Collection[str]) -> list[Obsta
 
 
 def _unchecked(connection: Connection, marts: Collection[str]) -> list[Obstacle]:
-    """Marts built again, for example alone, whose suite has not looked at what was built."""
+    words = "no se controló desde su última construcción; vuelva a ejecutar la corrida completa"
+    return [Obstacle(name, UNCHECKED, words, None) for name in unchecked(connection, marts)]
+
+
+def unchecked(connection: Connection, marts: Collection[str]) -> list[str]:
+    """Those of the marts that were built, for example alone or by a run that was killed, and whose
+    suite has not looked at what was built."""
     with_suite = sorted(set(marts) & suite_marts())
     rows = connection.execute(
         "select m.objeto from unnest(%s::text[]) as m (objeto) "
@@ -155,11 +161,10 @@ def _unchecked(connection: Connection, marts: Collection[str]) -> list[Obstacle]
         "where c.objeto = m.objeto and c.estado = 'ok') b "
         "cross join lateral (select max(evaluado_en) as evaluado_en from meta.resultado_control r "
         "where r.objeto = m.objeto and r.motor = 'great_expectations') g "
-        "where g.evaluado_en is null or g.evaluado_en < b.fin order by 1",
+        "where b.fin is not null and (g.evaluado_en is null or g.evaluado_en < b.fin) order by 1",
         [with_suite],
     ).fetchall()
-    words = "no se controló desde su última construcción; vuelva a ejecutar la corrida completa"
-    return [Obstacle(str(row[0]), UNCHECKED, words, None) for row in rows]
+    return [str(row[0]) for row in rows]
 
 
 @functools.lru_cache(maxsize=1)

@@ -22,6 +22,9 @@ from sources.raw_table import Connection
 
 # Counts with the library: a change of either makes every zone's projection anew.
 METHOD_VERSION = 1
+SERIES = "intermediate.int_agua__serie_consumo_zona"
+# Views on what is kept.
+SHOWN_IN = ("agua.fct_proyeccion_consumo", "agua.kpi_proyeccion_consumo")
 _SERIES = """
     select zona_id, mes, litros_medidor_dia, medidores
     from intermediate.int_agua__serie_consumo_zona
@@ -89,6 +92,14 @@ def update_projections(warehouse: Warehouse) -> list[ZoneOutcome]:
             _keep(connection, series, fingerprint, found)
             outcomes.append(ZoneOutcome(series.zone, len(series.months), found))
     return outcomes
+
+
+def are_behind(connection: Connection) -> bool:
+    """Whether the series of some zone has changed since it was projected, or never was."""
+    if connection.execute("select to_regclass(%s)", [SERIES]).fetchone() == (None,):
+        return False
+    known: dict[int, str] = dict(connection.execute(_KNOWN).fetchall())
+    return any(known.get(one.zone) != one.fingerprint() for one in read_series(connection))
 
 
 def read_series(connection: Connection) -> list[ZoneSeries]:

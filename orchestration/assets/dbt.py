@@ -64,7 +64,9 @@ from orchestration.dbt_verdicts import (
     test_words,
 )
 from orchestration.findings import update_findings
+from orchestration.gate import suite_marts, unchecked
 from orchestration.progress import observer
+from orchestration.projections import SERIES, SHOWN_IN, are_behind
 from orchestration.settings import CITY_TIMEZONE, DBT_PROJECT_DIR
 from orchestration.warehouse.connection import (
     RowCount,
@@ -189,7 +191,7 @@ def dbt_models() -> AssetsDefinition:
             _wait_for_others(context, lock)
             with warehouse.connect() as connection:
                 today = None if connections().sample else dt.datetime.now(CITY_TIMEZONE).date()
-                plan, unsent = plan_build(connection, today), marts_not_exported(connection)
+                plan, waiting = plan_build(connection, today), _waiting(connection)
             if context.selected_asset_keys != everything:
                 yield from _run(context, dbt, None, plan, known)
                 return
@@ -199,7 +201,7 @@ def dbt_models() -> AssetsDefinition:
                 building = _nothing()
             else:
                 building = _run(context, dbt, plan.selectors, plan, known)
-            yield from _with_unsent(context, building, unsent)
+            yield from _with_waiting(context, building, waiting)
 
     return build
 
@@ -218,25 +220,34 @@ def _nothing() -> Generator[Any, None, set[str]]:
     return set()
 
 
-def _with_unsent(
+def _waiting(connection: Connection) -> set[str]:
+    """Relations that something made of them still waits for: their suite, portal datasets or
+    projections. Runs that were killed leave such, and systems that were connected later."""
+    found = marts_not_exported(connection) | set(unchecked(connection, suite_marts()))
+    return found | {SERIES, *SHOWN_IN} if are_behind(connection) else found
+
+
+def _with_waiting(
     context: AssetExecutionContext,
     building: Generator[Any, None, set[str]],
-    unsent: set[str],
+    waiting_for: set[str],
 ) -> Iterator[Any]:
-    """What is built, and also marts that nothing changed and whose portal datasets have to leave.
+    """What is built, and also relations that nothing changed and that something waits for.
 
-    These are not built again: being handed on is what makes Dagster start their suite and exports.
+    These are not built again: being handed on is what makes Dagster start what comes after them.
     It wants nothing after what is made from it. What is made from a mart tells that the mart will
     not be built any more: dbt would have done so first.
     """
     outputs = {".".join(k.path): name for name, k in context.assets_def.keys_by_output_name.items()}
     relations_by_output = {name: relation for relation, name in outputs.items()}
     # Whatever a mart is made from has fewer ancestors than the mart.
-    waiting = sorted(outputs.keys() & unsent, key=lambda mart: (len(with_ancestors(mart)), mart))
+    waiting = sorted(
+        outputs.keys() & waiting_for, key=lambda mart: (len(with_ancestors(mart)), mart)
+    )
 
     def handed_on(marts: Collection[str]) -> Iterator[Output[Any]]:
         for mart in marts:
-            words = "No se volvió a construir: sus conjuntos todavía no salieron."
+            words = "No se volvió a construir: lo que sale de acá había quedado pendiente."
             yield Output(None, output_name=outputs[mart], metadata={"motivo": words})
 
     while True:

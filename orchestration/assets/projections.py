@@ -12,7 +12,7 @@ from dagster import AssetExecutionContext, AssetsDefinition, MaterializeResult, 
 
 from orchestration.assets.naming import PROJECTIONS_GROUP, owners, relation_key
 from orchestration.progress import observer
-from orchestration.projections import ZoneOutcome, update_projections
+from orchestration.projections import SERIES, SHOWN_IN, ZoneOutcome, update_projections
 from orchestration.warehouse.connection import locate
 from sources.city import city_values
 from sources.wording import number
@@ -25,11 +25,7 @@ def projection_asset() -> AssetsDefinition:
 
     @asset(
         key=relation_key("agua", "proyecciones"),
-        deps=[
-            relation_key("intermediate", "int_agua__serie_consumo_zona"),
-            relation_key("agua", "fct_proyeccion_consumo"),
-            relation_key("agua", "kpi_proyeccion_consumo"),
-        ],
+        deps=[relation_key(*name.split(".")) for name in (SERIES, *SHOWN_IN)],
         group_name=PROJECTIONS_GROUP,
         description=(
             "Proyecta el consumo de cada zona a doce meses, con su intervalo y el error medido en "

@@ -74,6 +74,17 @@ class EmbeddedServerError(PipelineError):
     """The embedded server cannot be initialised, started or stopped."""
 
 
+class CopiedFolder(EmbeddedServerError):
+    """The folder is a copy of another one, whose server it would use, stop or destroy."""
+
+    def __init__(self, folder: Path, original: Path) -> None:
+        super().__init__(
+            f"la carpeta {folder} es una copia de {original}, y el almacén es de aquella.",
+            next_step=f"borre {folder}: la próxima corrida hace un almacén propio. Para traer sus "
+            "datos, `lujan warehouse dump` allá y `lujan warehouse restore` acá.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class _Account:
     """The system account the server runs as; `None` fields mean the current one."""
@@ -88,7 +99,8 @@ class EmbeddedServer:
 
     `folder` holds `pgdata/`, `password` (mode 600), `port` and `postgres.log`. As root, when an
     unprivileged user could not reach `folder`, these live below /var/lib/lujan-datos instead and
-    `folder/location` names the place.
+    `folder/location` names the place, where `folder` names this one. A folder may be moved with
+    its server; one that was copied raises CopiedFolder, whatever is asked of it but `destroy`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -98,7 +110,16 @@ class EmbeddedServer:
     def place(self) -> Path:
         """Where the server's files really are."""
         location = self.folder / "location"
-        return Path(location.read_text().strip()) if location.exists() else self.folder
+        if not location.exists():
+            return self.folder
+        place = Path(location.read_text().strip())
+        owner = place / "folder"
+        if owner.exists():
+            original = Path(owner.read_text())
+            theirs = original / "location"
+            if original != self.folder and theirs.exists() and theirs.read_text() == str(place):
+                raise CopiedFolder(self.folder, original)
+        return place
 
     @property
     def _pgdata(self) -> Path:
@@ -175,9 +196,12 @@ class EmbeddedServer:
         return True
 
     def destroy(self) -> None:
-        """Stop the server and delete everything it holds."""
-        self.stop()
-        place = self.place
+        """Stop the server and delete everything it holds; of a copied folder, the copy alone."""
+        try:
+            self.stop()
+            place = self.place
+        except CopiedFolder:
+            place = self.folder
         for target in {place, self.folder}:
             if target.exists():
                 shutil.rmtree(target)
@@ -202,13 +226,19 @@ class EmbeddedServer:
             ) from error
 
     def _choose_place(self, account: _Account) -> None:
-        if account.name is None or (self.folder / "location").exists():
+        if account.name is None:
+            return
+        if (self.folder / "location").exists():
+            (self.place / "folder").write_text(str(self.folder))
             return
         if _reachable_by_others(self.folder) and _reachable_by_others(_package_dir()):
             return
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()[:12]
         place = _ROOT_PLACE / digest
         place.mkdir(parents=True, exist_ok=True)
+        # Root may have a umask that keeps everybody else out, the server's user too.
+        _ROOT_PLACE.chmod(_ROOT_PLACE.stat().st_mode | 0o111)
+        (place / "folder").write_text(str(self.folder))
         (self.folder / "location").write_text(str(place))
 
     def _bin(self) -> Path:
@@ -224,6 +254,9 @@ class EmbeddedServer:
             libs = package.parent / f"{package.name}.libs"
             if libs.exists():
                 shutil.copytree(libs, unfinished / libs.name)
+            account = _server_account()
+            for path in (unfinished, *unfinished.rglob("*")):
+                _own(path, account)
             unfinished.rename(copy)
         return copy / package.name / "pginstall" / "bin"
 
@@ -309,9 +342,13 @@ class EmbeddedServer:
     def _pid_file(self) -> psutil.Process | None:
         """The process that the pid file names, whatever it is; None when there is none."""
         try:
-            return psutil.Process(
-                int((self._pgdata / "postmaster.pid").read_text().splitlines()[0])
-            )
+            said = (self._pgdata / "postmaster.pid").read_text()
+            number, home, *_ = said.splitlines()
+            theirs = Path(home) / "postmaster.pid"
+            copied = theirs.exists() and theirs.read_text() == said
+            if copied and not theirs.parent.samefile(self._pgdata):
+                raise CopiedFolder(self.folder, Path(home).parent)
+            return psutil.Process(int(number))
         except (OSError, ValueError, IndexError, psutil.Error):
             return None
 

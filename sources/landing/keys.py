@@ -41,11 +41,17 @@ class KeyReader(Protocol):
 
 
 def comparison_is_due(contract: Contract, books: Books, now: dt.datetime) -> bool:
-    """Whether an incremental load that reads from a watermark shall compare all keys, too."""
+    """Whether an incremental load that reads from a watermark shall compare all keys, too.
+
+    Also where the last comparison lies in the future: a clock that was wrong would put off the next
+    until then.
+    """
     every = contract.deletions_every
     if contract.load_mode != "incremental" or every is None or books.watermark is None:
         return False
-    return books.compared_at is None or now - books.compared_at >= period(every)
+    if books.compared_at is None or books.compared_at > now:
+        return True
+    return now - books.compared_at >= period(every)
 
 
 def source_went_back(contract: Contract, books: Books, report: LoadReport, highest: Any) -> bool:

@@ -68,6 +68,21 @@ def test_a_table_that_never_had_a_row_is_not_up_to_date(
     assert check(connection, table).explicacion == "Todavía no trajo ninguna fila."
 
 
+def test_a_load_whose_time_is_yet_to_come_does_not_make_a_table_up_to_date(
+    make_contract: Any, land: Any, connection: psycopg.Connection[Any]
+) -> None:
+    """A clock that ran ahead for a day would leave a stale table green for a year."""
+    table = make_contract(COLUMNS, frequency=(1, "d"))
+    land(table, [(1,)], days_ago=-365)
+    unknown = check(connection, table)
+    assert unknown.paso is None
+    assert "una hora que todavía no llegó" in unknown.explicacion
+    land(table, [(2,)], days_ago=9)
+    assert check(connection, table).paso is False
+    land(table, [(3,)], days_ago=-0.01)  # another machine's clock is some minutes ahead
+    assert check(connection, table).paso is True
+
+
 def test_the_tolerance_is_the_one_of_the_kpi() -> None:
     project = yaml.safe_load((DBT_PROJECT_DIR / "dbt_project.yml").read_text(encoding="utf-8"))
     assert project["vars"]["tolerancia_frecuencia"] == TOLERANCE

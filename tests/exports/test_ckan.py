@@ -26,6 +26,7 @@ from exports.files import write_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
 from tests.exports.conftest import Connection, Define
+from tests.exports.test_contributions import City, water_manifest
 from tests.support.ckan import CkanPortal, forget
 
 NAME = "proyectos-municipales"
@@ -168,6 +169,47 @@ def test_the_table_holds_the_rows_in_their_types_untouched(
     assert records[0]["actualizado_en"] == "2026-06-01T09:30:00.500"  # Mendoza
     assert records[1]["es_climatico"] is False
     assert records[2]["avance_pct"] is None
+
+
+@pytest.mark.ckan
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["api", "database"])
+def test_the_table_keeps_a_cell_that_waits_as_it_was(
+    portal: CkanPortal,
+    connection: Connection,
+    define: Define,
+    facts: CatalogFacts,
+    tmp_path: Path,
+    way: str,
+) -> None:
+    """Programs read the table, not the file: one late reading must not show there either."""
+    forget(portal, "consumo-de-agua")
+    direct = DirectDataStore(portal.datastore_url) if way == "database" else None
+    publisher = CkanPublisher(portal.url, portal.token, facts, direct=direct)
+    city = City(connection, define, water_manifest(), tmp_path)
+    city.portal, city.facts = publisher, facts
+
+    def rows() -> list[tuple[str, int, int]]:
+        stable = publisher.resource_id("consumo-de-agua", "consumo.csv")
+        return [(row["mes"][:7], row["cuentas"], row["litros"]) for row in table(portal, stable)]
+
+    for account in range(1, 11):
+        city.reads(account, 1000 * account)
+    assert city.publish().estado == "publicada"
+    assert rows() == [("2026-05", 10, 55_000)]
+
+    city.reads(11, 777)
+    for account in range(5):
+        city.reads(account, 100, month="2026-06-01")
+    result = city.publish()
+    assert result.estado == "publicada"
+    assert "1 celda sale" in result.reason
+    assert rows() == [("2026-05", 10, 55_000), ("2026-06", 5, 500)]
+
+    city.reads(12, 10)
+    city.reads(13, 20)
+    assert city.publish().estado == "publicada"
+    assert rows() == [("2026-05", 13, 55_807), ("2026-06", 5, 500)]
 
 
 @pytest.mark.ckan

@@ -19,7 +19,8 @@ from exports.disclosure import check_request
 from exports.errors import DisclosureError, ExportError
 from exports.export import ExportResult, export_dataset
 from exports.manifest import Manifest
-from exports.portal import LocalPublisher
+from exports.metadata import CatalogFacts
+from exports.portal import LocalPublisher, Publisher
 from tests.exports.conftest import MANIFEST, Connection, Define
 
 LEAST = 3
@@ -76,6 +77,11 @@ def mart(schema: str, name: str, columns: dict[str, str], meta: dict[str, Any]) 
 
 @pytest.fixture
 def manifest() -> Manifest:
+    return water_manifest()
+
+
+def water_manifest() -> Manifest:
+    """The small marts, and those made of contributions."""
     columns = {"zona": "text", "mes": "date", "cuentas": "integer", "litros": "bigint",
                "mayor_pct": "numeric(5,1)"}  # fmt: skip
     made_up = {
@@ -105,9 +111,10 @@ class City:
     ) -> None:
         self.connection, self.manifest, self._define = connection, manifest, define
         self.folder = folder
+        self.facts: CatalogFacts | None = None
         connection.execute(WATER_SQL)
         connection.commit()
-        self.portal = LocalPublisher(folder / "portal", "https://datos.example.org")
+        self.portal: Publisher = LocalPublisher(folder / "portal", "https://datos.example.org")
         self.resource = {**RESOURCE, "divulgacion": dict(RESOURCE["divulgacion"])}
         self.seen: list[dict[tuple[str, str], tuple[int, int]]] = []
 
@@ -135,9 +142,9 @@ class City:
         self.connection.commit()
         result = export_dataset(
             self.connection, definition, self.manifest, self.folder / "salida", "corrida",
-            self.portal,
+            self.portal, facts=self.facts,
         )  # fmt: skip
-        if result.error is None:
+        if result.error is None and isinstance(self.portal, LocalPublisher):
             self.seen.append(self.shown(name, resource["nombre"]))
         return result
 

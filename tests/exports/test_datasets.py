@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,28 +11,15 @@ from exports.disclosure import INDIVIDUAL_COLUMNS, check_request
 from exports.manifest import Manifest, load_manifest
 from exports.metadata import load_catalog_facts
 from exports.review import draft, review
+from orchestration.dbt_project import ensure_manifest
 
-PROJECT = Path(__file__).parents[2] / "dbt_project"
 NAMES = sorted(path.stem for path in DATASETS_DIR.glob("*.yaml"))
 
 
 @pytest.fixture(scope="module")
-def dbt_manifest(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+def dbt_manifest() -> Manifest:
     """The manifest of the project as it stands; needs neither database nor network."""
-    target = tmp_path_factory.mktemp("dbt")
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "dbt.cli.main", "parse", "--no-partial-parse",
-            "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
-            "--target-path", str(target), "--log-path", str(target),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "DO_NOT_TRACK": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return load_manifest(target / "manifest.json")
+    return load_manifest(ensure_manifest())
 
 
 def test_every_document_can_be_used() -> None:

@@ -24,9 +24,10 @@ from orchestration.assets import dbt
 from orchestration.automation import daily_jobs
 from orchestration.build_plan import BuildPlan
 from orchestration.dbt_project import dbt_executable, manifest, relations
+from orchestration.projections import SERIES, SHOWN_IN, update_projections
 from orchestration.settings import DBT_PROJECT_DIR
 from orchestration.warehouse.connection import Warehouse
-from tests.support.marts import make_mart
+from tests.support.marts import judge, make_mart, say_built
 
 BROKEN, LEFT_OUT = "agua.dim_zona", "agua.dim_cuenta"
 
@@ -136,6 +137,42 @@ def test_a_mart_whose_datasets_have_still_to_leave_is_handed_on_and_not_built_ag
         )
     handed = [event.asset_key.to_user_string() for event in done.get_asset_materialization_events()]
     assert handed == ["agua/dim_zona"]
+
+
+def test_what_a_killed_run_left_unchecked_and_unprojected_is_handed_on_until_it_is_done(
+    resource: BrokenDbt, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is built any more, and no dataset is made of them: nothing else would bring them up.
+
+    Boards were kept back for ever, with the advice to run again.
+    """
+    monkeypatch.setattr(dbt, "plan_build", lambda *_: BuildPlan(False, (), "nada nuevo", 0))
+    monkeypatch.setattr(dbt, "marts_not_exported", lambda _: set())
+    definitions = Definitions(assets=[dbt.dbt_models()], resources={"dbt": resource})
+
+    def handed_on() -> set[str]:
+        with DagsterInstance.ephemeral() as instance:
+            done = definitions.resolve_implicit_global_asset_job_def().execute_in_process(
+                instance=instance
+            )
+        return {".".join(e.asset_key.path) for e in done.get_asset_materialization_events()}
+
+    assert handed_on() == set()
+    with warehouse.connect() as connection:
+        say_built(connection, "inventario.dim_fecha")
+        connection.execute(
+            f"create table {SERIES} as select 1 as zona_id, date '2026-05-01' as mes, "
+            "10 as medidores, 300.0::float8 as litros_medidor_dia, true as es_completo".encode()
+        )
+    assert handed_on() == {"inventario.dim_fecha", SERIES, *SHOWN_IN}
+
+    with warehouse.connect() as connection:
+        judge(connection, "great_expectations", "inventario.dim_fecha", passed=False)
+    update_projections(warehouse)
+    assert handed_on() == set()
+    with warehouse.connect() as connection:
+        say_built(connection, "inventario.dim_fecha", run="otra")
+    assert handed_on() == {"inventario.dim_fecha"}
 
 
 # Each is made from the one before.

@@ -58,6 +58,7 @@ def test_no_help_page_has_english_words_of_the_library() -> None:
         ("gate list de más", "Sobra: de más."),
         ("gate revoke x --by", "La opción --by necesita un valor."),
         ("run --from 2026-01-01", "--from y --to van juntos"),
+        ("run --from 2026-06-02 --to 2026-06-01", "--from es posterior a --to"),
         ("gate release z --by [Ana] --reason acta --days x", "El valor de '--days' no sirve"),
     ],
 )

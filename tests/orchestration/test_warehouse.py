@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,10 @@ from orchestration.settings import Settings
 from orchestration.warehouse import connection as connection_module
 from orchestration.warehouse import embedded as embedded_module
 from orchestration.warehouse.connection import RowCount, Warehouse, WarehouseError, locate
-from orchestration.warehouse.embedded import EmbeddedServer
+from orchestration.warehouse.embedded import CopiedFolder, EmbeddedServer
 from orchestration.warehouse.migrate import migrate
 from sources.errors import PipelineError
+from tests.support.folders import open_folder
 
 
 def test_the_embedded_server_starts_once_for_all_processes_and_stops(tmp_path: Path) -> None:
@@ -59,6 +61,55 @@ def test_a_killed_server_is_started_again_on_its_port_with_its_data(tmp_path: Pa
             assert connection.execute("select valor from prueba").fetchone() == (7,)
     finally:
         server.destroy()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in the folder", "where root keeps it"])
+def test_a_copy_of_the_folder_does_not_touch_the_server_of_the_original(
+    monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    """Somebody copies a clone with its data: `make clean` there must not destroy the other's."""
+    if elsewhere:
+        if os.geteuid() != 0:
+            pytest.skip("only root keeps the server elsewhere")
+        monkeypatch.setattr(embedded_module, "_reachable_by_others", lambda path: False)
+    with open_folder("original") as outer:
+        monkeypatch.setattr(embedded_module, "_ROOT_PLACE", outer / "lugar")
+        server, copy = EmbeddedServer(outer / "uno"), EmbeddedServer(outer / "dos")
+        url = server.start()
+        try:
+            assert (server.place == server.folder) is not elsewhere
+            shutil.copytree(server.folder, copy.folder)
+
+            for asked in (copy.start, copy.stop, copy.is_running):
+                with pytest.raises(CopiedFolder, match=f"es una copia de {server.folder}"):
+                    asked()
+            copy.destroy()
+
+            assert not copy.folder.exists()
+            assert server.start() == url
+            moved = server.folder.rename(outer / "tres")
+            assert EmbeddedServer(moved).start() == url
+            moved.rename(server.folder)
+        finally:
+            server.destroy()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
+def test_the_server_starts_where_root_keeps_new_files_to_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A umask of 077, as hardened machines give it to root."""
+    monkeypatch.setattr(embedded_module, "_reachable_by_others", lambda path: False)
+    with open_folder("umask") as outer:
+        monkeypatch.setattr(embedded_module, "_ROOT_PLACE", outer / "lugar")
+        server = EmbeddedServer(outer / "uno")
+        before = os.umask(0o077)
+        try:
+            with psycopg.connect(server.start()) as connection:
+                assert connection.execute("select 1").fetchone() == (1,)
+        finally:
+            os.umask(before)
+            server.destroy()
 
 
 def test_the_embedded_server_asks_for_its_password(postgres: EmbeddedServer) -> None:

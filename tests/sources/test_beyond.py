@@ -13,13 +13,14 @@ import pytest
 
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
-from sources.landing import beyond, intake, tables
+from sources.landing import intake
 from sources.landing.beyond import Beyond, can_be_told
 from sources.landing.intake import Intake
 from sources.landing.merge import Merge
 from sources.raw_table import ensure_raw_table
 from tests.sources.reader_support import column, make_contract
 from tests.sources.test_landing_modes import City, figures
+from tests.support.ways import Ways, watched
 
 
 @pytest.fixture
@@ -28,18 +29,11 @@ def city(new_database: Callable[[], str], warehouse: Warehouse, tmp_path: Path) 
 
 
 @pytest.fixture
-def intakes(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Intake]]:
+def intakes() -> Iterator[list[Intake]]:
     """Every load's intake; a single row is worth writing apart."""
-    made: list[Intake] = []
-
-    class Watched(Intake):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            made.append(self)
-
-    monkeypatch.setattr(tables, "Intake", Watched)
-    monkeypatch.setattr(beyond, "_WORTH_ROWS", 1)
-    yield made
+    ways = Ways()
+    with watched(ways, worth_rows=1):
+        yield ways.intakes
 
 
 def contract_of(city: City, mode: str = "incremental", **options: Any) -> Contract:

@@ -429,6 +429,16 @@ def test_deletions_are_found_when_their_time_has_come(city: City) -> None:
     ) == [(2, 1, 0, NOW + dt.timedelta(days=7))]
 
 
+def test_deletions_do_not_wait_for_a_time_that_a_wrong_clock_left(city: City) -> None:
+    contract = incremental(city, deletionsEvery="P7D")
+    city.add((1, "Ana", 1, 1), (2, "Blas", 2, 2))
+    city.load(contract, NOW + dt.timedelta(days=365))
+    city.run("delete from tabla where cuenta_id = 1")
+
+    assert city.load(contract, NOW).deleted == 1
+    assert city.names() == ["Blas"]
+
+
 def test_deletions_are_never_looked_for_where_the_contract_says_so(city: City) -> None:
     contract = incremental(city, deletionsEvery="never")
     city.add((1, "Ana", 1, 1), (2, "Blas", 2, 2))

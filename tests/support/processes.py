@@ -29,6 +29,7 @@ from sources.readers import Reader, ReaderOptions, open_reader
 from sources.readers.base import DEFAULT_OPTIONS
 from sources.urls import SourceUrl
 from tests.support.forks import CONTEXT
+from tests.support.ways import Ways, watched
 
 # How long a load of these tests may take at the very most.
 _PATIENCE_S = 60.0
@@ -53,7 +54,8 @@ class Death:
 class Job:
     """One load: contract file, source and warehouse as texts, which travel between processes.
 
-    `read_timeout_s` replaces the time a silent source is waited for.
+    `read_timeout_s` replaces the time a silent source is waited for; `worth_rows` how many rows
+    are worth writing into raw at once (`sources/landing/beyond.py`).
     """
 
     contract: Path
@@ -62,11 +64,16 @@ class Job:
     batch_rows: int = 1000
     death: Death | None = None
     read_timeout_s: int | None = None
+    worth_rows: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a process tells of its load. `peak_kib` is the highest resident memory it had."""
+    """What a process tells of its load.
+
+    `peak_kib` is the highest resident memory it had; `beyond` how many rows went into raw at once,
+    beside others that waited; `parts` in how many the source was read; `batches` how many came.
+    """
 
     state: str
     read: int
@@ -76,6 +83,9 @@ class Outcome:
     deleted: int
     errors: tuple[str, ...]
     peak_kib: int
+    beyond: int
+    parts: int
+    batches: int
     statements: tuple[str, ...] = ()
 
 
@@ -158,8 +168,10 @@ def _run(job: Job, channel: Connection, gate: Any) -> None:
     channel.send("started")
     if gate is not None:
         gate.wait(_PATIENCE_S)
+    ways = Ways()
     try:
-        report = load(contract, url, context, [])
+        with watched(ways, worth_rows=job.worth_rows):
+            report = load(contract, url, context, [])
     except Exception as error:  # told to the test, which raises it
         channel.send(RuntimeError(f"{type(error).__name__}: {error}"))
         return
@@ -173,6 +185,9 @@ def _run(job: Job, channel: Connection, gate: Any) -> None:
             deleted=report.deleted,
             errors=tuple(str(error) for error in report.errors),
             peak_kib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            beyond=sum(intake.beyond for intake in ways.intakes),
+            parts=max(ways.parts, default=1),
+            batches=watch.batches,
             statements=tuple(watch.statements),
         )
     )
@@ -192,7 +207,7 @@ class _Watch:
 
     def __init__(self, death: Death | None) -> None:
         self._death = death or Death()
-        self._batches = 0
+        self.batches = 0
         self._met = 0
         self.statements: list[str] = []
 
@@ -205,8 +220,8 @@ class _Watch:
         return connection
 
     def batch(self, rows: int) -> None:
-        self._batches += 1
-        if self._batches == self._death.batches:
+        self.batches += 1
+        if self.batches == self._death.batches:
             os.kill(os.getpid(), signal.SIGKILL)
 
     @contextmanager

@@ -23,6 +23,7 @@ from sources.urls import SourceUrl
 from tests.sources.reader_support import column, make_contract
 from tests.support.mariadb import MariaDb
 from tests.support.processes import APPLICATION, Job
+from tests.support.ways import Ways, watched
 
 KEY = [column("cuenta_id", "integer", key=True)]
 NO_KEY = [column("cuenta_id", "integer")]
@@ -34,6 +35,13 @@ REST = [
 ]
 TABLE_MODES = ("full", "full_without_key", "incremental", "append")
 MODES = (*TABLE_MODES, "files")
+# All of the table, read over several connections.
+IN_PARTS = "full_in_parts"
+_PARTS = 3
+# Of these some new rows wait for the merge, and some are written into raw at once.
+BEYOND_MODES = ("incremental", "append")
+# What must be new at the end of a batch to be written so: batches here are small.
+_WORTH_ROWS = 20
 _LEFT_BEHIND_S = 10.0
 
 
@@ -93,7 +101,7 @@ def create_table(source: TableSource, rows: int) -> None:
     """A table `cuentas` of accounts 1 to `rows`; each 997th has a balance that is no number."""
     source.run(
         "drop table if exists cuentas",
-        "create table cuentas (cuenta_id integer, nombre varchar(80), saldo varchar(20), "
+        "create table cuentas (cuenta_id integer not null, nombre varchar(80), saldo varchar(20), "
         "actualizado_en timestamp not null)",
         insertion(source, 1, rows),
     )
@@ -104,10 +112,12 @@ def insertion(source: TableSource, first: int, last: int) -> str:
 
 
 def table_contract(folder: Path, mode: str, kind: str = "postgresql", **options: Any) -> Contract:
-    """The contract of `cuentas` for one of TABLE_MODES."""
+    """The contract of `cuentas` for one of TABLE_MODES, or IN_PARTS."""
     folder.mkdir(parents=True, exist_ok=True)
     key = NO_KEY if mode == "full_without_key" else KEY
-    settings: dict[str, Any] = {"loadMode": mode.removesuffix("_without_key")}
+    settings: dict[str, Any] = {"loadMode": mode.partition("_")[0]}
+    if mode == IN_PARTS:
+        settings |= {"parallelRanges": _PARTS, "maxConnections": _PARTS}
     if mode in ("incremental", "append"):
         settings["cursor"] = "actualizado_en"
     return make_contract(folder, kind, [*key, *REST], table="cuentas", **settings, **options)
@@ -140,12 +150,16 @@ def write_feed(folder: Path, days: Sequence[int], rows: int) -> None:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A dataset whose source holds a first state; `change` makes it the second."""
+    """A dataset whose source holds a first state; `change` makes it the second.
+
+    `ways` are those of the loads made in this process.
+    """
 
     contract: Contract
     url: str
     change: Callable[[], None] = field(repr=False)
     batch_rows: int = 1000
+    ways: Ways = field(default_factory=Ways, repr=False)
 
     def load(self, warehouse: Warehouse, **options: Any) -> LoadReport:
         """One load, in this process."""
@@ -155,7 +169,8 @@ class Scenario:
             run_id="prueba",
             **settings,
         )
-        return load(self.contract, SourceUrl.parse(self.url), context, [])
+        with watched(self.ways, worth_rows=_WORTH_ROWS):
+            return load(self.contract, SourceUrl.parse(self.url), context, [])
 
     def job(self, warehouse: Warehouse, **options: Any) -> Job:
         """The same load, for a process of its own."""
@@ -164,6 +179,7 @@ class Scenario:
             source=self.url,
             warehouse=warehouse.url,
             batch_rows=self.batch_rows,
+            worth_rows=_WORTH_ROWS,
             **options,
         )
 
@@ -171,12 +187,18 @@ class Scenario:
 def table_scenario(
     folder: Path, source: TableSource, mode: str, rows: int, **options: Any
 ) -> Scenario:
-    """`rows` accounts; then some are added, changed, broken, mended and (except in append) gone."""
+    """`rows` accounts; then some are added, changed, broken, mended and (except in append) gone.
+
+    Some of the new ones have a key below all that were known, and come last.
+    """
     create_table(source, rows)
     later = "actualizado_en = timestamp '2026-06-20 00:00:00'"
     mended = "saldo = '1.00'"
     broken = f"saldo = 'roto', {later}"
-    statements = [insertion(source, rows + 1, rows + rows // 5)]
+    statements = [
+        insertion(source, rows + 1, rows + rows // 5),
+        f"update cuentas set cuenta_id = -cuenta_id, {later} where cuenta_id > {rows + rows // 6}",
+    ]
     if mode != "append":
         statements += [
             f"update cuentas set nombre = 'Otro nombre', {later} where cuenta_id % 7 = 0",
@@ -313,6 +335,21 @@ def _left_behind(warehouse: Warehouse) -> list[str]:
             [APPLICATION],
         ).fetchall()
     return [str(row[0]) for row in rows]
+
+
+def reading_sessions(source: PostgresSource) -> int:
+    """Sessions of loads at the source that outlive them; waits for them to go."""
+    deadline = time.monotonic() + _LEFT_BEHIND_S
+    with psycopg.connect(source.url, autocommit=True) as connection:
+        while True:
+            row = connection.execute(
+                "select count(*) from pg_stat_activity where datname = current_database() "
+                "and pid <> pg_backend_pid()"
+            ).fetchone()
+            assert row is not None
+            if row[0] == 0 or time.monotonic() > deadline:
+                return int(row[0])
+            time.sleep(0.02)
 
 
 def rows_without_record(warehouse: Warehouse, contract: Contract) -> int:

@@ -14,6 +14,8 @@ from sources.contract import Contract
 from sources.contract_document import load_contract
 from tests.sources.attacks.conftest import MakeScenario
 from tests.sources.attacks.support import (
+    BEYOND_MODES,
+    IN_PARTS,
     MODES,
     Scenario,
     assert_same_tables,
@@ -29,7 +31,7 @@ _ROUNDS = 2
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, IN_PARTS])
 def test_two_runs_of_one_dataset_at_once_give_what_one_gives(
     scenario: MakeScenario, new_warehouse: Callable[[], Warehouse], clean: Warehouse, mode: str
 ) -> None:
@@ -49,6 +51,8 @@ def test_two_runs_of_one_dataset_at_once_give_what_one_gives(
         if mode != "files":  # two runs of a feed share its files between them
             assert sorted(outcome.state for outcome in outcomes) == ["cargada", "sin_cambios"]
             assert sorted(states_of(warehouse)) == ["cargada", "cargada", "sin_cambios"]
+            assert any(outcome.beyond for outcome in outcomes) is (mode in BEYOND_MODES)
+            assert all((outcome.parts > 1) is (mode == IN_PARTS) for outcome in outcomes)
 
 
 @pytest.mark.slow

@@ -21,12 +21,16 @@ from sources.readers import open_reader
 from sources.urls import SourceUrl
 from tests.sources.attacks.conftest import MakeScenario
 from tests.sources.attacks.support import (
+    BEYOND_MODES,
+    IN_PARTS,
     MODES,
+    PostgresSource,
     Scenario,
     TableSource,
     assert_same_tables,
     left_behind,
     query,
+    reading_sessions,
     states_of,
     table_scenario,
     tables_of,
@@ -85,10 +89,44 @@ def test_a_source_cut_mid_batch_is_a_failed_load_and_the_next_run_heals(
         assert tables_of(attacked) == before
         assert left_behind(attacked) == []
         source_proxy.restore()
+    if action == "close":  # a reset takes with it what the client had not read yet
+        assert (scenario.ways.intakes[-1].beyond > 0) is (mode in BEYOND_MODES)
     assert by_proxy.load(attacked).errors == []
 
     assert_same_tables(attacked, clean)
     assert states_of(attacked) == ["cargada", "fallida", "fallida", "fallida", "cargada"]
+
+
+@pytest.mark.parametrize("share", [0.001, 0.5])
+def test_one_of_several_connections_cut_ends_them_all(
+    tmp_path: Path,
+    postgres_source: PostgresSource,
+    attacked: Warehouse,
+    clean: Warehouse,
+    share: float,
+) -> None:
+    scenario = table_scenario(tmp_path, postgres_source, IN_PARTS, _ROWS)
+    with in_front_of(postgres_source.url) as proxy:
+        by_proxy = replace(scenario, url=through(scenario.url, proxy))
+        assert by_proxy.load(attacked).errors == scenario.load(clean).errors == []
+        usual = proxy.forwarded("to_client")
+        assert (scenario.ways.parts, proxy.connections) == ([3, 3], 3)
+        scenario.change()
+        before = tables_of(attacked)
+        proxy.fail_after(int(usual * share), "reset", once=True)
+
+        report = by_proxy.load(attacked)
+
+        assert proxy.struck
+        assert report.state == "fallida"
+        assert "Qué hacer: verifique que el servidor esté encendido" in str(report.errors[0])
+        assert tables_of(attacked) == before
+        assert left_behind(attacked) == []
+        assert reading_sessions(postgres_source) == 0
+        proxy.restore()
+        assert by_proxy.load(attacked).errors == scenario.load(clean).errors == []
+
+    assert_same_tables(attacked, clean)
 
 
 def _bytes_of_one_load(
@@ -200,6 +238,8 @@ def test_a_warehouse_cut_mid_batch_keeps_its_tables_and_the_next_run_heals(
         if mode != "files":
             assert tables_of(attacked) == before
         warehouse_proxy.restore()
+    if mode in BEYOND_MODES:
+        assert any(intake.beyond for intake in attack.ways.intakes[-len(faults) :])
     assert attack.load(attacked).errors == []
 
     assert_same_tables(attacked, clean)
@@ -239,15 +279,21 @@ def test_a_commit_whose_answer_is_lost_is_neither_repeated_nor_missed(
 
     with pytest.raises(WarehouseUnavailable, match="se cortó la conexión con el almacén"):
         attack.load(DeafWarehouse(by_proxy.url, embedded=True))
+    if mode in BEYOND_MODES:
+        assert attack.ways.intakes[-1].beyond > 0
     assert left_behind(attacked) == []
     assert attack.load(attacked).errors == []
 
     assert_same_tables(attacked, clean)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, IN_PARTS])
 def test_a_session_ended_by_the_administrator_leaves_nothing(
-    scenario: MakeScenario, attacked: Warehouse, clean: Warehouse, mode: str
+    scenario: MakeScenario,
+    postgres_source: PostgresSource,
+    attacked: Warehouse,
+    clean: Warehouse,
+    mode: str,
 ) -> None:
     attack = replace(scenario(mode, 2000), batch_rows=100)
     attack.load(attacked)
@@ -269,7 +315,11 @@ def test_a_session_ended_by_the_administrator_leaves_nothing(
 
     with pytest.raises(WarehouseUnavailable, match="se cortó la conexión con el almacén"):
         attack.load(attacked, progress=end_session_at_the_third_batch)
+    if mode == "append":  # the third batch of an increment still has rows that changed
+        assert attack.ways.intakes[-1].beyond > 0
+    assert len(attack.ways.parts) == (3 if mode == IN_PARTS else 0)
     assert left_behind(attacked) == []
+    assert reading_sessions(postgres_source) == 0
     if mode != "files":
         assert tables_of(attacked) == before
     assert attack.load(attacked).errors == attack.load(clean).errors == []

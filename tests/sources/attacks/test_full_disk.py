@@ -22,6 +22,7 @@ from tests.sources.attacks.support import (
     PostgresSource,
     Scenario,
     assert_same_tables,
+    insertion,
     left_behind,
     rows_without_record,
     tables_of,
@@ -34,7 +35,8 @@ _READINGS = 40_000
 _LETTERS = 600
 _FILE_LIMIT = 17 << 20
 _DISK_MIB = 30
-MODES = ("full", "full_without_key", "append", "files")
+# `append` writes straight into an empty raw table, `beyond` into one that holds rows already.
+MODES = ("full", "full_without_key", "append", "beyond", "files")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,13 @@ def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
     clean: Warehouse,
     mode: str,
 ) -> None:
-    attack = scenario(mode, _READINGS if mode == "files" else _ROWS)
+    name = f"limited_{mode}"
+    warehouse = Warehouse(private_server.ensure_database(name), embedded=True)
+    migrate(warehouse)
+    attack = _scenario_of(scenario, mode)
+    if mode == "beyond":
+        assert attack.load(warehouse).loaded == attack.load(clean).loaded == 1
+        postgres_source.run(insertion(postgres_source, 2, _ROWS))
     if mode == "files":
         attack.change()
         for file in Path(attack.url).iterdir():
@@ -77,9 +85,6 @@ def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
             "alter table cuentas alter nombre type text",
             f"update cuentas set nombre = rpad(nombre, {_LETTERS}, '.')",
         )
-    name = f"limited_{mode}"
-    warehouse = Warehouse(private_server.ensure_database(name), embedded=True)
-    migrate(warehouse)
     private_server.stop()
     start_limited(private_server, _FILE_LIMIT)
 
@@ -88,11 +93,18 @@ def test_a_load_that_meets_the_limit_of_a_file_is_undone_and_run_again(
     finally:
         private_server.stop()
         private_server.start()
+    assert any(intake.beyond for intake in attack.ways.intakes) is (mode == "beyond")
     again = Warehouse(private_server.url(name), embedded=True)
     assert attack.load(again, batch_rows=20_000).errors == []
     assert attack.load(clean, batch_rows=20_000).errors == []
 
     assert_same_tables(again, clean)
+
+
+def _scenario_of(scenario: MakeScenario, mode: str) -> Scenario:
+    if mode == "beyond":
+        return scenario("append", 1)
+    return scenario(mode, _READINGS if mode == "files" else _ROWS)
 
 
 @pytest.mark.slow

@@ -12,14 +12,18 @@ import pytest
 from orchestration.warehouse.connection import Warehouse
 from tests.sources.attacks.conftest import MakeScenario
 from tests.sources.attacks.support import (
+    BEYOND_MODES,
+    IN_PARTS,
     MODES,
+    PostgresSource,
     Scenario,
     assert_same_tables,
     left_behind,
+    reading_sessions,
     rows_without_record,
     tables_of,
 )
-from tests.support.processes import Death, loading, run_load
+from tests.support.processes import Death, Outcome, loading, run_load
 
 _ROWS = 60_000
 _FEWER_ROWS = 20_000
@@ -38,16 +42,23 @@ def assert_nothing_half_done(scenario: Scenario, attacked: Warehouse) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", [*MODES, IN_PARTS])
 def test_killed_at_ten_random_moments(
-    scenario: MakeScenario, attacked: Warehouse, clean: Warehouse, mode: str
+    scenario: MakeScenario,
+    postgres_source: PostgresSource,
+    attacked: Warehouse,
+    clean: Warehouse,
+    mode: str,
 ) -> None:
     attack = scenario(mode, _ROWS if mode == "full" else _FEWER_ROWS)
     prepare(attack, attacked, clean)
     with loading(attack.job(clean)) as running:
         began = time.monotonic()
-        assert running.outcome().errors == ()
+        outcome = running.outcome()
         duration = time.monotonic() - began
+    assert outcome.errors == ()
+    assert (outcome.beyond > 0) is (mode in BEYOND_MODES)
+    assert (outcome.parts > 1) is (mode == IN_PARTS)
 
     interrupted = 0
     # A feed keeps the files that were committed before a kill: less is left for the next.
@@ -56,6 +67,7 @@ def test_killed_at_ten_random_moments(
             time.sleep(moment)
             interrupted += running.kill()
         assert_nothing_half_done(attack, attacked)
+        assert reading_sessions(postgres_source) == 0
     run_load(attack.job(attacked))
 
     assert interrupted >= 5, "too few kills met a load: nothing was attacked"
@@ -77,10 +89,10 @@ def test_killed_at_the_moments_that_matter(
     prepare(attack, attacked, clean)
     outcome = run_load(attack.job(clean))
     assert outcome.errors == ()
-    statements = outcome.statements
+    assert (outcome.beyond > 0) is (mode in BEYOND_MODES)
 
     before = tables_of(attacked)
-    for death in _deaths(statements, one_transaction=mode != "files"):
+    for death in _deaths(outcome, one_transaction=mode != "files"):
         with loading(attack.job(attacked, death=death)) as running:
             assert running.ended() == -9, f"the load ended before {death}"
         assert_nothing_half_done(attack, attacked)
@@ -93,13 +105,17 @@ def test_killed_at_the_moments_that_matter(
     assert_same_tables(attacked, clean)
 
 
-def _deaths(statements: tuple[str, ...], *, one_transaction: bool) -> Iterator[Death]:
+def _deaths(outcome: Outcome, *, one_transaction: bool) -> Iterator[Death]:
     """While reading, at the end of the copy, within the merge, and on the brink of the commit."""
+    statements = outcome.statements
     yield Death(batches=1)
     yield Death(batches=3 if one_transaction else 1)
     copies = sum(text.lower().startswith("copy") for text in statements)
     if one_transaction:
         yield Death(statement="^copy", turn=copies - 1, when="after")
+        if outcome.beyond:
+            yield Death(statement='^copy "raw"', when="before")
+            yield Death(batches=outcome.batches - 1)
         last_copy = max(at for at, text in enumerate(statements) if text.startswith("copy"))
         merging = random.Random(7).sample(range(last_copy + 1, len(statements) - 1), 4)
         for at in sorted(merging):
