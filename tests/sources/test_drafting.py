@@ -389,7 +389,7 @@ def test_a_csv_under_years_and_months_is_named_by_both(tmp_path: Path) -> None:
         ("vacio.csv", b"", "vacío"),
         ("foto.png", b"\x89PNG", "formato"),
         ("roto.xlsx", b"PK\x03\x04 nada", "dañado"),
-        ("pagina.xls", b"<html><table><tr><td>1</td></tr></table>", "HTML"),
+        ("pagina.xls", b"<!DOCTYPE html><html><p>Su sesi\xc3\xb3n venci\xc3\xb3</html>", "HTML"),
         ("lista.json", b"[1, 2]", "registros"),
         ("nota.doc", b"Estimados:\nadjunto el padron.\n", "formato"),
     ],
@@ -553,6 +553,21 @@ def test_a_cover_is_passed_over_and_a_sheet_may_be_chosen(tmp_path: Path) -> Non
         draft_file("s.t", path, "No")
     with pytest.raises(DraftError, match="no es una planilla"):
         draft_file("s.t", written(tmp_path / "f", "a.csv", "a,b\n1,2\n"), "Otra")
+
+
+def test_a_table_of_an_html_page_named_as_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "padron.xls"
+    path.write_text(
+        "<table><tr><td>Padrón<tr></table><table><tr><th>Cuenta<th>Deuda ($)"
+        + "".join(f"<tr><td>{n}<td>1.{n},50" for n in range(100, 130))
+        + "</table>",
+        encoding="cp1252",
+    )
+    draft = draft_file("s.t", path)
+
+    assert kinds(draft) == {"cuenta": "bigint", "deuda": "numeric(18,2)"}
+    assert draft.contract.options["sheet"] == "Tabla 2"
+    assert tried(draft, tmp_path, str(tmp_path)).passed == 30
 
 
 def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path) -> None:
