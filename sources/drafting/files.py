@@ -142,7 +142,7 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
     if not rows:
         seen = "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
-    notes = [*look.notes, seen]
+    notes = [*look.notes, seen, _more_files(path, look)]
     if alike := [
         column.source_name
         for column, array in zip(proposed, columns.values(), strict=True)
@@ -243,6 +243,20 @@ def _declared_types(path: Path) -> dict[str, Any]:
     return {field_.name: field_.type for field_ in pq.read_schema(path)}
 
 
+def _mode(look: _Look) -> str:
+    return "full" if look.format == "xlsx" else "files"
+
+
+def _more_files(path: Path, look: _Look) -> str:
+    told = (
+        f"se lee solo {path.name}: si llegan otros del mismo conjunto, `pattern` lleva * en lugar "
+        "de lo que cambia de un nombre a otro"
+    )
+    if _mode(look) == "files":
+        return told
+    return f"{told}, y `loadMode: files` carga cada uno una vez y los acumula"
+
+
 def _source(identifier: str, path: Path, look: _Look) -> Source:
     server: dict[str, Any] = {
         "type": "local",
@@ -251,8 +265,9 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     }
     if look.encoding:
         server["encoding"] = look.encoding
-    mode = "full" if look.format == "xlsx" else "files"
-    return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
+    return Source(
+        server, path.name, _mode(look), {"pattern": glob.escape(path.name), **look.options}
+    )
 
 
 def _signs(style: NumberStyle) -> dict[str, Any]:

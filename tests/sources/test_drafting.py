@@ -567,6 +567,7 @@ def test_a_table_of_an_html_page_named_as_a_workbook(tmp_path: Path) -> None:
 
     assert kinds(draft) == {"cuenta": "bigint", "deuda": "numeric(18,2)"}
     assert draft.contract.options["sheet"] == "Tabla 2"
+    assert "se lee solo padron.xls" in draft.text and "loadMode: files" in draft.text
     assert tried(draft, tmp_path, str(tmp_path)).passed == 30
 
 
