@@ -333,14 +333,21 @@ def totals_pattern(contract: Contract) -> str | None:
     return rf"(?i)^\s*(?:{any_of})(?:[\s:]|$)" if any_of else None
 
 
+_NAMES_SHOWN, _NAME_SHOWN = 40, 80
+
+
 def missing_columns(
     contract: Contract, missing: Sequence[str], found: Sequence[str], where: str
 ) -> DriftError:
     """The error for columns of the contract that the source does not have."""
     several = len(missing) > 1
     # Read in another encoding, names hold zero bytes, which no text of PostgreSQL can.
-    names = ("".join(c for c in name if c.isprintable()).strip() for name in found[:40])
-    seen = ", ".join(names) or "ninguna"
+    names = ("".join(c for c in name if c.isprintable()).strip() for name in found[:_NAMES_SHOWN])
+    # What is so long is no name but the content of a file that is something else.
+    seen = ", ".join(f"{n[:_NAME_SHOWN]}…" if len(n) > _NAME_SHOWN else n for n in names)
+    if len(found) > _NAMES_SHOWN:
+        seen = f"{seen} y {len(found) - _NAMES_SHOWN} más"
+    seen = seen or "ninguna"
     error = problem(
         DriftError,
         contract,
