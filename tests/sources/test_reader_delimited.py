@@ -397,13 +397,16 @@ def test_a_zip_with_a_single_file_is_read(contract: Contract) -> None:
     package = zipped("datos/", "datos/lecturas.csv", "__MACOSX/datos/._lecturas.csv")
 
     assert numbers_of(read(contract, package, "f.zip")) == [1]
+    beside = zipped("LEEME.txt", "lecturas.CSV", "licencia.pdf")
+    assert numbers_of(read(contract, beside, "f.zip")) == [1]
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (zipped("a.csv", "b.csv"), "trae 2 archivos"),
-        (zipped(), "trae 0 archivos"),
+        (zipped("a.csv", "b.csv"), r"trae 2 archivos \(a.csv, b.csv\)"),
+        (zipped("a.dat", "b.dat", "c.pdf"), "trae 3 archivos"),
+        (zipped(), "no trae ningún archivo"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "format: xlsx"),
         (zipped("a.csv")[:60], "dañado"),
     ],
