@@ -119,9 +119,12 @@ def _pairs(engine: Engine, connection: Any, url: SourceUrl) -> list[tuple[str, s
         )
         return [("", str(name)) for (name,) in engine.rows(connection, statement)]
     catalogue = sa.table(
-        "tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema"
+        "tables", *map(sa.column, ("table_schema", "table_name", "table_type")),
+        schema="information_schema",
+    )  # fmt: skip
+    statement = sa.select(catalogue.c.table_schema, catalogue.c.table_name).where(
+        catalogue.c.table_type != "SEQUENCE"  # MariaDB has them among its tables
     )
-    statement = sa.select(catalogue.c.table_schema, catalogue.c.table_name)
     rows = [
         (_decoded(schema), _decoded(name)) for schema, name in engine.rows(connection, statement)
     ]

@@ -271,20 +271,17 @@ def in_its_words(contract: Contract, header: Sequence[str]) -> list[str]:
     taken |= {folded(name) for name in contract.ignored_columns}
     # A column of its own until now is another one's only where the contract says so.
     known = {folded(column.source_name) for column in columns if column.undeclared}
-    free = [
-        (place, name)
-        for place, name in enumerate(names)
-        if name.strip() and folded(name) not in taken
-    ]
+    free: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if name.strip() and folded(name) not in taken:
+            free.setdefault(unaccented(name), []).append(place)
     for column in columns:
         if column.undeclared or folded(column.source_name) in came:
             continue
         own, others = unaccented(column.source_name), set(map(unaccented, column.other_names))
-        places = [
-            place
-            for place, name in free
-            if unaccented(name) in others or (unaccented(name) == own and folded(name) not in known)
-        ]
+        places = [place for name in others for place in free.get(name, ())]
+        if own not in others:
+            places += [at for at in free.get(own, ()) if folded(names[at]) not in known]
         if len(places) == 1:
             names[places[0]] = column.source_name
     return names
