@@ -53,6 +53,7 @@ _TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(timestamp|datetime|smalldatetime)", "timestamptz"),
     )
 )
+_PADDED = re.compile(r"^(?:n?char|character|bpchar)(?!\(1\))(?:\(\d+\))?$")
 _DECIMAL = re.compile(r"^(?:numeric|decimal)(?:\((\d+)(?:, ?(\d+))?\))?")
 
 
@@ -208,6 +209,8 @@ def _column(
     if url.scheme == "postgresql" and source.type == "money":
         physical = "text"  # written with the sign and the points of the server's own language
     note = "" if source.type else "el origen no dice de qué tipo es; se lee como texto"
+    if engine.pads_texts and _PADDED.match(source.type or ""):
+        note = f"es {source.type}: sus valores traen los blancos que los completan"
     is_moment = physical == "timestamptz"
     return DraftColumn(
         source.name,

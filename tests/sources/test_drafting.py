@@ -416,10 +416,11 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         ' "Id" bigint, "fechaAlta" timestamp not null, actualizado timestamptz,'
         " monto numeric(12,2), libre numeric, dni text, email varchar(50), estado obra.estado,"
         " etiquetas text[], lecturas int[], montos numeric(9,2)[], horas timestamptz[],"
-        ' foto bytea, datos jsonb, precio money, plazo interval, "1er pago" date, si boolean,'
+        " foto bytea, codigo char(8), letra char, datos jsonb, precio money, plazo interval,"
+        ' "1er pago" date, si boolean,'
         ' primary key ("Id", estado));'
         "insert into obra.\"Obras\" values (1, '2026-01-01 10:00', now(), 1.5, 1.23, '30111222',"
-        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', '{}', 12.5,"
+        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', 'a', 'b', '{}', 12.5,"
         " '3 days', '2026-01-01', true)"
     )
     url = SourceUrl.parse(database)
@@ -433,8 +434,8 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         "id": "bigint", "fecha_alta": "timestamptz", "actualizado": "timestamptz",
         "monto": "numeric(12,2)", "libre": "numeric(38,10)", "dni": "text", "email": "text",
         "estado": "text", "etiquetas": "text", "lecturas": "text", "montos": "text",
-        "horas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
-        "plazo": "text", "c_1er_pago": "date", "si": "boolean",
+        "horas": "text", "foto": "text", "codigo": "text", "letra": "text", "datos": "jsonb",
+        "precio": "text", "plazo": "text", "c_1er_pago": "date", "si": "boolean",
     }  # fmt: skip
     assert draft.contract.key == ("id", "estado")
     assert draft.contract.column("fecha_alta").required
@@ -442,6 +443,8 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     assert draft.contract.column("monto").classification == "acceso_restringido"
     document = yaml.safe_load(draft.text)
     assert document["team"]["name"] == "(a confirmar)" and document["status"] == "draft"
+    assert "codigo: es character(8): sus valores traen los blancos" in draft.text
+    assert "letra:" not in draft.text.partition("apiVersion")[0]
     assert "dni, email" in draft.text and "cursor: actualizado" in draft.text
     done = tried(draft, tmp_path, database)
     assert (done.read, done.set_aside) == (1, 0)

@@ -69,6 +69,8 @@ class Engine(ABC):
     name: ClassVar[str]
     dialect: Dialect
     has_schemas: ClassVar[bool] = True
+    # Whether values of char(n) come with the blanks that fill them up.
+    pads_texts: ClassVar[bool] = False
     # Declared types whose sums the server works out exactly; none, unless an engine says so.
     exact_numbers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     # Of which reads the server says at their end how many rows it sent: `stream_as_sent` gives it,

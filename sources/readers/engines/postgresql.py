@@ -58,6 +58,7 @@ class Postgresql(Engine):
     """Reads through COPY in binary form; what has no Arrow type comes as the server's text."""
 
     name = "PostgreSQL"
+    pads_texts = True
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     exact_numbers = re.compile(r"^(smallint|integer|bigint|numeric(\(\d+,-?\d+\))?)$")
     tells_rows_sent = "all"
