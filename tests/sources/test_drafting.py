@@ -220,7 +220,7 @@ def test_what_the_first_rows_did_not_show_is_set_aside_and_told(tmp_path: Path) 
     assert (done.read, done.passed) == (2, 1)
     [(reason, rows)] = done.examples.items()
     assert reason == ("tipo_invalido", "v")
-    assert [row.row_number for row in rows] == [2]
+    assert [(file, row.row_number) for file, row in rows] == [("v.csv", 2)]
 
 
 def test_json_lines_arrays_and_compressed_files(tmp_path: Path) -> None:
