@@ -69,7 +69,11 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
         # What `*` leaves out is read by who names it; nobody has yet.
         found = {name: column for name, column in described.items() if not column.hidden}
         key = engine.primary_key(connection, asked)
-        proposed = [_column(engine, url, column, key) for column in found.values()]
+        words = engine.comments(connection, asked)
+        proposed = [
+            replace(_column(engine, url, column, key), description=words.get(column.name, ""))
+            for column in found.values()
+        ]
         text = f"{schema}.{name}" if schema and engine.has_schemas else name
         origin = _source(identifier, url, schema, text)
         first = compose(identifier, origin, proposed)

@@ -425,6 +425,9 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     )
     url = SourceUrl.parse(database)
 
+    pg.execute(
+        "comment on column obra.\"Obras\".monto is 'Presupuesto oficial,\n en pesos: sin IVA'"
+    )
     pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
 
     assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
@@ -443,6 +446,8 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     assert draft.contract.column("monto").classification == "acceso_restringido"
     document = yaml.safe_load(draft.text)
     assert document["team"]["name"] == "(a confirmar)" and document["status"] == "draft"
+    assert draft.contract.column("monto").description == "Presupuesto, en pesos: sin IVA"
+    assert draft.contract.column("libre").description == "(a describir)"
     assert "codigo: es character(8): sus valores traen los blancos" in draft.text
     assert "letra:" not in draft.text.partition("apiVersion")[0]
     assert "dni, email" in draft.text and "cursor: actualizado" in draft.text
@@ -508,7 +513,8 @@ def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
         cursor.execute("create or replace sequence numeros")
         cursor.execute(
             "create table borrador (id int unsigned primary key, chico tinyint(1), grande bigint "
-            "unsigned, monto decimal(65,2), precio decimal(10,3), cuando timestamp null, "
+            "unsigned, monto decimal(65,2) comment 'En pesos, con IVA', precio decimal(10,3), "
+            "cuando timestamp null, "
             "local datetime(6), dia date, anio year, nombre varchar(10), foto blob, "
             "letras enum('a','b'), bits bit(8), hora time, doble double)"
         )
@@ -525,6 +531,7 @@ def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
     assert (found["id"], found["grande"], found["chico"]) == ("bigint", "numeric(20,0)", "smallint")
     assert (found["monto"], found["precio"]) == ("text", "numeric(10,3)")
     assert draft.contract.column("foto").format == "hex"
+    assert draft.contract.column("monto").description == "En pesos, con IVA"
     assert draft.contract.column("local").timezone and draft.contract.key == ("id",)
     done = tried(draft, tmp_path, mariadb.url)
     assert (done.read, done.set_aside) == (1, 0)

@@ -139,6 +139,11 @@ class Engine(ABC):
         """Columns that the user may not read, of a table of which others may be read."""
         return frozenset()
 
+    def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
+        """What the server's catalogue says in words of columns, by name; those that say nothing
+        are left out."""
+        return {}
+
     def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
         """Whether the server shows this user only some rows of the table, without saying so."""
         return False
