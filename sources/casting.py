@@ -75,6 +75,8 @@ _UTC = pa.timestamp("us", tz="UTC")
 _NAIVE = pa.timestamp("us")
 # 0001-01-01 and 9999-12-31, from 1970.
 _FIRST_DAY, _LAST_DAY, _DAY_US = -719_162, 2_932_896, 86_400_000_000
+# What `format` says of a count, microseconds in one, and the digits it has in the year 9999.
+_COUNTED_FROM_1970 = {"epoch_s": (1_000_000, 12), "epoch_ms": (1_000, 15)}
 _NO_DAY = "está fuera del rango de fechas admitido"
 # Every integer type of PostgreSQL fits in it, and Arrow reads '5.00' into it as 5.
 _WHOLE = pa.decimal128(38, 0)
@@ -581,6 +583,8 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
         if (times := _plain_times(texts)) is not None:
             return _Casted(times)
         return _iso_times(column, texts, why)
+    if column.format in _COUNTED_FROM_1970:
+        return _counted_times(texts, column.format, why)
     texts = _empty_to_null(texts)
     form = jdk_format(contract, column.format)
     shaped = pc.fill_null(pc.match_substring_regex(texts, form.pattern), YES)
@@ -596,6 +600,18 @@ def _parse_times(contract: Contract, column: Column, texts: Array, what: str) ->
     else:
         other = _local(rest.array, column) if rest.array.type.tz else rest.array
     return _Casted(pc.coalesce(result.array, other), (*result.failures, *rest.failures))
+
+
+def _counted_times(texts: Array, unit: str, why: str) -> _Casted:
+    """Seconds or milliseconds since 1970-01-01 in UTC; what is finer than a microsecond is cut."""
+    micros, digits = _COUNTED_FROM_1970[unit]
+    texts = _empty_to_null(texts)
+    shaped = pc.match_substring_regex(texts, rf"^-?\d{{1,{digits}}}(?:\.\d{{1,6}})?$")
+    shaped = pc.fill_null(shaped, YES)
+    counts = pc.cast(pc.if_else(shaped, texts, NO_TEXT), pa.decimal128(24, 6))
+    whole = pc.cast(pc.multiply(counts, pa.scalar(Decimal(micros))), pa.int64(), safe=False)
+    times = _in_the_calendar(_Casted(pc.cast(whole, _UTC)))
+    return _with_failure(times, _mask(pc.invert(shaped)), RULE_TYPE, why)
 
 
 def _plain_dates(texts: Array) -> Array | None:

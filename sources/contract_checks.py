@@ -65,6 +65,9 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
     ignored = options.get("ignoredColumns", [])
     if not isinstance(ignored, list) or not all(isinstance(name, str) for name in ignored):
         raise problem(f"`ignoredColumns` debe ser una lista de nombres, no {ignored!r}")
+    left_out = options.get("exclude", [])
+    if not isinstance(left_out, list) or not all(isinstance(name, str) for name in left_out):
+        raise problem(f"`exclude` debe ser una lista de nombres de archivo, no {left_out!r}")
     words = options.get("missingValues", [])
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise problem(f"`missingValues` debe ser una lista de textos entre comillas, no {words!r}")

@@ -33,16 +33,19 @@ class Rehearsal:
     """What was read, and what would become of it.
 
     `whole` tells that the source was read to its end. `examples` are the first rows set aside
-    for each rule. `unknown` are columns of the source that the contract does not name. `repeated`
-    are good rows whose key came before, among the first `MOST_KEYS`. `refused` says why each file
-    of a feed would not be loaded, by its name; its rows are in no count.
+    for each rule, each with its file where the source has files. `unknown` are columns of the
+    source that the contract does not name. `repeated` are good rows whose key came before, among
+    the first `MOST_KEYS`. `refused` says why each file of a feed would not be loaded, by its name;
+    its rows are in no count.
     """
 
     read: int = 0
     passed: int = 0
     whole: bool = True
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
-    examples: dict[tuple[str, str], list[RejectedRow]] = field(default_factory=dict)
+    examples: dict[tuple[str, str], list[tuple[str | None, RejectedRow]]] = field(
+        default_factory=dict
+    )
     repeated: int = 0
     unknown: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -140,7 +143,7 @@ class _Taken:
                 reason = (row.rule, row.column or "")
                 done.reasons[reason] += 1
                 if len(examples := done.examples.setdefault(reason, [])) < _SHOWN:
-                    examples.append(row)
+                    examples.append((batch.file, row))
             self.progress(done.read)
             if self._is_enough():
                 done.whole = False

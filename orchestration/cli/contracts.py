@@ -285,8 +285,11 @@ def _show(contract: Contract, done: Rehearsal) -> None:
         console.print(
             f"  [yellow]{rule}[/yellow]{where}: {counted(count, 'fila', 'filas')}", highlight=False
         )
-        for row in done.examples[rule, column]:
-            console.print(f"    fila {row.row_number}: {row.reason}", highlight=False, markup=False)
+        for file, row in done.examples[rule, column]:
+            of_file = f" de {file}" if file else ""
+            console.print(
+                f"    fila {row.row_number}{of_file}: {row.reason}", highlight=False, markup=False
+            )
     if done.repeated:
         console.print(
             f"  [yellow]clave_repetida[/yellow]: {counted(done.repeated, 'fila', 'filas')} "

@@ -70,8 +70,11 @@ def show(summary: RunSummary, console: Console) -> None:
     _checks(summary, console)
     _exports(summary, console)
     _deliveries(summary, console)
+    # What a load said already is told with its data set.
+    told = {error for line in summary.loads for error in line.errors}
     for error in summary.contract_errors:
-        console.print(f"[red]Falló:[/red] {escape(error)}", highlight=False)
+        if error not in told:
+            console.print(f"[red]Falló:[/red] {escape(error)}", highlight=False)
     for note in summary.notes:
         console.print(f"[yellow]Atención:[/yellow] {escape(note)}", highlight=False)
     for step in summary.crashed:

@@ -82,7 +82,8 @@ def _document(url: SourceUrl, answer: Answer) -> Any:
         raise DraftError(
             f"la respuesta de {url.safe} no es JSON"
             f"{' sino una página HTML' if answer.kind == 'text/html' else ''}.",
-            next_step="revise la dirección, y si hace falta una credencial.",
+            next_step="revise la dirección, y si hace falta una credencial. Un archivo que se "
+            "publica en la web (csv, xlsx) se baja a una carpeta, y el borrador se pide de él.",
         ) from None
 
 

@@ -56,7 +56,10 @@ class DraftError(PipelineError):
 
 @dataclass(frozen=True, slots=True)
 class DraftColumn:
-    """A column as it is proposed. `note` tells a person why, where it is not plain."""
+    """A column as it is proposed. `note` tells a person why, where it is not plain.
+
+    `description` is the source's own, if it has one.
+    """
 
     source_name: str
     physical_type: str
@@ -66,6 +69,7 @@ class DraftColumn:
     local_time: bool = False
     note: str = ""
     name: str = ""
+    description: str = ""
 
     @property
     def logical_type(self) -> str:
@@ -200,7 +204,7 @@ def _property(column: DraftColumn, personal: bool) -> dict[str, Any]:
     if column.required or column.key:
         found["required"] = True
     found["classification"] = "sensible" if personal else "acceso_restringido"
-    found["description"] = TO_DESCRIBE
+    found["description"] = " ".join(column.description.split()) or TO_DESCRIBE
     options = {"format": column.format} if column.format else {}
     if column.local_time:
         options["defaultTimezone"] = DEFAULT_TIMEZONE

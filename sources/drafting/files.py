@@ -45,6 +45,7 @@ from sources.readers.jsonlines import array_elements
 from sources.readers.paths import leaf_paths
 from sources.readers.spreadsheet import header_names, header_text
 from sources.readers.workbooks import Area, Sheet, UnusableWorkbook, open_workbook
+from sources.readers.workbooks.html import is_page
 
 SAMPLED_ROWS = 20_000
 _SAMPLE_BYTES = 1 << 20
@@ -58,7 +59,6 @@ _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".jsonl": "jsonl", ".nd
             ".xls": "xlsx", ".ods": "xlsx"}  # fmt: skip
 _COMPRESSED = (".gz", ".bz2", ".zst", ".lz4", ".xz", ".zip")
 _ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0")
-_HTML = re.compile(r"\s*(<!doctype html|<html|<table|<head|<meta)", re.IGNORECASE)
 _LOOKED_AT = 4096
 # Names that say there is a record per line: a line may hold a list of its own.
 _ONE_PER_LINE = (".jsonl", ".ndjson")
@@ -142,7 +142,7 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
     seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
     if not rows:
         seen = "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
-    notes = [*look.notes, seen]
+    notes = [*look.notes, seen, _more_files(path, look)]
     if alike := [
         column.source_name
         for column, array in zip(proposed, columns.values(), strict=True)
@@ -243,6 +243,20 @@ def _declared_types(path: Path) -> dict[str, Any]:
     return {field_.name: field_.type for field_ in pq.read_schema(path)}
 
 
+def _mode(look: _Look) -> str:
+    return "full" if look.format == "xlsx" else "files"
+
+
+def _more_files(path: Path, look: _Look) -> str:
+    told = (
+        f"se lee solo {path.name}: si llegan otros del mismo conjunto, `pattern` lleva * en lugar "
+        "de lo que cambia de un nombre a otro"
+    )
+    if _mode(look) == "files":
+        return told
+    return f"{told}, y `loadMode: files` carga cada uno una vez y los acumula"
+
+
 def _source(identifier: str, path: Path, look: _Look) -> Source:
     server: dict[str, Any] = {
         "type": "local",
@@ -251,8 +265,9 @@ def _source(identifier: str, path: Path, look: _Look) -> Source:
     }
     if look.encoding:
         server["encoding"] = look.encoding
-    mode = "full" if look.format == "xlsx" else "files"
-    return Source(server, path.name, mode, {"pattern": glob.escape(path.name), **look.options})
+    return Source(
+        server, path.name, _mode(look), {"pattern": glob.escape(path.name), **look.options}
+    )
 
 
 def _signs(style: NumberStyle) -> dict[str, Any]:
@@ -269,10 +284,11 @@ def _look(path: Path, sheet: str | None) -> _Look:
     if suffix in _COMPRESSED:
         suffix = path.with_suffix("").suffix.lower()
     with path.open("rb") as stream:
-        start = stream.read(8)
+        start = stream.read(_LOOKED_AT)
     if start.startswith(b"PAR1"):
         return _parquet(path)
-    if start.startswith(_OLE) or (start.startswith(_ZIP) and suffix != ".zip" and _is_book(path)):
+    zipped_book = start.startswith(_ZIP) and suffix != ".zip" and _is_book(path)
+    if zipped_book or start.startswith(_OLE) or is_page(start):
         return _workbook(path, sheet)
     if sheet is not None:
         raise DraftError(
@@ -286,11 +302,6 @@ def _look(path: Path, sheet: str | None) -> _Look:
     encoding = guess_encoding(sample)
     text = _decoded(sample, encoding)
     kind = _FORMATS.get(suffix)
-    if _HTML.match(text):
-        raise DraftError(
-            f"{path.name} es una página HTML, no un archivo de datos.",
-            next_step="ábralo, guárdelo como .xlsx o .csv y use ese.",
-        )
     if "\x00" in text[:_LOOKED_AT] and kind not in ("csv", "jsonl"):
         raise _unknown(path)
     declared = None if encoding == "utf-8" else encoding

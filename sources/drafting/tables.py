@@ -53,6 +53,7 @@ _TYPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"^(timestamp|datetime|smalldatetime)", "timestamptz"),
     )
 )
+_PADDED = re.compile(r"^(?:n?char|character|bpchar)(?!\(1\))(?:\(\d+\))?$")
 _DECIMAL = re.compile(r"^(?:numeric|decimal)(?:\((\d+)(?:, ?(\d+))?\))?")
 
 
@@ -68,7 +69,11 @@ def draft(identifier: str, url: SourceUrl, table: str) -> Draft:
         # What `*` leaves out is read by who names it; nobody has yet.
         found = {name: column for name, column in described.items() if not column.hidden}
         key = engine.primary_key(connection, asked)
-        proposed = [_column(engine, url, column, key) for column in found.values()]
+        words = engine.comments(connection, asked)
+        proposed = [
+            replace(_column(engine, url, column, key), description=words.get(column.name, ""))
+            for column in found.values()
+        ]
         text = f"{schema}.{name}" if schema and engine.has_schemas else name
         origin = _source(identifier, url, schema, text)
         first = compose(identifier, origin, proposed)
@@ -119,9 +124,12 @@ def _pairs(engine: Engine, connection: Any, url: SourceUrl) -> list[tuple[str, s
         )
         return [("", str(name)) for (name,) in engine.rows(connection, statement)]
     catalogue = sa.table(
-        "tables", sa.column("table_schema"), sa.column("table_name"), schema="information_schema"
+        "tables", *map(sa.column, ("table_schema", "table_name", "table_type")),
+        schema="information_schema",
+    )  # fmt: skip
+    statement = sa.select(catalogue.c.table_schema, catalogue.c.table_name).where(
+        catalogue.c.table_type != "SEQUENCE"  # MariaDB has them among its tables
     )
-    statement = sa.select(catalogue.c.table_schema, catalogue.c.table_name)
     rows = [
         (_decoded(schema), _decoded(name)) for schema, name in engine.rows(connection, statement)
     ]
@@ -205,6 +213,8 @@ def _column(
     if url.scheme == "postgresql" and source.type == "money":
         physical = "text"  # written with the sign and the points of the server's own language
     note = "" if source.type else "el origen no dice de qué tipo es; se lee como texto"
+    if engine.pads_texts and _PADDED.match(source.type or ""):
+        note = f"es {source.type}: sus valores traen los blancos que los completan"
     is_moment = physical == "timestamptz"
     return DraftColumn(
         source.name,

@@ -22,6 +22,11 @@ _TEXT_LENGTH = {
 _BOUNDED_TEXT = ("char", "character", "varchar", "character varying", "nchar", "nvarchar", "bpchar")
 _NUMERIC = ("decimal", "numeric")
 _FLOATS = (("real", "float4", "float"), ("double", "double precision", "float8"))
+_ZONED = {
+    "timestamp with time zone": True, "timestamptz": True, "timestamp": True,
+    "datetimeoffset": True, "timestamp without time zone": False, "datetime": False,
+    "datetime2": False, "smalldatetime": False,
+}  # fmt: skip
 _UNLIMITED = 4_294_967_295
 
 
@@ -50,6 +55,20 @@ def is_widening(before: str, now: str) -> bool:
         or _wider_list(old, new)
         or _wider_float(old, new)
     )
+
+
+def changes_zone(before: str, now: str) -> bool:
+    """Whether times with a zone (instants) became ones of a local clock, or the other way round.
+
+    The same moment is then written otherwise, and the same writing stands for another moment.
+    """
+    return {_zoned(before), _zoned(now)} == {True, False}
+
+
+def _zoned(text: str) -> bool | None:
+    """None for what is no date and time. In MySQL `timestamp` is the one with a zone."""
+    name = re.sub(r"\(\d+\)", "", text.lower())
+    return _ZONED.get(" ".join(name.split()))
 
 
 def _parsed(text: str) -> _Type | None:

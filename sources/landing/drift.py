@@ -1,9 +1,9 @@
 """Drift: where a source's columns differ from its contract, or from what they were.
 
 Belongs here: finding it, and keeping it in `meta.deriva`: since when, what was done, until when.
-So is refusing a load for a new column or another key, which only show here. Does not belong here:
-what a missing column does to a load (the readers refuse it), or refusing a load whose values no
-longer fit (`doorstep.py`).
+So is refusing a load for a new column, another key or times that gained or lost their zone, which
+only show here. Does not belong here: what a missing column does to a load (the readers refuse it),
+or refusing a load whose values no longer fit (`doorstep.py`).
 
 What is found is written in a transaction of its own, so that a load that fails afterwards leaves
 its drift on record. An episode stays open until the source, or the contract, makes it go away:
@@ -22,7 +22,7 @@ from typing import Protocol, runtime_checkable
 
 from sources.contract import Contract
 from sources.errors import DriftError
-from sources.landing.declared_types import is_widening
+from sources.landing.declared_types import changes_zone, is_widening
 from sources.landing.new_columns import Plan
 from sources.landing.report import LoadContext, LoadReport
 from sources.names import folded
@@ -37,6 +37,12 @@ NEW, MISSING, CHANGED, WIDENED, REKEYED = (
     "tipo_cambiado",
     "tipo_ampliado",
     "clave_cambiada",
+)
+_NOTHING_LOADED = "no se cargó nada; la tabla conserva sus últimos datos buenos"
+_WIDER_LOADED = "se siguió cargando; un valor que no quepa en el tipo del contrato va a cuarentena"
+_FITTING_LOADED = (
+    "se cargaron las filas que caben en el tipo del contrato y las demás fueron a cuarentena; si "
+    "son demasiadas, no se carga nada y la tabla conserva sus últimos datos buenos"
 )
 # A file that lacks a column is tried at each run. Not met for this long, it is gone.
 _FILE_FORGOTTEN_AFTER = "7 days"
@@ -64,13 +70,14 @@ class KeyedReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One difference. `text` is for the load's report."""
+    """One difference. `text` is for the load's report; `refuses`: nothing is loaded with it."""
 
     kind: str
     column: str
     detail: str
     action: str
     text: str
+    refuses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +107,16 @@ def note_drift(
 ) -> None:
     """Compare the columns of an open reader (of `file`, for feeds) with contract and past.
 
-    Raises DriftError, once all is on record, where the contract refuses new columns. Looks through
+    Raises DriftError, once all is on record, where the contract refuses new columns, the key is
+    another one, or times gained or lost their zone. Looks through
     the load's `connection`; writes, when there is something to write, through one of its own.
     """
     contract = plan.contract
     found = _new_columns(plan, reader.columns())
     declared = reader.source_types() if isinstance(reader, TypedReader) else {}
     seen = _seen_types(connection, contract)
-    found += _retyped(contract, declared, seen)
+    retyped = _retyped(contract, declared, seen)
+    found += retyped
     key = reader.source_key() if isinstance(reader, KeyedReader) else None
     seen_key = None if key is None else _seen_key(connection, contract)
     rekeyed = None if key is None else _rekeyed(contract, key, seen_key)
@@ -127,6 +136,8 @@ def note_drift(
             _remember_key(own, contract, new_key)
     if rekeyed is not None:
         raise _with_another_key(contract, rekeyed, report, origin)
+    if other_zones := [finding for finding in retyped if finding.refuses]:
+        raise _with_other_zones(contract, other_zones, report, origin)
     if contract.new_columns == "refuse" and plan.left_out:
         raise _refused(contract, plan, report, origin)
 
@@ -161,6 +172,23 @@ def _with_another_key(
     return error
 
 
+def _with_other_zones(
+    contract: Contract, findings: Sequence[Finding], report: LoadReport, origin: str
+) -> DriftError:
+    """Values of such a column fit the contract as ever, and are other moments."""
+    error = problem(
+        DriftError,
+        contract,
+        f"cambió si llevan zona las horas de {origin} (sistema {contract.system}): "
+        f"{'; '.join(finding.text for finding in findings)}. Las mismas horas dirían otros "
+        "momentos. La tabla conserva sus últimos datos buenos.",
+        "confirme con el área en qué zona están ahora; si hace falta corrija `defaultTimezone` en "
+        f"{contract.path.name}, y suba su `version`.",
+    )
+    error.notes = tuple(report.drift)
+    return error
+
+
 def note_missing(
     contract: Contract, context: LoadContext, error: DriftError, origin: str
 ) -> list[str]:
@@ -170,7 +198,7 @@ def note_missing(
             MISSING,
             name,
             "el contrato la pide y el origen no la tiene",
-            "no se cargó nada; la tabla conserva sus últimos datos buenos",
+            _NOTHING_LOADED,
             f"falta en el origen la columna {name}",
         )
         for name in error.columns
@@ -231,6 +259,11 @@ def _retyped(
     contract: Contract, declared: Mapping[str, str], seen: Mapping[str, tuple[str, str]]
 ) -> list[Finding]:
     """Columns of the contract whose declared type is not the one it was first read with."""
+    times = {
+        column.source_name.strip().casefold()
+        for column in contract.declared
+        if column.logical_type in ("date", "timestamp")
+    }
     findings = []
     for name, now in declared.items():
         before, version = seen.get(name, (now, contract.version))
@@ -240,17 +273,15 @@ def _retyped(
         # Two spellings of one type hold each other: int(11) and int.
         if version != contract.version or (wider and is_widening(now, before)):
             continue
+        refuses = name.strip().casefold() in times and changes_zone(before, now)
         findings.append(
             Finding(
                 WIDENED if wider else CHANGED,
                 name,
                 f"el origen la declaraba {before} y ahora {now}",
-                "se siguió cargando; un valor que no quepa en el tipo del contrato va a cuarentena"
-                if wider
-                else "se cargaron las filas que caben en el tipo del contrato y las demás fueron a "
-                "cuarentena; si son demasiadas, no se carga nada y la tabla conserva sus últimos "
-                "datos buenos",
+                _NOTHING_LOADED if refuses else _WIDER_LOADED if wider else _FITTING_LOADED,
                 f"la columna {name} era {before} en el origen y ahora es {now}",
+                refuses=refuses,
             )
         )
     return findings
@@ -274,7 +305,7 @@ def _rekeyed(
         REKEYED,
         ", ".join(now or before),
         detail,
-        "no se cargó nada; la tabla conserva sus últimos datos buenos",
+        _NOTHING_LOADED,
         detail,
     )
 

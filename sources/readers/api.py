@@ -145,7 +145,12 @@ class ApiReader(ClosingReader):
         if expected is not None and read != expected:
             if self._way is None and read < expected:
                 raise self._more_pages(f"anuncia {expected} filas y trae {read}")
-            raise self._changed(f"anunció {expected} filas y entregó {read}")
+            error = self._changed(f"anunció {expected} filas y entregó {read}")
+            error.next_step = (
+                "vuelva a ejecutar; si se repite con los mismos números, ese total cuenta otra "
+                "cosa: quite `totalPath` del contrato."
+            )
+            raise error
 
     def _pages(self) -> Iterator[_Page]:
         page = self._first

@@ -277,20 +277,17 @@ def in_its_words(contract: Contract, header: Sequence[str]) -> list[str]:
     taken |= {folded(name) for name in contract.ignored_columns}
     # A column of its own until now is another one's only where the contract says so.
     known = {folded(column.source_name) for column in columns if column.undeclared}
-    free = [
-        (place, name)
-        for place, name in enumerate(names)
-        if name.strip() and folded(name) not in taken
-    ]
+    free: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        if name.strip() and folded(name) not in taken:
+            free.setdefault(unaccented(name), []).append(place)
     for column in columns:
         if column.undeclared or folded(column.source_name) in came:
             continue
         own, others = unaccented(column.source_name), set(map(unaccented, column.other_names))
-        places = [
-            place
-            for place, name in free
-            if unaccented(name) in others or (unaccented(name) == own and folded(name) not in known)
-        ]
+        places = [place for name in others for place in free.get(name, ())]
+        if own not in others:
+            places += [at for at in free.get(own, ()) if folded(names[at]) not in known]
         if len(places) == 1:
             names[places[0]] = column.source_name
     return names
@@ -339,14 +336,21 @@ def totals_pattern(contract: Contract) -> str | None:
     return rf"(?i)^\s*(?:{any_of})(?:[\s:]|$)" if any_of else None
 
 
+_NAMES_SHOWN, _NAME_SHOWN = 40, 80
+
+
 def missing_columns(
     contract: Contract, missing: Sequence[str], found: Sequence[str], where: str
 ) -> DriftError:
     """The error for columns of the contract that the source does not have."""
     several = len(missing) > 1
     # Read in another encoding, names hold zero bytes, which no text of PostgreSQL can.
-    names = ("".join(c for c in name if c.isprintable()).strip() for name in found[:40])
-    seen = ", ".join(names) or "ninguna"
+    names = ("".join(c for c in name if c.isprintable()).strip() for name in found[:_NAMES_SHOWN])
+    # What is so long is no name but the content of a file that is something else.
+    seen = ", ".join(f"{n[:_NAME_SHOWN]}…" if len(n) > _NAME_SHOWN else n for n in names)
+    if len(found) > _NAMES_SHOWN:
+        seen = f"{seen} y {len(found) - _NAMES_SHOWN} más"
+    seen = seen or "ninguna"
     error = problem(
         DriftError,
         contract,

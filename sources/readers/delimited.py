@@ -52,6 +52,7 @@ from sources.readers.encoding import (
     unmark,
 )
 from sources.readers.text_file import TextFileReader
+from sources.readers.workbooks.html import is_page
 
 # Arrow keeps some blocks in memory, and no single row may be longer than one.
 _LONGEST_ROW_MB = 1
@@ -145,6 +146,14 @@ class DelimitedReader(TextFileReader):
             first = text.readline()
         if not first.strip():
             raise unreadable(self._contract, self._file.name, "está vacío, no tiene ni encabezado")
+        if is_page(first):
+            raise unreadable(
+                self._contract,
+                self._file.name,
+                "es una página HTML y no texto separado",
+                "si trae los datos en una tabla, el contrato lleva `format: xlsx`; si no, pida que "
+                "lo generen de nuevo.",
+            )
         # A name in quotes may go on in the next line: spreadsheets write them so.
         more = islice(iter(text.readline, b""), _HEADER_LINES)
         lines = (unmark(line.decode("utf-8")) for line in chain([first], more))

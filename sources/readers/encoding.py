@@ -119,8 +119,12 @@ class _XzFile(lzma.LZMAFile):
             raise OSError(f"xz: {error}") from error
 
 
+_DATA = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".geojson")
+_MEMBERS_SHOWN = 5
+
+
 class _ZippedFile(io.BufferedIOBase):
-    """The only file of a zip; what systems add for themselves does not count."""
+    """The only file of a zip, or its only one of data; what systems add does not count."""
 
     def __init__(self, path: Path) -> None:
         self._inner: IO[bytes] | None = None
@@ -148,8 +152,17 @@ class _ZippedFile(io.BufferedIOBase):
             for info in self._package.infolist()
             if not info.is_dir() and not info.filename.startswith("__MACOSX/")
         ]
-        if len(found) != 1:
-            raise OSError(f"el zip trae {len(found)} archivos y se lee el que viene solo")
+        # Notes and licences come beside the data.
+        found = [info for info in found if info.filename.lower().endswith(_DATA)] or found
+        if not found:
+            raise OSError("el zip no trae ningún archivo")
+        if len(found) > 1:
+            told = ", ".join(info.filename for info in found[:_MEMBERS_SHOWN])
+            more = "…" if len(found) > _MEMBERS_SHOWN else ""
+            raise OSError(
+                f"el zip trae {len(found)} archivos ({told}{more}) "
+                "y se lee uno por zip: hace falta cada uno por separado"
+            )
         return found[0]
 
     def readable(self) -> bool:

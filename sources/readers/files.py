@@ -9,6 +9,7 @@ readers of single files. Does not belong here: any format (`delimited.py`, `json
 from __future__ import annotations
 
 import errno
+import fnmatch
 import hashlib
 import re
 import tempfile
@@ -48,8 +49,12 @@ _PATTERNS = {
     "fixed": "*.txt*",
 }
 _OVERLOOKED = 3
-# Names that programs give to what they have not finished, and what spreadsheets leave while open.
-_UNFINISHED = re.compile(r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$", re.IGNORECASE)
+# Names that programs give to what they have not finished, what spreadsheets leave while open, and
+# what Windows keeps in folders for itself.
+_UNFINISHED = re.compile(
+    r"^\.|^~\$|\.(part|filepart|partial|tmp|crdownload|swp)$|^(thumbs\.db|desktop\.ini)$",
+    re.IGNORECASE,
+)
 _COPY_BYTES = 8 << 20
 _HASHED_BYTES = 1 << 20
 # Readers kept open from looking at their columns to reading their rows; a sheet is held whole.
@@ -141,6 +146,14 @@ class Folder(ABC):
         if others := self.overlooked():
             told += f"; hay otros: {', '.join(others)} (las mayúsculas cuentan)"
         return f"{told}."
+
+    def is_wanted(self, name: str) -> bool:
+        """Whether a file of the pattern is to be read: finished, and not one of `exclude`."""
+        own = name.rpartition("/")[2]
+        excluded = self.contract.options.get("exclude", ())
+        return not is_unfinished(own) and not any(
+            fnmatch.fnmatchcase(text, sign) for sign in excluded for text in (name, own)
+        )
 
     @property
     def pattern(self) -> str:
@@ -283,7 +296,7 @@ class LocalFolder(Folder):
             return [
                 _local_entry(path, folder)
                 for path in paths
-                if path.is_file() and not is_unfinished(path.name)
+                if path.is_file() and self.is_wanted(_name_in(path, folder))
             ]
         except OSError as error:
             raise self._unreadable(folder, refusal(error)) from error
@@ -531,14 +544,18 @@ def _digest(path: Path, given_up: threading.Event) -> str:
 
 
 def is_unfinished(name: str) -> bool:
-    """Whether a file's own name (no folders) says that it is hidden or still being written."""
+    """Whether a file's own name (no folders) says that it is hidden, a system's own or still being
+    written."""
     return _UNFINISHED.search(name) is not None
 
 
 def _local_entry(path: Path, folder: Path) -> Entry:
     facts = path.stat()
-    name = path.name if path == folder else path.relative_to(folder).as_posix()
-    return Entry(name, str(path), facts.st_size, in_microseconds(facts.st_mtime))
+    return Entry(_name_in(path, folder), str(path), facts.st_size, in_microseconds(facts.st_mtime))
+
+
+def _name_in(path: Path, folder: Path) -> str:
+    return path.name if path == folder else path.relative_to(folder).as_posix()
 
 
 def in_microseconds(seconds: float) -> float:

@@ -30,7 +30,7 @@ from fsspec.utils import glob_translate
 from sources.contract import Contract
 from sources.errors import PipelineError, SourceUnavailable
 from sources.readers.base import ReaderOptions, check_settings_hint, problem
-from sources.readers.files import Entry, Folder, LocalCopy, in_microseconds, is_unfinished
+from sources.readers.files import Entry, Folder, LocalCopy, in_microseconds
 from sources.urls import SourceUrl
 
 _Result = TypeVar("_Result")
@@ -74,7 +74,7 @@ class RemoteFolder(Folder):
         found = (
             self._protocol.entry(name, facts)
             for name, facts in self._walk(root, "", depth)
-            if wanted.match(name) and not is_unfinished(posixpath.basename(name))
+            if wanted.match(name) and self.is_wanted(name)
         )
         return sorted(found, key=lambda entry: entry.name)
 

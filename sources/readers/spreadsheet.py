@@ -1,4 +1,4 @@
-"""Spreadsheets: xlsx, xls and ods.
+"""Spreadsheets: xlsx, xls, ods and tables of HTML pages.
 
 Belongs here: finding the sheet and its header, what is not data (blank rows, totals), and cells
 that cannot be trusted (a formula's error, a number of more digits than a cell holds). Does not
@@ -11,11 +11,12 @@ a date column is the day it counts, and a date in a text column is written in th
 Options of the contract: `sheet` (a name, or a list of names, read one after the other; `*` in a
 name stands for any text and takes visible sheets only; default: the first visible one),
 `headerRow` (1-based, default 1; `auto`: the first of 50 rows that has all columns of the
-contract), `headerRows` (how many rows the header has from there on, default 1; names are joined
-from the upper one down, a title above several columns being part of the name of each),
-`totalsLabel` (a row that begins with this word, or one of these, is not data; default: none),
-`mergedCells` (`first`: only the first row of a merged area has its value, as in the file;
-`repeat`: all of them have it), `skipHidden` (leave out hidden rows; default: they are data).
+contract, without `sheet` in the first visible sheet that has such a row), `headerRows` (how many
+rows the header has from there on, default 1; names are joined from the upper one down, a title
+above several columns being part of the name of each), `totalsLabel` (a row that begins with this
+word, or one of these, is not data; default: none), `mergedCells` (`first`: only the first row of a
+merged area has its value, as in the file; `repeat`: all of them have it), `skipHidden` (leave out
+hidden rows; default: they are data).
 A column whose source is `_hoja` holds the sheet's name.
 
 A sheet is in memory as a whole while it is read: the format allows nothing else, and limits it to
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -40,7 +42,7 @@ import pyarrow as pa
 from sources.arrow_values import from_flags, from_memory, from_numbers, from_texts
 from sources.casting import number_style
 from sources.contract import Column, Contract
-from sources.errors import ContractError, DriftError, SourceDataError
+from sources.errors import ContractError, DriftError, PipelineError, SourceDataError
 from sources.names import folded, stacked, told_apart
 from sources.readers.arrow import Array, pc
 from sources.readers.base import (
@@ -125,6 +127,8 @@ class SpreadsheetReader:
         self._skip_hidden = options.get("skipHidden", False) is True
         totals = totals_pattern(contract)
         self._totals = None if totals is None else re.compile(totals)
+        # Covers stand before the data: a header that is looked for may be in any sheet.
+        self._chooses = not self._wanted and self._header_row == _AUTO
         self._decimal = number_style(options).decimal
         self._tables: list[_Table] = []
         self._epoch_offset = 0.0
@@ -144,7 +148,12 @@ class SpreadsheetReader:
             raise self._unusable(error) from error
         try:
             self._epoch_offset = float((book.epoch - datetime(1899, 12, 30)).days)
-            self._tables = [self._table(book.read(name)) for name in self._sheet_names(book)]
+            names = self._sheet_names(book)
+            self._tables = (
+                [self._first_with_header(book, names)]
+                if self._chooses
+                else [self._table(book.read(name)) for name in names]
+            )
         except UnusableWorkbook as error:
             raise self._unusable(error) from error
         finally:
@@ -199,7 +208,7 @@ class SpreadsheetReader:
         if not every:
             raise UnusableWorkbook.damaged("no tiene hojas")
         if not self._wanted:
-            return (visible or every)[:1]
+            return (visible or every)[: None if self._chooses else 1]
         found: dict[str, None] = {}
         for wanted in map(str, self._wanted):
             folded = wanted.strip().casefold()
@@ -212,6 +221,21 @@ class SpreadsheetReader:
                 raise self._missing_sheet(wanted, every)
             found.update(dict.fromkeys(names))
         return list(found)
+
+    def _first_with_header(self, book: Workbook, names: Sequence[str]) -> _Table:
+        """The first of these sheets that has all columns of the contract.
+
+        Raises what is wrong with the one that lacks the fewest.
+        """
+        errors: list[PipelineError] = []
+        for name in names:
+            try:
+                return self._table(book.read(name))
+            except (DriftError, SourceDataError) as error:
+                errors.append(error)
+        raise min(
+            errors, key=lambda e: len(e.columns) if isinstance(e, DriftError) else sys.maxsize
+        )
 
     def _missing_sheet(self, wanted: str, names: Sequence[str]) -> DriftError:
         return problem(

@@ -508,3 +508,34 @@ def test_dictionary_columns_are_read_like_any_other(tmp_path: Path) -> None:
     values = pa.array(["1", "x", "1"]).dictionary_encode()
 
     assert values_of(cast_one(tmp_path, "integer", values)) == [1, "tipo_invalido", 1]
+
+
+def test_counts_from_1970_are_instants(tmp_path: Path) -> None:
+    contract = make_contract(
+        tmp_path,
+        "api",
+        [
+            column("milisegundos", "timestamptz", format="epoch_ms"),
+            column("segundos", "timestamp", format="epoch_s"),
+            column("dia", "date", format="epoch_ms", timezone="UTC"),
+        ],
+    )
+    cast = cast_values(
+        contract,
+        milisegundos=[1_700_000_000_123, -1, None, 0, 0, 999_999_999_999_999],
+        segundos=["1700000000.5", "", None, "ayer", "0", "0"],
+        dia=[1_699_920_000_000, 0, None, 0, 1, 0],
+    )
+
+    assert [tuple(row.values()) for row in cast.good.to_pylist()] == [
+        (datetime(2023, 11, 14, 22, 13, 20, 123_000, UTC),
+         datetime(2023, 11, 14, 19, 13, 20, 500_000), date(2023, 11, 14)),
+        (datetime(1969, 12, 31, 23, 59, 59, 999_000, UTC), None, date(1970, 1, 1)),
+        (None, None, None),
+    ]  # fmt: skip
+    assert [(row.row_number, row.column, row.rule) for row in cast.rejected] == [
+        (4, "segundos", "tipo_invalido"),
+        (5, "dia", "tipo_invalido"),
+        (6, "milisegundos", "fuera_de_rango"),
+    ]
+    assert "se espera epoch_s" in cast.rejected[0].reason

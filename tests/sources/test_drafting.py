@@ -220,7 +220,7 @@ def test_what_the_first_rows_did_not_show_is_set_aside_and_told(tmp_path: Path) 
     assert (done.read, done.passed) == (2, 1)
     [(reason, rows)] = done.examples.items()
     assert reason == ("tipo_invalido", "v")
-    assert [row.row_number for row in rows] == [2]
+    assert [(file, row.row_number) for file, row in rows] == [("v.csv", 2)]
 
 
 def test_json_lines_arrays_and_compressed_files(tmp_path: Path) -> None:
@@ -389,7 +389,7 @@ def test_a_csv_under_years_and_months_is_named_by_both(tmp_path: Path) -> None:
         ("vacio.csv", b"", "vacío"),
         ("foto.png", b"\x89PNG", "formato"),
         ("roto.xlsx", b"PK\x03\x04 nada", "dañado"),
-        ("pagina.xls", b"<html><table><tr><td>1</td></tr></table>", "HTML"),
+        ("pagina.xls", b"<!DOCTYPE html><html><p>Su sesi\xc3\xb3n venci\xc3\xb3</html>", "HTML"),
         ("lista.json", b"[1, 2]", "registros"),
         ("nota.doc", b"Estimados:\nadjunto el padron.\n", "formato"),
     ],
@@ -416,14 +416,18 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         ' "Id" bigint, "fechaAlta" timestamp not null, actualizado timestamptz,'
         " monto numeric(12,2), libre numeric, dni text, email varchar(50), estado obra.estado,"
         " etiquetas text[], lecturas int[], montos numeric(9,2)[], horas timestamptz[],"
-        ' foto bytea, datos jsonb, precio money, plazo interval, "1er pago" date, si boolean,'
+        " foto bytea, codigo char(8), letra char, datos jsonb, precio money, plazo interval,"
+        ' "1er pago" date, si boolean,'
         ' primary key ("Id", estado));'
         "insert into obra.\"Obras\" values (1, '2026-01-01 10:00', now(), 1.5, 1.23, '30111222',"
-        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', '{}', 12.5,"
+        " 'a@b', 'abierta', '{x,y}', '{1,null}', '{1.50}', '{}', '\\x00ff', 'a', 'b', '{}', 12.5,"
         " '3 days', '2026-01-01', true)"
     )
     url = SourceUrl.parse(database)
 
+    pg.execute(
+        "comment on column obra.\"Obras\".monto is 'Presupuesto oficial,\n en pesos: sin IVA'"
+    )
     pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
 
     assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
@@ -433,8 +437,8 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
         "id": "bigint", "fecha_alta": "timestamptz", "actualizado": "timestamptz",
         "monto": "numeric(12,2)", "libre": "numeric(38,10)", "dni": "text", "email": "text",
         "estado": "text", "etiquetas": "text", "lecturas": "text", "montos": "text",
-        "horas": "text", "foto": "text", "datos": "jsonb", "precio": "text",
-        "plazo": "text", "c_1er_pago": "date", "si": "boolean",
+        "horas": "text", "foto": "text", "codigo": "text", "letra": "text", "datos": "jsonb",
+        "precio": "text", "plazo": "text", "c_1er_pago": "date", "si": "boolean",
     }  # fmt: skip
     assert draft.contract.key == ("id", "estado")
     assert draft.contract.column("fecha_alta").required
@@ -442,6 +446,10 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     assert draft.contract.column("monto").classification == "acceso_restringido"
     document = yaml.safe_load(draft.text)
     assert document["team"]["name"] == "(a confirmar)" and document["status"] == "draft"
+    assert draft.contract.column("monto").description == "Presupuesto, en pesos: sin IVA"
+    assert draft.contract.column("libre").description == "(a describir)"
+    assert "codigo: es character(8): sus valores traen los blancos" in draft.text
+    assert "letra:" not in draft.text.partition("apiVersion")[0]
     assert "dni, email" in draft.text and "cursor: actualizado" in draft.text
     done = tried(draft, tmp_path, database)
     assert (done.read, done.set_aside) == (1, 0)
@@ -502,9 +510,11 @@ def test_rows_that_the_server_keeps_from_its_reader_are_told(
 def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
     with mariadb.connect() as connection, connection.cursor() as cursor:
         cursor.execute("drop table if exists borrador")
+        cursor.execute("create or replace sequence numeros")
         cursor.execute(
             "create table borrador (id int unsigned primary key, chico tinyint(1), grande bigint "
-            "unsigned, monto decimal(65,2), precio decimal(10,3), cuando timestamp null, "
+            "unsigned, monto decimal(65,2) comment 'En pesos, con IVA', precio decimal(10,3), "
+            "cuando timestamp null, "
             "local datetime(6), dia date, anio year, nombre varchar(10), foto blob, "
             "letras enum('a','b'), bits bit(8), hora time, doble double)"
         )
@@ -521,10 +531,11 @@ def test_a_table_of_mariadb(tmp_path: Path, mariadb: MariaDb) -> None:
     assert (found["id"], found["grande"], found["chico"]) == ("bigint", "numeric(20,0)", "smallint")
     assert (found["monto"], found["precio"]) == ("text", "numeric(10,3)")
     assert draft.contract.column("foto").format == "hex"
+    assert draft.contract.column("monto").description == "En pesos, con IVA"
     assert draft.contract.column("local").timezone and draft.contract.key == ("id",)
     done = tried(draft, tmp_path, mariadb.url)
     assert (done.read, done.set_aside) == (1, 0)
-    assert "borrador" in table_names("s.t", url)
+    assert "borrador" in table_names("s.t", url) and "numeros" not in table_names("s.t", url)
 
 
 def workbook(path: Path, **sheets: list[list[Any]]) -> Path:
@@ -553,6 +564,22 @@ def test_a_cover_is_passed_over_and_a_sheet_may_be_chosen(tmp_path: Path) -> Non
         draft_file("s.t", path, "No")
     with pytest.raises(DraftError, match="no es una planilla"):
         draft_file("s.t", written(tmp_path / "f", "a.csv", "a,b\n1,2\n"), "Otra")
+
+
+def test_a_table_of_an_html_page_named_as_a_workbook(tmp_path: Path) -> None:
+    path = tmp_path / "padron.xls"
+    path.write_text(
+        "<table><tr><td>Padrón<tr></table><table><tr><th>Cuenta<th>Deuda ($)"
+        + "".join(f"<tr><td>{n}<td>1.{n},50" for n in range(100, 130))
+        + "</table>",
+        encoding="cp1252",
+    )
+    draft = draft_file("s.t", path)
+
+    assert kinds(draft) == {"cuenta": "bigint", "deuda": "numeric(18,2)"}
+    assert draft.contract.options["sheet"] == "Tabla 2"
+    assert "se lee solo padron.xls" in draft.text and "loadMode: files" in draft.text
+    assert tried(draft, tmp_path, str(tmp_path)).passed == 30
 
 
 def test_a_sheet_with_years_for_names_a_name_missing_and_a_total(tmp_path: Path) -> None:

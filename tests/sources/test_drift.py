@@ -11,6 +11,7 @@ import pytest
 
 from orchestration.warehouse.connection import Warehouse
 from sources.contract import Contract
+from sources.contract_document import load_contract
 from sources.landing import LoadContext, LoadReport, load
 from sources.landing.declared_types import is_widening
 from sources.landing.drift import Episode, open_drift
@@ -69,8 +70,6 @@ class System:
         )
         text = found.path.read_text(encoding="utf-8").replace("1.0.0", version)
         found.path.write_text(text, encoding="utf-8")
-        from sources.contract_document import load_contract
-
         return load_contract(found.path)
 
     def load(self, contract: Contract | None = None) -> LoadReport:
@@ -195,6 +194,52 @@ def test_a_retyped_column_whose_values_still_fit_is_loaded_and_reported(system: 
 
     assert report.errors == [] and system.amounts() == [(1, 11)]
     assert system.kinds() == [("tipo_cambiado", "monto", True)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [("timestamp with time zone", "timestamp without time zone"),
+     ("timestamp(3) without time zone", "timestamp(6) with time zone"),
+     ("datetime2(7)", "datetimeoffset(7)"), ("timestamp", "datetime")],
+)  # fmt: skip
+def test_times_that_gain_or_lose_their_zone_keep_the_last_good_data(
+    system: System, before: str, now: str
+) -> None:
+    """They would fit as ever, and be three hours off."""
+
+    def declare(kind: str) -> None:
+        system.run(
+            "drop table tabla",
+            f'create table tabla (id integer, monto "{kind}")',
+            "insert into tabla values (1, '2026-01-01 10:00:00')",
+        )
+
+    def load(kind: str, version: str) -> LoadReport:
+        found = make_contract(
+            system.home, "mysql", [column("id", "integer", key=True), column("monto", kind)]
+        )
+        text = found.path.read_text(encoding="utf-8").replace("1.0.0", version)
+        found.path.write_text(text, encoding="utf-8")
+        return system.load(load_contract(found.path))
+
+    declare(before)
+    assert load("timestamptz", "1.0.0").errors == []
+    declare(now)
+    refused = load("timestamptz", "1.0.0")
+
+    assert refused.state == "fallida" and refused.loaded == 0
+    assert all(word in str(refused.errors[0]) for word in ("monto", before, now, "`version`"))
+    assert system.kinds() == [("tipo_cambiado", "monto", True)]
+    assert load("timestamptz", "1.1.0").errors == []
+
+
+def test_a_text_of_times_may_gain_a_zone(system: System) -> None:
+    found = make_contract(system.home, "mysql", [column("id", "integer", key=True), column("dia")])
+    for kind in ("timestamp with time zone", "timestamp without time zone"):
+        system.run("drop table tabla", f"create table tabla (id integer, dia {kind})")
+        report = system.load(found)
+
+    assert report.errors == [] and len(report.drift) == 1
 
 
 def test_a_retyped_column_whose_values_do_not_fit_keeps_the_last_good_data(system: System) -> None:

@@ -397,13 +397,16 @@ def test_a_zip_with_a_single_file_is_read(contract: Contract) -> None:
     package = zipped("datos/", "datos/lecturas.csv", "__MACOSX/datos/._lecturas.csv")
 
     assert numbers_of(read(contract, package, "f.zip")) == [1]
+    beside = zipped("LEEME.txt", "lecturas.CSV", "licencia.pdf")
+    assert numbers_of(read(contract, beside, "f.zip")) == [1]
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (zipped("a.csv", "b.csv"), "trae 2 archivos"),
-        (zipped(), "trae 0 archivos"),
+        (zipped("a.csv", "b.csv"), r"trae 2 archivos \(a.csv, b.csv\)"),
+        (zipped("a.dat", "b.dat", "c.pdf"), "trae 3 archivos"),
+        (zipped(), "no trae ningún archivo"),
         (zipped("[Content_Types].xml", "xl/workbook.xml"), "format: xlsx"),
         (zipped("a.csv")[:60], "dañado"),
     ],
@@ -423,3 +426,22 @@ def test_quotes_within_a_value_may_have_a_sign_before_them(tmp_path: Path) -> No
     assert [row["nota"] for row in rows_of(batches)] == ['dijo "sí", y\nfue', "a\\b"]
     with pytest.raises(ContractError, match="un solo carácter"):
         read(make_contract(tmp_path, "csv", [column("id")], escape="--"), "id\n1\n")
+
+
+def test_a_page_is_no_csv_and_no_content_is_told_for_names(tmp_path: Path) -> None:
+    contract = make_contract(tmp_path, "csv", [column("cuenta")])
+    path = tmp_path / "padron.csv"
+    path.write_text("<html><table><tr><td>cuenta</td></tr><tr><td>Ana Paz</td></tr></table>")
+
+    with pytest.raises(SourceDataError, match="página HTML") as caught:
+        read_all(open_file(contract, feed_file(path)))
+    assert "`format: xlsx`" in str(caught.value) and "Ana Paz" not in str(caught.value)
+
+    path.write_text('{"filas": [{"cuenta": "7", "vecino": "' + "x" * 80 + ' Ana Paz"}]}\n')
+    with pytest.raises(DriftError) as drifted:
+        read_all(open_file(contract, feed_file(path)))
+    assert "…" in str(drifted.value) and "Ana Paz" not in str(drifted.value)
+
+    path.write_text(",".join(f"c{number}" for number in range(50)) + "\n")
+    with pytest.raises(DriftError, match=r"c39 y 10 más\."):
+        read_all(open_file(contract, feed_file(path)))

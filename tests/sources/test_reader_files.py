@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from sources.contract import Contract
-from sources.errors import LoadRefused, SourceUnavailable
+from sources.errors import ContractError, LoadRefused, SourceUnavailable
 from sources.readers import FeedFile, Reader, ReaderOptions, list_files, open_file, open_reader
 from sources.readers.files import FileChanging, FilesReader, LocalCopy, cannot_write, open_folder
 from sources.urls import SourceUrl
@@ -56,7 +56,16 @@ def test_a_pattern_may_reach_into_folders(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [".b.csv", "~$a.csv", "a.csv.part", "a.csv.filepart", "a.csv.tmp", "a.csv.CRDOWNLOAD"],
+    [
+        ".b.csv",
+        "~$a.csv",
+        "a.csv.part",
+        "a.csv.filepart",
+        "a.csv.tmp",
+        "a.csv.CRDOWNLOAD",
+        "Thumbs.db",
+        "desktop.ini",
+    ],
 )
 def test_hidden_files_and_unfinished_ones_are_left_alone(tmp_path: Path, name: str) -> None:
     url = feed(tmp_path, lista_csv="a\n")
@@ -64,6 +73,21 @@ def test_hidden_files_and_unfinished_ones_are_left_alone(tmp_path: Path, name: s
     contract = make_contract(tmp_path, "csv", [column("a")], pattern="*")
 
     assert [file.name for file in list_files(contract, url)] == ["lista.csv"]
+
+
+def test_files_that_the_contract_excludes_are_left_alone(tmp_path: Path) -> None:
+    url = feed(tmp_path, a_csv="a\n", b_csv="a\n", sub__b_csv="a\n", sub__c_csv="a\n")
+
+    def names(*exclude: str) -> list[str]:
+        contract = make_contract(
+            tmp_path, "csv", [column("a")], pattern="**/*.csv", exclude=list(exclude)
+        )
+        return [file.name for file in list_files(contract, url)]
+
+    assert names("b.csv") == ["a.csv", "sub/c.csv"]
+    assert names("sub/*", "a*") == ["b.csv"]
+    with pytest.raises(ContractError, match="exclude"):
+        make_contract(tmp_path, "csv", [column("a")], exclude="b.csv")
 
 
 def test_a_file_that_may_still_be_written_waits(tmp_path: Path) -> None:
@@ -299,6 +323,11 @@ def test_the_pattern_says_how_deep_a_store_is_looked_into(tmp_path: Path, s3: S3
     assert names("*.csv") == ["a.csv"]
     assert names("*/*.csv") == ["sub/c.csv"]
     assert names("**/*.csv") == ["a.csv", "sub/c.csv", "sub/mas/d.csv"]
+    contract = make_contract(
+        tmp_path, "csv", [column("a")], pattern="**/*.csv", exclude=["sub/mas/*", "a.csv"]
+    )
+    listed = list_files(contract, SourceUrl.parse(s3.url("lecturas")))
+    assert [entry.name for entry in listed] == ["sub/c.csv"]
 
 
 def test_a_store_that_refuses_the_key_is_one_message_without_the_key(

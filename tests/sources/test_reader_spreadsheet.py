@@ -77,6 +77,60 @@ def test_cells_become_what_a_person_sees(tmp_path: Path) -> None:
     ]
 
 
+PAGE = """<html><head><meta http-equiv=Content-Type content="text/html; charset={charset}">
+<style>td {{mso-number-format: General}}</style></head><body>
+<table><tr><td colspan=3>Dirección de Rentas</td></tr></table>
+<table border=1>
+<thead><tr><th rowspan=2>Código<th colspan="2">Año <b>2026</b></tr>
+<tr><th>monto</th><th>obs</th></tr></thead>
+<tr><td>00&amp;1</td><td>&nbsp;1.234,50 </td><td>Ñandú<br>  SRL<table><tr><td>x</td></tr></table>
+</td></tr>
+<tr><td rowspan=2>A<td>7<td></tr>
+<tr><td>8<td>y<script>no()</script>
+</table></body></html>"""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "utf-16", "utf-8-sig"])
+def test_a_table_of_an_html_page_is_a_sheet(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "padron.xls"
+    path.write_bytes(PAGE.format(charset=encoding).encode(encoding))
+    columns = [
+        column("codigo", source="Código"),
+        column("monto", "numeric(9,2)", source="Año 2026 monto"),
+        column("obs", source="año 2026 obs"),
+    ]
+    contract = make_contract(
+        tmp_path, "xlsx", columns,
+        headerRow="auto", headerRows=2, decimal=",", thousands=".", mergedCells="repeat",
+    )  # fmt: skip
+    good, rejected = cast_all(contract, read_all(open_file(contract, feed_file(path))))
+
+    assert rejected == []
+    assert [tuple(row.values()) for row in good] == [
+        ("00&1", Decimal("1234.50"), "Ñandú\nSRLx"),
+        ("A", Decimal("7.00"), None),
+        ("A", Decimal("8.00"), "y"),
+    ]
+
+
+def test_a_header_that_is_looked_for_may_be_behind_a_cover(tmp_path: Path) -> None:
+    path = tmp_path / "planilla.xlsx"
+    with xlsxwriter.Workbook(str(path)) as book:
+        book.add_worksheet("Carátula").write_row(0, 0, ["Informe", "de junio"])
+        sheet = book.add_worksheet("Junio")
+        sheet.write_row(1, 0, ["codigo", "monto"])
+        sheet.write_row(2, 0, ["A", 1])
+    columns = [column("codigo"), column("monto", "integer")]
+
+    def read_with(*more: Any) -> Any:
+        contract = make_contract(tmp_path, "xlsx", [*columns, *more], headerRow="auto")
+        return rows_of(read_all(open_file(contract, feed_file(path))))
+
+    assert [row["codigo"] for row in read_with()] == ["A"]
+    with pytest.raises(DriftError, match=r"falta la columna zona .*codigo, monto"):
+        read_with(column("zona"))
+
+
 def test_cells_that_do_not_fit_reject_their_row_as_it_came(tmp_path: Path) -> None:
     _, good, rejected = read(
         tmp_path,
@@ -747,7 +801,15 @@ def named(content: bytes) -> Callable[[Path], Path]:
         (named(b""), r"está vacío \(0 bytes\)"),
         (named(b"esto no es una planilla"), "está dañado o no es una planilla"),
         (named(b"PK\x03\x04roto"), "está dañado o no es una planilla"),
-        (named(b"<html><table><tr><td>1</td></tr></table></html>"), "es una página HTML"),
+        (named(b"<html><p>Su usuario no tiene permiso</html>"), "página HTML sin ninguna tabla"),
+        (named(b"codigo;monto\nA;1\n"), r"es un archivo de texto \(¿csv\?\)"),
+        (
+            named(
+                b'<?xml version="1.0"?><Workbook xmlns="urn:schemas-microsoft-com:office:'
+                b'spreadsheet">'
+            ),
+            "XML de 2003",
+        ),
         (cut, "está dañado o no es una planilla"),
         (cut_xls, "está dañado o no es una planilla"),
         (lying, "está dañado o no es una planilla"),

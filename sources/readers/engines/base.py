@@ -69,6 +69,8 @@ class Engine(ABC):
     name: ClassVar[str]
     dialect: Dialect
     has_schemas: ClassVar[bool] = True
+    # Whether values of char(n) come with the blanks that fill them up.
+    pads_texts: ClassVar[bool] = False
     # Declared types whose sums the server works out exactly; none, unless an engine says so.
     exact_numbers: ClassVar[re.Pattern[str]] = re.compile(r"(?!)")
     # Of which reads the server says at their end how many rows it sent: `stream_as_sent` gives it,
@@ -136,6 +138,11 @@ class Engine(ABC):
     def withheld(self, connection: Any, table: sa.TableClause) -> frozenset[str]:
         """Columns that the user may not read, of a table of which others may be read."""
         return frozenset()
+
+    def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
+        """What the server's catalogue says in words of columns, by name; those that say nothing
+        are left out."""
+        return {}
 
     def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
         """Whether the server shows this user only some rows of the table, without saying so."""

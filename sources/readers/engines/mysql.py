@@ -166,6 +166,21 @@ class Mysql(Engine):
         here = [row for row in found if row[0] == str(table.name)] or found
         return {name: (kind, nullable == "YES") for _, name, kind, nullable in here}
 
+    def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
+        columns = sa.table(
+            "columns", *map(sa.column, ("table_schema", "table_name", "column_name",
+                                        "column_comment")),
+            schema="information_schema",
+        )  # fmt: skip
+        schema = sa.literal(str(table.schema)) if table.schema else sa.func.database()
+        statement = sa.select(columns.c.column_name, columns.c.column_comment).where(
+            columns.c.table_name == str(table.name),
+            columns.c.table_schema == schema,
+            columns.c.column_comment != "",
+        )
+        rows = self.rows(connection, statement)
+        return {bytes(name).decode(): bytes(words).decode() for name, words in rows}
+
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
         """From the catalogue of columns: that of keys is not for who may only read."""
         columns = sa.table(

@@ -58,6 +58,7 @@ class Postgresql(Engine):
     """Reads through COPY in binary form; what has no Arrow type comes as the server's text."""
 
     name = "PostgreSQL"
+    pads_texts = True
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
     exact_numbers = re.compile(r"^(smallint|integer|bigint|numeric(\(\d+,-?\d+\))?)$")
     tells_rows_sent = "all"
@@ -244,6 +245,22 @@ class Postgresql(Engine):
         if not any(readable for _, readable in rows):
             return frozenset()  # all may be read, or none: the server says so itself
         return frozenset(name for name, readable in rows if not readable)
+
+    def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
+        catalogue = sa.table(
+            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum", "attisdropped")),
+            schema="pg_catalog",
+        )  # fmt: skip
+        found = catalogue.c
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        words = sa.func.col_description(found.attrelid, found.attnum)
+        statement = sa.select(found.attname, words).where(
+            found.attrelid == sa.func.to_regclass(quoted),
+            found.attnum > 0,
+            sa.not_(found.attisdropped),
+            words.is_not(None),
+        )
+        return {str(name): str(text) for name, text in self.rows(connection, statement)}
 
     def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
         """By row level security: a policy leaves rows out of every answer, and of every count."""

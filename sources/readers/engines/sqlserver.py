@@ -136,6 +136,7 @@ class SqlServer(Engine):
     """
 
     name = "SQL Server"
+    pads_texts = True
     dialect = mssql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
     exact_numbers = re.compile(r"^(tiny|small|big)?int$|^(decimal|numeric)\(|^(small)?money$")
     _CODES: ClassVar[dict[int, Trouble]] = {

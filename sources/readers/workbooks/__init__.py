@@ -1,12 +1,13 @@
-"""Workbooks: which of the three formats a file has, and opening it.
+"""Workbooks: which of the formats a file has, and opening it.
 
-Belongs here: telling xlsx, ods and xls apart by their content (names lie: systems export HTML or
-CSV as `.xls`). Does not belong here: the formats themselves (a module each) or anything that the
-contract says about a sheet (`sources/readers/spreadsheet.py`).
+Belongs here: telling xlsx, ods, xls and pages of HTML apart by their content (names lie: systems
+export HTML or CSV as `.xls`). Does not belong here: the formats themselves (a module each) or
+anything that the contract says about a sheet (`sources/readers/spreadsheet.py`).
 """
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,9 @@ __all__ = ["Area", "Flaw", "Sheet", "SheetInfo", "UnusableWorkbook", "Workbook",
 
 _ZIP, _OLE = b"PK\x03\x04", bytes.fromhex("d0cf11e0a1b11ae1")
 _ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+_XML_2003 = b"urn:schemas-microsoft-com:office:spreadsheet"
+# A first line of text with a sign between its values.
+_DELIMITED = re.compile(rb"[^\x00-\x08\n<]*[;,|\t][^\x00-\x08\n]*\r?\n")
 
 
 def open_workbook(path: Path) -> Workbook:
@@ -36,10 +40,20 @@ def open_workbook(path: Path) -> Workbook:
         return XlsWorkbook(path)
     if start.startswith(_ZIP):
         return _zipped(path)
-    if b"<html" in start.lower() or b"<table" in start.lower():
+    from sources.readers.workbooks.html import HtmlWorkbook, is_page
+
+    if is_page(start):
+        return HtmlWorkbook(path)
+    if _XML_2003 in start:
         raise UnusableWorkbook(
-            "es una página HTML con nombre de planilla",
+            "es una planilla en XML de 2003, que no se admite",
             "ábralo, guárdelo como .xlsx y vuelva a copiarlo a la carpeta.",
+        )
+    if _DELIMITED.match(start):
+        raise UnusableWorkbook(
+            "es un archivo de texto (¿csv?) con nombre de planilla",
+            "si siempre viene así, el contrato lleva `format: csv`; si no, ábralo, guárdelo como "
+            ".xlsx y vuelva a copiarlo a la carpeta.",
         )
     raise UnusableWorkbook.damaged("no tiene el formato de una planilla")
 
