@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     )
 
 # Dagster's pages list under a job the runs that name its place by this tag, which it sets only on
-# those it launches itself (the time line of its first page shows none but those). The name of the
-# place is that of `workspace.yaml`.
+# those it launches itself. The name of the place is that of `workspace.yaml`.
 PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"

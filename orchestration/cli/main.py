@@ -300,7 +300,6 @@ def ui() -> None:
     port = str(settings().ui_port)
     address = f"http://127.0.0.1:{port}"
     console.print(f"Dagster: {address}")
-    # Its first page is a time line without the runs of this program.
     console.print(f"  Tablas y pasos: {address}/asset-groups")
     console.print(f"  Corridas:       {address}/runs")
     program = str(Path(sys.executable).with_name("dagster"))
