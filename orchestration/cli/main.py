@@ -320,6 +320,7 @@ def docs(
     port = settings().docs_port
     if serve:
         refuse_taken_port(port, "LUJAN_DOCS_PORT, o use --no-serve")
+    console.print("Generando la documentación: cerca de medio minuto…")
     folder = generate()
     console.print(f"Documentación: {folder / 'index.html'}", highlight=False)
     if serve:
