@@ -130,12 +130,12 @@ def history(dataset: Dataset) -> None:
         return
     table = Table(box=None, padding=(0, 2))
     for title in ("Versión", "Cuándo", "Qué", "Estado", "Filas", "Aprobó"):
-        table.add_column(title)
+        table.add_column(title, justify="right" if title == "Filas" else "left")
     for item in versions:
         approved = item.known(Approved).by if item.reached(Approved) else ""
         table.add_row(
             str(item.id), minute(item.changed), _ORIGINS[item.origin], item.state,
-            str(item.rows), approved,
+            number(item.rows), approved,
         )  # fmt: skip
     console.print(table)
     for item in versions:
