@@ -265,7 +265,7 @@ def prepare() -> None:
     with LiveView(console) as view:
         prepared = prepare_run(view, sample=False)
     for text in (*prepared.contract_errors, *prepared.notes):
-        console.print(f"[yellow]Atención:[/yellow] {text}", highlight=False)
+        console.print(f"[yellow]Atención:[/yellow] {escape(text)}", highlight=False)
 
 
 @app.command()
@@ -384,7 +384,7 @@ def warehouse_start() -> None:
     result = migrate(warehouse)
     console.print(f"Almacén en {warehouse.label}, versión {result.after}.", highlight=False)
     for warning in result.warnings:
-        console.print(f"[yellow]Atención:[/yellow] {warning}", highlight=False)
+        console.print(f"[yellow]Atención:[/yellow] {escape(warning)}", highlight=False)
 
 
 @warehouse_app.command("stop")
@@ -514,4 +514,4 @@ def _show_plan() -> None:
         state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
         console.print(f"{system}: {state} ({counted(len(contracts), 'conjunto', 'conjuntos')})")
     for text in (*catalogue.errors, *without_contracts(linked, catalogue)):
-        console.print(f"[red]Atención:[/red] {text}", highlight=False)
+        console.print(f"[red]Atención:[/red] {escape(text)}", highlight=False)
