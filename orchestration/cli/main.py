@@ -514,4 +514,4 @@ def _show_plan() -> None:
         state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
         console.print(f"{system}: {state} ({counted(len(contracts), 'conjunto', 'conjuntos')})")
     for text in (*catalogue.errors, *without_contracts(linked, catalogue)):
-        console.print(f"[red]Atención:[/red] {escape(text)}", highlight=False)
+        console.print(f"[red]Atención:[/red] {escape(str(text))}", highlight=False)
