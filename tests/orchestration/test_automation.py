@@ -259,6 +259,12 @@ def test_a_killed_run_of_the_command_line_does_not_keep_the_others_waiting(
             run = instance.create_run_for_job(recorrido, tags=tags)
             instance.report_run_canceling(run)  # not ended, which is what counts
             ids[name] = run.run_id
+        again = instance.create_run_for_job(  # "Re-execute" copies the tags
+            recorrido, tags={ORIGIN_TAG: COMMAND_LINE},
+            parent_run_id=ids["dead"], root_run_id=ids["dead"],
+        )  # fmt: skip
+        instance.report_run_canceling(again)
+        ids["again"] = again.run_id
         assert hold(process, ids["alive"])
 
         assert looked(instance) == f"Se cerraron: {ids['dead']}."
@@ -267,7 +273,7 @@ def test_a_killed_run_of_the_command_line_does_not_keep_the_others_waiting(
         ended = {name: instance.get_run_by_id(run_id) for name, run_id in ids.items()}
     settings_module.settings.cache_clear()
     assert {name: run.is_finished for name, run in ended.items() if run} == {
-        "alive": False, "dead": True, "launched": False,
+        "alive": False, "dead": True, "launched": False, "again": False,
     }  # fmt: skip
 
 
