@@ -33,6 +33,8 @@ _TYPES = {
     "string": "texto", "integer": "número entero", "number": "número", "boolean": "sí o no",
     "date": "fecha", "datetime": "fecha y hora", "time": "hora", "object": "objeto",
 }  # fmt: skip
+# Types of columns (Table Schema) that are read by their last digit.
+_NUMBERS = ("integer", "number")
 _STYLE = """
 :root { color-scheme: light; --tinta: #1c2430; --suave: #4c5868; --linea: #d5dbe3;
   --fondo: #f5f7fa; --azul: #0a4f8f; --aviso: #8a4b00; }
@@ -72,6 +74,7 @@ caption { text-align: left; color: var(--suave); padding: .3rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem;
   border-bottom: 1px solid var(--linea); }
 .muestra td, .muestra th { white-space: nowrap; }
+.muestra .n { text-align: right; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .3rem 1.2rem; }
 dt { color: var(--suave); }
 dd { margin: 0; min-width: 0; }
@@ -296,9 +299,12 @@ def _preview(items: Sequence[Mapping[str, Any]], folder: Path) -> str:
     if source is None or not source["rowCount"]:
         return ""
     header, *rows = _first_rows(folder / source["path"])
-    head = "".join(f'<th scope="col">{_text(name)}</th>' for name in header)
     kinds = [field["type"] for field in source["schema"]["fields"]]
-    lines = "\n".join("<tr>" + "".join(map(_cell, row, kinds)) + "</tr>" for row in rows)
+    head = "".join(
+        f'<th scope="col"{_to_the_right(kind)}>{_text(name)}</th>'
+        for name, kind in zip(header, kinds, strict=True)
+    )
+    lines = "\n".join("<tr>" + "".join(map(_cell, row, kinds, header)) + "</tr>" for row in rows)
     return (
         '<details open><summary>Primeras filas</summary><div class="ancho" tabindex="0" '
         'role="region" aria-label="Primeras filas"><table class="muestra">\n'
@@ -306,14 +312,24 @@ def _preview(items: Sequence[Mapping[str, Any]], folder: Path) -> str:
     )
 
 
-def _cell(text: str, kind: str) -> str:
-    """A value of the file for people to read: decimals after a comma, yes and no as words."""
+def _cell(text: str, kind: str, column: str) -> str:
+    """A value of the file for people to read: numbers as they are written here, yes and no as
+    words."""
     said = text
-    if kind == "number":
-        said = text.replace(".", ",")
+    if kind in _NUMBERS:
+        whole, _, decimals = text.partition(".")
+        # Four digits are read without a point, and may be a year.
+        digits = whole.removeprefix("-")
+        if len(digits) > 4 and digits.isdigit() and not column.endswith("_id"):
+            whole = number(int(whole))
+        said = f"{whole},{decimals}" if decimals else whole
     elif kind == "boolean":
         said = {"true": "sí", "false": "no"}.get(text, text)
-    return f"<td>{_text(_short(said))}</td>"
+    return f"<td{_to_the_right(kind)}>{_text(_short(said))}</td>"
+
+
+def _to_the_right(kind: str) -> str:
+    return ' class="n"' if kind in _NUMBERS else ""
 
 
 def _first_rows(path: Path) -> Preview:

@@ -37,7 +37,7 @@ from orchestration.assets.naming import EXPORTS_GROUP, export_key, raw_key
 from orchestration.catalogue_sync import configured_catalogue
 from orchestration.connections import connections
 from orchestration.digest import is_configured
-from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, close_dead_runs
+from orchestration.living_runs import close_dead_runs, of_command_line
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.wording import frequency
 from sources.city import city_time
@@ -49,8 +49,7 @@ if TYPE_CHECKING:
     )
 
 # Dagster's pages list under a job the runs that name its place by this tag, which it sets only on
-# those it launches itself (the time line of its first page shows none but those). The name of the
-# place is that of `workspace.yaml`.
+# those it launches itself. The name of the place is that of `workspace.yaml`.
 PLACE_TAG, PLACE = ".dagster/repository", "__repository__@lujan"
 FEED_SYSTEM = "telemetria"
 FEED_TABLE = "telemetria__lecturas"
@@ -295,7 +294,7 @@ def _findings_sensor(status: DagsterRunStatus, how: str) -> RunStatusSensorDefin
         from orchestration.end_of_run import end_run
         from orchestration.warehouse.connection import locate
 
-        if context.dagster_run.tags.get(ORIGIN_TAG) == COMMAND_LINE:
+        if of_command_line(context.dagster_run):
             return SkipReason("La corrida ya los actualizó.")
         end_run(locate(start=False), context.instance, context.dagster_run.run_id)
         return None

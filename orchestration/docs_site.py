@@ -107,8 +107,13 @@ def with_whole_descriptions(page: str) -> str:
     return page.replace("</head>", f"{_WHOLE_DESCRIPTIONS}</head>", 1)
 
 
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Silent: the site asks for a few files that dbt never wrote."""
+
+
 def serve_forever(folder: Path, port: int) -> None:
     """Serve the folder on loopback until interrupted."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler = functools.partial(_Quiet, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.serve_forever()

@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING
 from sources.raw_table import Connection
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
+    from dagster import DagsterInstance, DagsterRun
 
 # On runs of the command line, which do by themselves what sensors do for the others.
 ORIGIN_TAG, COMMAND_LINE = "lujan/origen", "lujan run"
+
+
+def of_command_line(run: DagsterRun) -> bool:
+    """Whether the run is one of the command line, and not one that Dagster launched after it.
+
+    "Re-execute" on such a run's page gives the new one all tags of the old.
+    """
+    return run.tags.get(ORIGIN_TAG) == COMMAND_LINE and run.parent_run_id is None
 
 
 def hold(connection: Connection, run_id: str) -> bool:
@@ -42,7 +50,11 @@ def close_dead_runs(instance: DagsterInstance, connection: Connection) -> list[s
             DagsterRunStatus.CANCELING,
         ],
     )  # fmt: skip
-    dead = [run for run in instance.get_runs(filters=unfinished) if hold(connection, run.run_id)]
+    dead = [
+        run
+        for run in instance.get_runs(filters=unfinished)
+        if of_command_line(run) and hold(connection, run.run_id)
+    ]
     for run in dead:
         instance.report_run_failed(run, "El proceso de la corrida terminó sin avisar.")
     return [run.run_id for run in dead]

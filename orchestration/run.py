@@ -213,6 +213,7 @@ def execute(
                     run_config=_run_config(again),
                     tags={ORIGIN_TAG: COMMAND_LINE, PLACE_TAG: PLACE},
                 )
+                show_on_time_line(instance, run_id)
                 crashed = _crashed_steps(instance, run_id)
                 ended = {event.step_key for event in result.all_events if event.is_step_success}
                 finish_validation(run_id)
@@ -236,6 +237,21 @@ def execute(
         },
         seconds=time.monotonic() - started,
     )
+
+
+def show_on_time_line(instance: DagsterInstance, run_id: str) -> None:
+    """Give a run of this process the origin of those that Dagster launches.
+
+    The time line, the first thing its pages show, passes over a run without one, whatever its tags.
+    """
+    from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
+
+    from orchestration.automation import PLACE
+
+    repository, _, location = PLACE.partition("@")
+    origin = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), repository)
+    if run := instance.get_run_by_id(run_id):
+        instance.run_storage.replace_job_origin(run, origin.get_job_origin(run.job_name))
 
 
 def _check_days(prepared: Prepared, watch: Observer, again: tuple[dt.date, dt.date]) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
@@ -126,7 +127,7 @@ def _move(which: str, state: str, by: str, reason: str) -> None:
 
     with locate().connect() as connection:
         alert = move(connection, which, state, by=by, reason=reason)
-    console.print(f"Aviso {alert[:8]}: {state}, por {by.strip()}.", highlight=False)
+    console.print(f"Aviso {alert[:8]}: {state}, por {escape(by.strip())}.", highlight=False)
 
 
 def _show(alert: Alert) -> None:

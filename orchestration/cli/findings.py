@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
 
@@ -149,7 +150,7 @@ def ack(number: Number, by: By, note: Note) -> None:
     _not_blank(by, note)
     with locate().connect() as connection:
         acknowledge(connection, number, by=by.strip(), note=note.strip())
-    console.print(f"Hallazgo {number}: visto por {by.strip()}.", highlight=False)
+    console.print(f"Hallazgo {number}: visto por {escape(by.strip())}.", highlight=False)
 
 
 @findings_app.command("close")

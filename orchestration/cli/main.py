@@ -309,7 +309,7 @@ def prepare() -> None:
     with LiveView(console) as view:
         prepared = prepare_run(view, sample=False)
     for text in (*prepared.contract_errors, *prepared.notes):
-        console.print(f"[yellow]Atención:[/yellow] {text}", highlight=False)
+        console.print(f"[yellow]Atención:[/yellow] {escape(text)}", highlight=False)
 
 
 @app.command()
@@ -344,7 +344,6 @@ def ui() -> None:
     port = str(settings().ui_port)
     address = f"http://127.0.0.1:{port}"
     console.print(f"Dagster: {address}")
-    # Its first page is a time line without the runs of this program.
     console.print(f"  Tablas y pasos: {address}/asset-groups")
     console.print(f"  Corridas:       {address}/runs")
     program = str(Path(sys.executable).with_name("dagster"))
@@ -365,6 +364,7 @@ def docs(
     port = settings().docs_port
     if serve:
         refuse_taken_port(port, "LUJAN_DOCS_PORT, o use --no-serve")
+    console.print("Generando la documentación: cerca de medio minuto…")
     folder = generate()
     console.print(f"Documentación: {folder / 'index.html'}", highlight=False)
     if serve:
@@ -428,7 +428,7 @@ def warehouse_start() -> None:
     result = migrate(warehouse)
     console.print(f"Almacén en {warehouse.label}, versión {result.after}.", highlight=False)
     for warning in result.warnings:
-        console.print(f"[yellow]Atención:[/yellow] {warning}", highlight=False)
+        console.print(f"[yellow]Atención:[/yellow] {escape(warning)}", highlight=False)
 
 
 @warehouse_app.command("stop")
@@ -558,4 +558,4 @@ def _show_plan() -> None:
         state = "se cargaría" if linked.is_connected(system) else "sin configurar, se omitiría"
         console.print(f"{system}: {state} ({counted(len(contracts), 'conjunto', 'conjuntos')})")
     for text in (*catalogue.errors, *without_contracts(linked, catalogue)):
-        console.print(f"[red]Atención:[/red] {text}", highlight=False)
+        console.print(f"[red]Atención:[/red] {escape(str(text))}", highlight=False)

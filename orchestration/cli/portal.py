@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from orchestration.cli.options import refuse_taken_port
@@ -130,12 +131,12 @@ def history(dataset: Dataset) -> None:
         return
     table = Table(box=None, padding=(0, 2))
     for title in ("Versión", "Cuándo", "Qué", "Estado", "Filas", "Aprobó"):
-        table.add_column(title)
+        table.add_column(title, justify="right" if title == "Filas" else "left")
     for item in versions:
         approved = item.known(Approved).by if item.reached(Approved) else ""
         table.add_row(
             str(item.id), minute(item.changed), _ORIGINS[item.origin], item.state,
-            str(item.rows), approved,
+            number(item.rows), escape(approved),
         )  # fmt: skip
     console.print(table)
     for item in versions:
@@ -158,7 +159,7 @@ def look() -> None:
         portal = ckan(catalog_facts(connection))
         published = look_now(connection, portal)
         for problem in show_notices(connection):
-            console.print(f"[yellow]Atención:[/yellow] {problem}", highlight=False)
+            console.print(f"[yellow]Atención:[/yellow] {escape(problem)}", highlight=False)
     console.print(f"{portal.portal} muestra {published} conjuntos publicados.", highlight=False)
 
 
@@ -239,4 +240,4 @@ def _show_difference(dataset: str) -> None:
                     rows = f" ({was} → {counted(now, 'fila', 'filas')})"
                 console.print(f"  {name}{rows}", highlight=False, markup=False)
     for obstacle in found.obstacles:
-        console.print(f"[red]No sale:[/red] {obstacle}", highlight=False)
+        console.print(f"[red]No sale:[/red] {escape(obstacle)}", highlight=False)

@@ -164,9 +164,9 @@ def _checks(summary: RunSummary, console: Console) -> None:
             + (f"[red]{failed} bloqueantes[/red]" if failed else "0 bloqueantes")
         )
     for text in summary.blocking:
-        console.print(f"  [red]✗[/red] {text}", highlight=False)
+        console.print(f"  [red]✗[/red] {escape(text)}", highlight=False)
     for text in summary.build_failures:
-        console.print(f"  [red]✗ modelo[/red] {text}", highlight=False)
+        console.print(f"  [red]✗ modelo[/red] {escape(text)}", highlight=False)
     if summary.findings:
         total = sum(count for _, count in summary.findings)
         kinds = len(summary.findings)

@@ -14,6 +14,7 @@ from exports.errors import PortalError
 from exports.export import export_dataset
 from exports.manifest import Manifest
 from exports.metadata import CatalogFacts
+from exports.pages import _cell
 from exports.portal import LocalPublisher
 from tests.exports.conftest import Connection, Define
 
@@ -118,9 +119,26 @@ def test_the_first_rows_of_a_page_are_written_as_people_read(
     export(publisher)
     folder = publisher.root / "proyectos-municipales"
     page = (folder / "index.html").read_text("utf-8")
-    assert "<td>0,50</td><td>no</td>" in page and "<td>100,00</td><td>sí</td>" in page
+    assert '<td class="n">0,50</td><td>no</td>' in page
+    assert '<td class="n">100,00</td><td>sí</td>' in page
     assert ",0.50,false," in (folder / "proyectos.csv").read_text("utf-8")  # for programs
     assert "3 filas, 6 columnas." in page
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "column", "said"),
+    [
+        ("4398655", "integer", "litros", "4.398.655"),
+        ("-4156010.40", "number", "presupuesto", "-4.156.010,40"),
+        ("2026", "integer", "anio", "2026"),
+        ("1234567", "integer", "cuenta_id", "1234567"),
+        ("", "number", "valor", ""),
+    ],
+)
+def test_large_numbers_have_points_and_identifiers_none(
+    text: str, kind: str, column: str, said: str
+) -> None:
+    assert _cell(text, kind, column) == f'<td class="n">{said}</td>'
 
 
 def test_texts_of_the_pages_cannot_become_markup(export: Any, publisher: LocalPublisher) -> None:

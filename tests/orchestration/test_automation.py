@@ -33,6 +33,7 @@ from orchestration.automation import _CRON, daily_schedule, feed_sensor, publica
 from orchestration.findings import project_facts
 from orchestration.living_runs import COMMAND_LINE, ORIGIN_TAG, hold
 from orchestration.publishing import Waiting, waiting
+from orchestration.run import show_on_time_line
 from orchestration.settings import PROJECT_ROOT
 from orchestration.warehouse.connection import Warehouse
 from sources.city import city_timezone
@@ -66,6 +67,23 @@ def test_runs_of_the_command_line_name_the_place_that_the_pages_look_under() -> 
 
     assert f"__repository__@{place['python_module']['location_name']}" == automation.PLACE
     assert automation.PLACE_TAG == REPOSITORY_LABEL_TAG
+
+
+def test_a_run_of_the_command_line_is_on_the_time_line() -> None:
+    @job
+    def recorrido() -> None: ...
+
+    with DagsterInstance.ephemeral() as instance:
+        tags = {ORIGIN_TAG: COMMAND_LINE, automation.PLACE_TAG: automation.PLACE}
+        run_id = recorrido.execute_in_process(instance=instance, tags=tags).run_id
+
+        show_on_time_line(instance, run_id)
+
+        run = instance.get_run_by_id(run_id)
+    assert run is not None and run.is_success and run.tags == tags
+    # The page passes over runs without it.
+    assert run.remote_job_origin is not None
+    assert run.remote_job_origin.repository_origin.get_label() == automation.PLACE
 
 
 def test_an_empty_folder_asks_for_nothing(feed: Path) -> None:
@@ -241,6 +259,12 @@ def test_a_killed_run_of_the_command_line_does_not_keep_the_others_waiting(
             run = instance.create_run_for_job(recorrido, tags=tags)
             instance.report_run_canceling(run)  # not ended, which is what counts
             ids[name] = run.run_id
+        again = instance.create_run_for_job(  # "Re-execute" copies the tags
+            recorrido, tags={ORIGIN_TAG: COMMAND_LINE},
+            parent_run_id=ids["dead"], root_run_id=ids["dead"],
+        )  # fmt: skip
+        instance.report_run_canceling(again)
+        ids["again"] = again.run_id
         assert hold(process, ids["alive"])
 
         assert looked(instance) == f"Se cerraron: {ids['dead']}."
@@ -249,7 +273,7 @@ def test_a_killed_run_of_the_command_line_does_not_keep_the_others_waiting(
         ended = {name: instance.get_run_by_id(run_id) for name, run_id in ids.items()}
     settings_module.settings.cache_clear()
     assert {name: run.is_finished for name, run in ended.items() if run} == {
-        "alive": False, "dead": True, "launched": False,
+        "alive": False, "dead": True, "launched": False, "again": False,
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -145,3 +146,17 @@ def test_what_waits_for_an_approval_is_told_in_every_run(
     assert "al día en" in then
     for words in (first, then):
         assert "Esperan aprobación (lujan approve NOMBRE …): red-de-agua\n" in words
+
+
+def test_what_a_check_or_a_model_says_is_shown_to_the_last_sign(
+    warehouse: Warehouse, data_dir: Path
+) -> None:
+    words = "codigo debe tener la forma [a-z]{2}[/x]"
+    said = io.StringIO()
+
+    show(
+        replace(read_back(warehouse), blocking=(words,), build_failures=(words,)),
+        Console(file=said, width=200),
+    )
+
+    assert said.getvalue().count(words) == 2
