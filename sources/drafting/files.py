@@ -42,10 +42,10 @@ from sources.readers.arrow import pc
 from sources.readers.detection import guess_encoding
 from sources.readers.encoding import open_bytes
 from sources.readers.jsonlines import array_elements
+from sources.readers.pages import is_page
 from sources.readers.paths import leaf_paths
 from sources.readers.spreadsheet import header_names, header_text
 from sources.readers.workbooks import Area, Sheet, UnusableWorkbook, open_workbook
-from sources.readers.workbooks.html import is_page
 
 SAMPLED_ROWS = 20_000
 _SAMPLE_BYTES = 1 << 20

@@ -51,8 +51,8 @@ from sources.readers.encoding import (
     MARKED_PATTERN,
     unmark,
 )
+from sources.readers.pages import is_page
 from sources.readers.text_file import TextFileReader
-from sources.readers.workbooks.html import is_page
 
 # Arrow keeps some blocks in memory, and no single row may be longer than one.
 _LONGEST_ROW_MB = 1

@@ -11,6 +11,7 @@ import re
 import zipfile
 from pathlib import Path
 
+from sources.readers.pages import is_page
 from sources.readers.workbooks.base import Area, Flaw, Sheet, SheetInfo, UnusableWorkbook, Workbook
 
 __all__ = ["Area", "Flaw", "Sheet", "SheetInfo", "UnusableWorkbook", "Workbook", "open_workbook"]
@@ -40,9 +41,9 @@ def open_workbook(path: Path) -> Workbook:
         return XlsWorkbook(path)
     if start.startswith(_ZIP):
         return _zipped(path)
-    from sources.readers.workbooks.html import HtmlWorkbook, is_page
-
     if is_page(start):
+        from sources.readers.workbooks.html import HtmlWorkbook
+
         return HtmlWorkbook(path)
     if _XML_2003 in start:
         raise UnusableWorkbook(

@@ -6,13 +6,12 @@ of it; numbers and dates stay as the page shows them, for the contract's signs a
 
 from __future__ import annotations
 
-import codecs
 import re
 from datetime import datetime
 from html.parser import HTMLParser
-from itertools import islice
 from pathlib import Path
 
+from sources.readers.pages import page_text
 from sources.readers.workbooks.base import (
     EPOCH_1900,
     LARGEST_UNPACKED_BYTES,
@@ -23,17 +22,8 @@ from sources.readers.workbooks.base import (
     check_grid,
 )
 
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_CHARSET = re.compile(rb"charset\s*=\s*[\"']?([\w-]+)", re.IGNORECASE)
-_PAGE = re.compile(r"<(?:html|table)\b", re.IGNORECASE)
-_LOOKED_AT = 4096
 # What an attribute may say at most; browsers stop there, too.
 _MOST_ROWS_OVER, _MOST_COLUMNS_OVER = 65_534, 1_000
-
-
-def is_page(start: bytes) -> bool:
-    """Whether a file that begins so is an HTML page."""
-    return _PAGE.search(_decoded(start[:_LOOKED_AT])) is not None
 
 
 class HtmlWorkbook:
@@ -48,7 +38,7 @@ class HtmlWorkbook:
                 "pida los datos en varios archivos o como CSV.",
             )
         reader = _Tables()
-        reader.feed(_decoded(path.read_bytes()))
+        reader.feed(page_text(path.read_bytes()))
         reader.close()
         found = [table for table in reader.tables if table.rows]
         if not found:
@@ -157,18 +147,3 @@ class _Tables(HTMLParser):
 def _times(text: str | None, most: int) -> int:
     digits = (text or "").strip()
     return min(max(int(digits), 1), most) if digits.isdecimal() and len(digits) < 10 else 1
-
-
-def _decoded(content: bytes) -> str:
-    """By the mark at the beginning, by what the page says of itself, else as UTF-8 or Windows."""
-    if content.startswith(_MARKS[0]):
-        return content.decode("utf-8-sig", "replace")
-    if content.startswith(_MARKS[1:]):
-        return content.decode("utf-16", "replace")
-    said = [found[1].decode() for found in islice(_CHARSET.finditer(content[:_LOOKED_AT]), 1)]
-    for encoding in (*said, "utf-8"):
-        try:
-            return content.decode(encoding)
-        except (UnicodeDecodeError, LookupError):
-            continue
-    return content.decode("cp1252", "replace")
