@@ -35,6 +35,7 @@ import yaml
 from ckanapi import RemoteCKAN
 from psycopg import sql
 
+from benchmarks.processes import sigterm_interrupts
 from exports import datastore
 from exports.approvals import approve
 from exports.ckan.archive import Archive
@@ -450,4 +451,5 @@ def _median(found: Sequence[float | None]) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with sigterm_interrupts():
+        sys.exit(main())

@@ -24,7 +24,6 @@ import argparse
 import datetime as dt
 import json
 import shutil
-import signal
 import sys
 import time
 import zipfile
@@ -32,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.processes import sigterm_interrupts
 from benchmarks.water.aggregation import compare
 from benchmarks.water.meters import Meters, days, write_daiad_like, write_feed, write_parquet
 from benchmarks.water.place import ROOT, Place, Run, RunFailed, machine, place
@@ -55,24 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"no hay {', '.join(sorted(unknown))}; hay {', '.join(_PARTS)}", file=sys.stderr)
         return 2
     failed = False
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        for figure in _figures(options, wanted):
-            failed |= figure.get("agrees") is False or figure.get("meets_goal") is False
-            print(json.dumps(figure) if options.json else _line(figure), flush=True)
+        with sigterm_interrupts():
+            for figure in _figures(options, wanted):
+                failed |= figure.get("agrees") is False or figure.get("meets_goal") is False
+                print(json.dumps(figure) if options.json else _line(figure), flush=True)
     except RunFailed as error:
         print(f"la corrida falló:\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         _say("interrumpido: todo quedó detenido y borrado")
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
     return int(failed)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _figures(options: argparse.Namespace, wanted: Sequence[str]) -> Iterator[Figure]:

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.processes import Measured, measure
+from benchmarks.processes import Measured, measure, sigterm_interrupts
 
 ROOT = Path(__file__).resolve().parents[1]
 _LOAD_DEFINITIONS = "import orchestration.definitions"
@@ -129,4 +129,5 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with sigterm_interrupts():
+        sys.exit(main())

@@ -18,12 +18,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from orchestration.outages import outage
 from orchestration.warehouse.connection import Warehouse, WarehouseError
 
 MIGRATIONS_DIR = Path(__file__).parent / "migrations"
 ROLES_SQL = MIGRATIONS_DIR / "sql" / "roles.sql"
 # Any fixed number: one migration at a time on a server, whoever starts it.
 _LOCK_KEY = 50_063_001
+_NO_RIGHT = psycopg.errors.InsufficientPrivilege.sqlstate
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,14 @@ def migrate(warehouse: Warehouse) -> MigrationResult:
     except Exception as error:
         if isinstance(error, WarehouseError):
             raise
+        refused = getattr(getattr(error, "orig", error), "sqlstate", None) == _NO_RIGHT
+        known = None if refused else outage(error)
         raise WarehouseError(
-            f"no se pudo preparar el almacén {warehouse.label}: {_cause(error)}.",
-            next_step="el usuario de WAREHOUSE_URL debe poder crear esquemas en esa base.",
+            f"no se pudo preparar el almacén {warehouse.label}: "
+            f"{known.what if known else f'{_cause(error)}.'}",
+            next_step=known.next_step
+            if known
+            else "el usuario de WAREHOUSE_URL debe poder crear esquemas en esa base.",
         ) from error
     finally:
         engine.dispose()

@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
+
+from benchmarks.processes import sigterm_interrupts
 
 ROOT = Path(__file__).parents[2]
 _MEASURE = """
@@ -23,6 +26,19 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("listo", flush=True)
 measure(["sleep", "300"], env=dict(os.environ), cwd=Path("/"))
 """
+
+
+def test_asked_to_end_a_benchmark_takes_its_servers_and_folders_with_it() -> None:
+    """SIGTERM, which by itself ends Python on the spot: its server went on for ever."""
+    before, left = signal.getsignal(signal.SIGTERM), []
+    with pytest.raises(KeyboardInterrupt), sigterm_interrupts():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        finally:
+            left.append("taken away")
+    assert left == ["taken away"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interrupted_measurement_ends_at_once_with_its_command() -> None:

@@ -153,6 +153,18 @@ def test_migrations_repeat_with_the_same_result(new_database: Callable[[], str])
     assert tables is not None and tables[0] > 8
 
 
+def test_a_disk_that_fills_up_while_the_warehouse_is_prepared_is_no_matter_of_rights(
+    new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise psycopg.errors.DiskFull("could not write to file: No space left on device")
+
+    monkeypatch.setattr("orchestration.warehouse.migrate.command.upgrade", full)
+    with pytest.raises(WarehouseError, match="se quedó sin espacio en disco") as caught:
+        migrate(Warehouse(new_database(), embedded=True))
+    assert caught.value.next_step.startswith("libere espacio")
+
+
 def test_a_warehouse_newer_than_the_program_is_refused(warehouse: Warehouse) -> None:
     with warehouse.connect() as connection:
         connection.execute("update meta.version_esquema set version_num = '9999'")
