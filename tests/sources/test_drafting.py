@@ -425,9 +425,7 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     )
     url = SourceUrl.parse(database)
 
-    pg.execute(
-        "comment on column obra.\"Obras\".monto is 'Presupuesto oficial,\n en pesos: sin IVA'"
-    )
+    pg.execute("comment on column obra.\"Obras\".monto is 'Presupuesto,\n en pesos: sin IVA'")
     pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
 
     assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
