@@ -32,8 +32,9 @@ _MOST_ROWS_OVER, _MOST_COLUMNS_OVER = 65_534, 1_000
 
 
 def is_page(start: bytes) -> bool:
-    """Whether a file that begins so is an HTML page."""
-    return _PAGE.search(_decoded(start[:_LOOKED_AT])) is not None
+    """Whether a file that begins so is an HTML page, and no text with one among its values."""
+    text = _decoded(start[:_LOOKED_AT]).lstrip()
+    return text.startswith("<") and _PAGE.search(text) is not None
 
 
 class HtmlWorkbook:
