@@ -31,6 +31,8 @@ _KINDS: Mapping[str, str] = {
 _PORTS: Mapping[str, int] = {"postgresql": 5432, "mysql": 3306, "sqlserver": 1433}
 _DEFAULT_SCHEMAS: Mapping[str, str] = {"postgresql": "public", "sqlserver": "dbo"}
 _OWN_SCHEMAS = ("information_schema", "pg_catalog", "mysql", "performance_schema", "sys")
+# PostgreSQL 10.
+_KNOWS_PARTITIONS = 100_000
 _MOST_DIGITS = 38
 # A number without declared precision (PostgreSQL): the widest with a usual number of decimals.
 # What has more is set aside row by row, never rounded.
@@ -141,8 +143,9 @@ def _pairs(engine: Engine, connection: Any, url: SourceUrl) -> list[tuple[str, s
         readable = sa.func.has_table_privilege(name, "select")
         statement = sa.select(stored.c.schemaname, stored.c.matviewname).where(readable)
         rows += [(str(schema), str(view)) for schema, view in engine.rows(connection, statement)]
-        parts = set(engine.rows(connection, _partitions()))
-        rows = [row for row in rows if row not in parts]
+        if connection.server_version >= _KNOWS_PARTITIONS:
+            parts = set(engine.rows(connection, _partitions()))
+            rows = [row for row in rows if row not in parts]
     return [row for row in rows if row[0] not in _OWN_SCHEMAS]
 
 
@@ -151,14 +154,18 @@ def _decoded(name: str | bytes) -> str:
 
 
 def _partitions() -> sa.Select[Any]:
-    """Schema and name of the partitions of a PostgreSQL server."""
+    """Schema and name of a PostgreSQL server's partitions of tables that may be read themselves."""
     relation = sa.table(
-        "pg_class", *map(sa.column, ("relname", "relnamespace", "relispartition")),
+        "pg_class", *map(sa.column, ("oid", "relname", "relnamespace", "relispartition")),
         schema="pg_catalog",
     )  # fmt: skip
     space = sa.table("pg_namespace", *map(sa.column, ("oid", "nspname")), schema="pg_catalog")
+    part = sa.table("pg_inherits", *map(sa.column, ("inhrelid", "inhparent")), schema="pg_catalog")
     return sa.select(space.c.nspname, relation.c.relname).where(
-        space.c.oid == relation.c.relnamespace, relation.c.relispartition
+        space.c.oid == relation.c.relnamespace,
+        relation.c.relispartition,
+        part.c.inhrelid == relation.c.oid,
+        sa.func.has_table_privilege(part.c.inhparent, "select"),
     )
 
 

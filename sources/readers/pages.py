@@ -17,8 +17,9 @@ _LOOKED_AT = 4096
 
 
 def is_page(start: bytes) -> bool:
-    """Whether a file that begins so is an HTML page."""
-    return _PAGE.search(page_text(start[:_LOOKED_AT])) is not None
+    """Whether a file that begins so is an HTML page, and no text with one among its values."""
+    text = page_text(start[:_LOOKED_AT]).lstrip()
+    return text.startswith("<") and _PAGE.search(text) is not None
 
 
 def page_text(content: bytes) -> str:

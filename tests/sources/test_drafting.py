@@ -425,9 +425,7 @@ def test_a_table_of_postgresql_by_its_own_types_key_and_nulls(
     )
     url = SourceUrl.parse(database)
 
-    pg.execute(
-        "comment on column obra.\"Obras\".monto is 'Presupuesto oficial,\n en pesos: sin IVA'"
-    )
+    pg.execute("comment on column obra.\"Obras\".monto is 'Presupuesto,\n en pesos: sin IVA'")
     pg.execute('create materialized view obra.resumen as select count(*) as n from obra."Obras"')
 
     assert table_names("s.t", url) == ["obra.Obras", "obra.resumen"]
@@ -502,6 +500,15 @@ def test_rows_that_the_server_keeps_from_its_reader_are_told(
         assert "seguridad por fila" in draft.text
         assert [reader in note and "public.reclamos" in note for note in done.notes] == [True]
         assert tried(draft, tmp_path, database).notes == ()
+        # A partition is one of a table that may be read.
+        pg.execute(
+            "create table pagos (dia date) partition by range (dia);"
+            "create table pagos_2026 partition of pagos default;"
+            f"grant select on pagos_2026 to {reader}".encode()
+        )
+        assert table_names("s.t", SourceUrl.parse(limited)) == [
+            "public.pagos_2026", "public.reclamos",
+        ]  # fmt: skip
     finally:
         pg.execute(f"drop owned by {reader}; drop role {reader}".encode())
 
@@ -577,6 +584,8 @@ def test_a_table_of_an_html_page_named_as_a_workbook(tmp_path: Path) -> None:
     draft = draft_file("s.t", path)
 
     assert kinds(draft) == {"cuenta": "bigint", "deuda": "numeric(18,2)"}
+    text = written(tmp_path / "f", "notas.csv", "id,cuerpo\n1,<html><table>\n2,<p>\n")
+    assert kinds(draft_file("s.t", text)) == {"id": "bigint", "cuerpo": "text"}
     assert draft.contract.options["sheet"] == "Tabla 2"
     assert "se lee solo padron.xls" in draft.text and "loadMode: files" in draft.text
     assert tried(draft, tmp_path, str(tmp_path)).passed == 30

@@ -51,6 +51,8 @@ _SHORT_NAMES = {
     "timestamp without time zone": "timestamp",
 }
 _HEX = "hex"
+# PostgreSQL 9.5.
+_KNOWS_POLICIES = 90_500
 _ANY_TEXT = re.compile(r"^(text|character varying(\(\d+\))?)$")
 
 
@@ -264,6 +266,8 @@ class Postgresql(Engine):
 
     def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
         """By row level security: a policy leaves rows out of every answer, and of every count."""
+        if connection.server_version < _KNOWS_POLICIES:
+            return False
         quoted = self.dialect.identifier_preparer.format_table(table)
         active = sa.func.row_security_active(sa.func.to_regclass(quoted))
         return bool(self.scalar(connection, sa.select(active)))
