@@ -176,9 +176,9 @@ class _ZippedFile(io.BufferedIOBase):
             raise OSError(f"el zip está dañado ({error})") from error
 
     def close(self) -> None:
-        if self._inner is not None:
+        if self._inner is not None:  # else it never opened, and is collected
             self._inner.close()
-        self._package.close()
+            self._package.close()
         super().close()
 
 
