@@ -208,60 +208,41 @@ class Postgresql(Engine):
         return copy_out, [kind if kind in NATIVE else TEXT for kind in found]
 
     def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
-        catalogue = sa.table(
-            "pg_attribute", sa.column("attrelid"), sa.column("attname"), sa.column("attnum"),
-            sa.column("atttypid"), sa.column("atttypmod"), sa.column("attnotnull"),
-            sa.column("attisdropped"), schema="pg_catalog",
-        )  # fmt: skip
-        found = catalogue.c
-        quoted = self.dialect.identifier_preparer.format_table(table)
+        found, theirs = self._columns_of(table)
         statement = sa.select(
             found.attname, sa.func.format_type(found.atttypid, found.atttypmod), found.attnotnull
-        ).where(
-            found.attrelid == sa.func.to_regclass(quoted),
-            found.attnum > 0,
-            sa.not_(found.attisdropped),
-        )
+        ).where(*theirs)
         return {
             name: (kind, not required) for name, kind, required in self.rows(connection, statement)
         }
 
+    def _columns_of(self, table: sa.TableClause) -> tuple[Any, tuple[sa.ColumnElement[bool], ...]]:
+        """The catalogue of columns, and the conditions of those that a table has today."""
+        found = sa.table(
+            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum", "atttypid",
+                                             "atttypmod", "attnotnull", "attisdropped")),
+            schema="pg_catalog",
+        ).c  # fmt: skip
+        quoted = self.dialect.identifier_preparer.format_table(table)
+        here = found.attrelid == sa.func.to_regclass(quoted)
+        return found, (here, found.attnum > 0, sa.not_(found.attisdropped))
+
     def withheld(self, connection: Any, table: sa.TableClause) -> frozenset[str]:
         """By the grants: whoever grants columns one by one hides the others on purpose."""
-        catalogue = sa.table(
-            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum", "attisdropped")),
-            schema="pg_catalog",
-        )  # fmt: skip
-        found = catalogue.c
-        quoted = self.dialect.identifier_preparer.format_table(table)
+        found, theirs = self._columns_of(table)
         statement = sa.select(
             found.attname,
             sa.func.has_column_privilege(found.attrelid, found.attnum, "select"),
-        ).where(
-            found.attrelid == sa.func.to_regclass(quoted),
-            sa.not_(sa.func.has_table_privilege(found.attrelid, "select")),
-            found.attnum > 0,
-            sa.not_(found.attisdropped),
-        )
+        ).where(*theirs, sa.not_(sa.func.has_table_privilege(found.attrelid, "select")))
         rows = list(self.rows(connection, statement))
         if not any(readable for _, readable in rows):
             return frozenset()  # all may be read, or none: the server says so itself
         return frozenset(name for name, readable in rows if not readable)
 
     def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
-        catalogue = sa.table(
-            "pg_attribute", *map(sa.column, ("attrelid", "attname", "attnum", "attisdropped")),
-            schema="pg_catalog",
-        )  # fmt: skip
-        found = catalogue.c
-        quoted = self.dialect.identifier_preparer.format_table(table)
+        found, theirs = self._columns_of(table)
         words = sa.func.col_description(found.attrelid, found.attnum)
-        statement = sa.select(found.attname, words).where(
-            found.attrelid == sa.func.to_regclass(quoted),
-            found.attnum > 0,
-            sa.not_(found.attisdropped),
-            words.is_not(None),
-        )
+        statement = sa.select(found.attname, words).where(*theirs, words.is_not(None))
         return {str(name): str(text) for name, text in self.rows(connection, statement)}
 
     def filters_rows(self, connection: Any, table: sa.TableClause) -> bool:
