@@ -149,56 +149,39 @@ class Mysql(Engine):
         return self._CODES.get(code, "otro") if isinstance(code, int) else "otro"
 
     def _declared(self, connection: Any, table: sa.TableClause) -> Declared:
-        columns = sa.table(
-            "columns", sa.column("column_name"), sa.column("column_type"),
-            sa.column("is_nullable"), sa.column("table_name"), sa.column("table_schema"),
-            schema="information_schema",
-        )  # fmt: skip
-        schema = sa.literal(str(table.schema)) if table.schema else sa.func.database()
-        statement = sa.select(
-            columns.c.table_name, columns.c.column_name, columns.c.column_type,
-            columns.c.is_nullable,
-        ).where(
-            columns.c.table_name == str(table.name), columns.c.table_schema == schema
-        )  # fmt: skip
-        found = [[bytes(v).decode() for v in row] for row in self.rows(connection, statement)]
-        # The catalogue compares names without regard to case, the server's disk may not.
-        here = [row for row in found if row[0] == str(table.name)] or found
-        return {name: (kind, nullable == "YES") for _, name, kind, nullable in here}
+        found = self._of_columns(connection, table, "column_type", "is_nullable")
+        return {name: (kind, nullable == "YES") for name, kind, nullable in found}
 
     def comments(self, connection: Any, table: sa.TableClause) -> dict[str, str]:
-        columns = sa.table(
-            "columns", *map(sa.column, ("table_schema", "table_name", "column_name",
-                                        "column_comment")),
-            schema="information_schema",
-        )  # fmt: skip
-        schema = sa.literal(str(table.schema)) if table.schema else sa.func.database()
-        statement = sa.select(columns.c.column_name, columns.c.column_comment).where(
-            columns.c.table_name == str(table.name),
-            columns.c.table_schema == schema,
-            columns.c.column_comment != "",
-        )
-        rows = self.rows(connection, statement)
-        return {bytes(name).decode(): bytes(words).decode() for name, words in rows}
+        found = self._of_columns(connection, table, "column_comment")
+        return {name: words for name, words in found if words}
 
     def primary_key(self, connection: Any, table: sa.TableClause) -> tuple[str, ...]:
         """From the catalogue of columns: that of keys is not for who may only read."""
+        found = self._of_columns(connection, table, "column_key")
+        return tuple(name for name, key in found if key == "PRI")
+
+    def _of_columns(
+        self, connection: Any, table: sa.TableClause, *fields: str
+    ) -> list[tuple[str, ...]]:
+        """The name of each column of a table, in their order, and what the catalogue has of it."""
         columns = sa.table(
-            "columns", *map(sa.column, ("table_schema", "table_name", "column_name", "column_key",
-                                        "ordinal_position")),
+            "columns",
+            *map(sa.column, ("table_schema", "table_name", "column_name", "ordinal_position")),
+            *map(sa.column, fields),
             schema="information_schema",
-        )  # fmt: skip
+        ).c
         schema = sa.literal(str(table.schema)) if table.schema else sa.func.database()
-        statement = sa.select(columns.c.table_name, columns.c.column_name).where(
-            columns.c.table_name == str(table.name),
-            columns.c.table_schema == schema,
-            columns.c.column_key == "PRI",
+        statement = (
+            sa.select(columns.table_name, columns.column_name, *(columns[name] for name in fields))
+            .where(columns.table_name == str(table.name), columns.table_schema == schema)
+            .order_by(columns.ordinal_position)
         )
-        rows = self.rows(connection, statement.order_by(columns.c.ordinal_position))
-        found = [[bytes(v).decode() for v in row] for row in rows]
+        rows = self.rows(connection, statement)
+        found = [tuple(bytes(value).decode() for value in row) for row in rows]
         # The catalogue compares names without regard to case, the server's disk may not.
         here = [row for row in found if row[0] == str(table.name)] or found
-        return tuple(name for _, name in here)
+        return [row[1:] for row in here]
 
     def refusal(self, source: SourceColumn, target: Column) -> str | None:
         kind = source.type or ""
