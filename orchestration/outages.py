@@ -23,7 +23,7 @@ from sources.landing.guard import trouble
 from sources.wording import refusal
 
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg2.OperationalError)
-_NO_CONNECTION = "08"
+_NO_CONNECTION, _DISK_FULL = "08", "53100"
 # The server ends where it cannot write the next segment of its log, a file of 16 MiB.
 _LEAST_ROOM = 64 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
@@ -40,7 +40,7 @@ def outage(error: BaseException) -> PipelineError | None:
             code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
             known = trouble(code or (_NO_CONNECTION if isinstance(cause, _LOST) else ""))
             if known == trouble(_NO_CONNECTION) and _is_full():
-                known = trouble(psycopg.errors.DiskFull.sqlstate)
+                known = trouble(_DISK_FULL)
             if known is not None:
                 return WarehouseUnavailable(known[0], next_step=known[1])
         elif isinstance(cause, OSError) and cause.errno in _DISK:
