@@ -10,17 +10,22 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
 
 import psycopg
 import psycopg2
 
+from orchestration.settings import settings
+from orchestration.warehouse.embedded import EmbeddedServer
 from sources.errors import PipelineError, WarehouseUnavailable
 from sources.landing.guard import trouble
 from sources.wording import refusal
 
 _LOST = (psycopg.OperationalError, psycopg.InterfaceError, psycopg2.OperationalError)
-_NO_CONNECTION = "08"
+_NO_CONNECTION, _DISK_FULL = "08", "53100"
+# The server ends where it cannot write the next segment of its log, a file of 16 MiB.
+_LEAST_ROOM = 64 << 20
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -34,6 +39,8 @@ def outage(error: BaseException) -> PipelineError | None:
         if isinstance(cause, psycopg.Error | psycopg2.Error):
             code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)
             known = trouble(code or (_NO_CONNECTION if isinstance(cause, _LOST) else ""))
+            if known == trouble(_NO_CONNECTION) and _is_full():
+                known = trouble(_DISK_FULL)
             if known is not None:
                 return WarehouseUnavailable(known[0], next_step=known[1])
         elif isinstance(cause, OSError) and cause.errno in _DISK:
@@ -43,6 +50,14 @@ def outage(error: BaseException) -> PipelineError | None:
                 next_step="dé espacio o permiso y vuelva a ejecutar.",
             )
     return None
+
+
+def _is_full() -> bool:
+    """Whether the embedded server ended for want of room: those who ask it only see it go."""
+    if settings().warehouse_url is not None:
+        return False
+    server = EmbeddedServer(settings().embedded_dir)
+    return server.exists() and shutil.disk_usage(server.place).free < _LEAST_ROOM
 
 
 def _unprepared(error: psycopg.Error) -> PipelineError:

@@ -6,6 +6,7 @@ import errno
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
@@ -51,6 +52,23 @@ def test_the_cause_is_found_behind_what_wraps_it_and_told_in_spanish(
 
     assert known is not None and words in known.what
     assert "device" not in str(known) and "denied" not in str(known)
+
+
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [(16 << 20, "se quedó sin espacio en disco"), (1 << 30, "se cortó la conexión")],
+)
+def test_an_embedded_server_that_ended_for_want_of_room_is_a_full_disk(
+    free: int, words: str, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends where its log cannot be written; whoever it served only sees the connection go."""
+    (data_dir / "warehouse" / "pgdata").mkdir(parents=True)
+    (data_dir / "warehouse" / "pgdata" / "PG_VERSION").write_text("18\n")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+
+    known = outage(wrapped(psycopg.OperationalError("server closed the connection")))
+
+    assert known is not None and words in known.what
 
 
 def test_a_fault_of_the_program_is_none_of_them() -> None:
