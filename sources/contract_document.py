@@ -129,11 +129,14 @@ def load_contract(path: Path) -> Contract:
     """
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        missing = isinstance(error, FileNotFoundError)
-        raise ContractError.of_document(
-            path, "no existe" if missing else f"no se puede leer: {error}"
+    except FileNotFoundError as error:
+        raise ContractError(
+            f"el contrato {path} no existe.",
+            dataset=path.stem,
+            next_step="revise el nombre del archivo y de su carpeta.",
         ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError.of_document(path, f"no se puede leer: {error}") from error
     return parse_contract(path, text)
 
 
