@@ -635,7 +635,7 @@ def test_a_file_that_is_no_document(tmp_path: Path, content: bytes, words: str) 
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="no existe.*revise el nombre"):
+    with pytest.raises(ContractError, match=r"no existe.*revise el nombre"):
         load_contract(tmp_path / "ausente.yaml")
 
 
