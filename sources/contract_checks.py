@@ -55,6 +55,7 @@ def check_options(options: Mapping[str, Any], problem: Problem) -> None:
         ("containsPersons", bool, "true o false"),
         ("archive", bool, "true o false"),
         ("detectEncoding", bool, "true o false"),
+        ("onePage", bool, "true o false"),
         ("fileIdentity", str, "una expresión regular"),
         ("freshnessSeverity", str, "error o warning"),
         ("monitorSeverity", str, "error o warning"),

@@ -257,7 +257,9 @@ class ApiReader(ClosingReader):
 
     def _check_single(self, document: Any, answer: Answer) -> None:
         """Raise SourceDataError where more pages follow and the contract says there is one."""
-        if self._way is not None or (place := next_page_at(document, answer)) is None:
+        if self._way is not None or self._contract.options.get("onePage"):
+            return
+        if (place := next_page_at(document, answer)) is None:
             return
         raise self._more_pages(f"anuncia más páginas ({place}) y el contrato lee una sola")
 
@@ -265,7 +267,7 @@ class ApiReader(ClosingReader):
         error = self._another_layout(what)
         error.next_step = (
             "declare en el contrato cómo se piden (`nextLink`, `pageParam`, `offsetParam` o "
-            "`nextCursorPath`): sin eso faltarían filas."
+            "`nextCursorPath`): sin eso faltarían filas. Si esa respuesta trae todo, `onePage: true`."
         )
         return error
 

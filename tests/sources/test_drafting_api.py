@@ -137,6 +137,9 @@ def test_a_page_that_announces_another_is_not_taken_for_the_whole(
         read_all(open_reader(contract, SourceUrl.parse(server.url)))
     assert "`nextLink`" in caught.value.next_step
 
+    told = make_contract(tmp_path, "api", [column("id", "bigint")], dataPath="data", onePage=True)
+    assert read_all(open_reader(told, SourceUrl.parse(server.url)))
+
     last = serve(lambda rows, _page: {"data": rows, "next": None, "has_more": False})
     assert sum(b.data.num_rows for b in read_all(open_reader(contract, SourceUrl.parse(last.url))))
 
