@@ -261,13 +261,15 @@ class ApiReader(ClosingReader):
             return
         if (place := next_page_at(document, answer)) is None:
             return
-        raise self._more_pages(f"anuncia más páginas ({place}) y el contrato lee una sola")
+        error = self._more_pages(f"anuncia más páginas ({place}) y el contrato lee una sola")
+        error.next_step += " Si igual trae todo, `onePage: true`."
+        raise error
 
     def _more_pages(self, what: str) -> SourceDataError:
         error = self._another_layout(what)
         error.next_step = (
             "declare en el contrato cómo se piden (`nextLink`, `pageParam`, `offsetParam` o "
-            "`nextCursorPath`): sin eso faltarían filas. Si esa respuesta trae todo, `onePage: true`."
+            "`nextCursorPath`): sin eso faltarían filas."
         )
         return error
 
