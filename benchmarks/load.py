@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from benchmarks.loading.results import Series
 from benchmarks.loading.rounds import Rounds
 from benchmarks.loading.servers import mariadb, postgres_server
 from benchmarks.loading.sources import DataFolder
+from benchmarks.processes import sigterm_interrupts
 from orchestration.settings import settings
 
 _EPILOG = """\
@@ -53,14 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lines = [json.loads(text) for text in options.table.read_text().splitlines() if text]
         print(results.markdown(lines), end="")
         return 0
-    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return _measure(options)
+        with sigterm_interrupts():
+            return _measure(options)
     except KeyboardInterrupt:
         _say("interrumpido: todo quedó detenido y borrado")
         return 130
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _measure(options: argparse.Namespace) -> int:
@@ -176,10 +174,6 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("debe ser mayor que cero")
     return number
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _say(text: str) -> None:
