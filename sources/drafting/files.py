@@ -139,34 +139,47 @@ def draft(identifier: str, path: Path, sheet: str | None = None) -> Draft:
         else propose(plain, column, array, style)
         for name, array in columns.items()
     ]
-    seen = f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
-    if not rows:
-        seen = "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
-    notes = [*look.notes, seen, _more_files(path, look)]
-    if alike := [
+    alike = [
         column.source_name
         for column, array in zip(proposed, columns.values(), strict=True)
         if _may_identify(column, array)
-    ]:
-        notes.append(f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave")
-    if labels:
-        told = " o ".join(map(repr, labels))
-        notes.append(f"las filas que empiezan con {told} se toman por totales y no se cargan")
-    if style.signs:
-        told = " y ".join(style.signs)
-        notes.append(
-            f"lo que acompaña a los números ({told}) no se carga: 12,5 % es 12,5; dígalo en `unit`"
-        )
-    if missing:
-        notes.append(
-            f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
-        )
-    if nothing:
-        notes.append(f"sin nombre y sin valores, no se cargan: {', '.join(nothing.values())}")
+    ]
+    notes = [*look.notes, _note_of_rows(rows), _more_files(path, look)]
+    notes += _notes_of_values(alike, labels, style.signs, missing, [*nothing.values()])
     return compose(
         identifier, _source(identifier, path, look), proposed, [f"{note}." for note in notes],
         ignored=tuple(nothing.values()),
     )  # fmt: skip
+
+
+def _note_of_rows(rows: int) -> str:
+    if not rows:
+        return "no había ninguna fila: los tipos son los que declara el archivo, y si no, texto"
+    return f"los tipos salen de {rows} filas; lo que no se ajuste va a cuarentena, con su motivo"
+
+
+def _notes_of_values(
+    alike: Sequence[str],
+    labels: Sequence[str],
+    signs: Sequence[str],
+    missing: Sequence[str],
+    nothing: Sequence[str],
+) -> Iterator[str]:
+    """What was taken for something in the values of a file, for a person to look at."""
+    if alike:
+        yield f"en esas filas no falta ni se repite: {', '.join(alike)}. Puede ser la clave"
+    if labels:
+        told = " o ".join(map(repr, labels))
+        yield f"las filas que empiezan con {told} se toman por totales y no se cargan"
+    if signs:
+        told = " y ".join(signs)
+        yield (
+            f"lo que acompaña a los números ({told}) no se carga: 12,5 % es 12,5; dígalo en `unit`"
+        )
+    if missing:
+        yield f"entre números, fechas y síes se toman por dato ausente: {', '.join(missing)}"
+    if nothing:
+        yield f"sin nombre y sin valores, no se cargan: {', '.join(nothing)}"
 
 
 def _without(values: pa.ChunkedArray[Any], words: Sequence[str]) -> pa.ChunkedArray[Any]:
