@@ -69,8 +69,10 @@ def reread(
             if place is None:
                 astray.append((version, why))
                 continue
-            file = FeedFile(version.current_name, place, place.stat().st_size, version.modified)
-            file.__dict__["sha256"] = version.sha256  # just compared
+            file = FeedFile(
+                version.current_name, place, place.stat().st_size, version.modified,
+                hashing=partial(str, version.sha256),  # just compared
+            )  # fmt: skip
             total.add(_guarded(landing, contract, context, version, file))
         if astray:
             total.add(_from_source(contract, url, context, checkers, astray))

@@ -181,7 +181,8 @@ class ClosingReader(ABC):
 class FeedFile:
     """One file of a feed.
 
-    Its hash is read only when somebody asks for it, or waited for where it is being read already.
+    Its hash is read only when somebody asks for it; `hashing` gives it where it is known, or being
+    read already.
     """
 
     name: str

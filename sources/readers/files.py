@@ -234,9 +234,9 @@ class LocalCopy:
             self._stream.flush()
         facts = self.path.stat()
         self._wait_for_hash()
-        file = FeedFile(self.name, self.path, facts.st_size, facts.st_mtime)
-        file.__dict__["sha256"] = self._hash.hexdigest()
-        return file
+        return FeedFile(
+            self.name, self.path, facts.st_size, facts.st_mtime, hashing=self._hash.hexdigest
+        )
 
     def _begin(self) -> None:
         self._hash = hashlib.sha256()
