@@ -29,7 +29,7 @@ from orchestration.outages import outage
 from orchestration.progress import Observer, observe
 from orchestration.settings import CITY_TIMEZONE, settings
 from orchestration.summary import EXIT_CRASHED, RunSummary, summarise
-from orchestration.synthetic import SAMPLE_LEFT, admit_sample, holds_sample
+from orchestration.synthetic import admit_sample, left_over
 from orchestration.warehouse.connection import Warehouse, export_environment, locate
 from orchestration.warehouse.embedded import EmbeddedServer
 from orchestration.warehouse.migrate import migrate
@@ -114,13 +114,13 @@ def prepare(watch: Observer, *, sample: bool = True) -> Prepared:
         refuse_missing(_without_table(connection, catalogue))
         if linked.sample:
             _approve_sample(connection)
-        left_over = SAMPLE_LEFT if not linked.sample and holds_sample(connection) else ""
+        of_sample = left_over(connection, sample=linked.sample)
     errors = tuple(str(error) for error in (*catalogue.errors, *problems))
     notes = (
         *migration.warnings,
         *without_contracts(linked, catalogue),
         *_look_at_portal(warehouse),
-        *filter(None, [left_over]),
+        *of_sample,
     )
     watch.started("models", "manifiesto")
     # Parsed as it will be built: dbt parses all again for another host, port or database.

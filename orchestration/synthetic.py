@@ -10,7 +10,7 @@ from __future__ import annotations
 from orchestration.warehouse.connection import WarehouseError
 from sources.raw_table import Connection
 
-SAMPLE_LEFT = (
+_LEFT_OVER = (
     "el almacén todavía tiene el municipio sintético de muestra, y todo lo que sale de él lo dice. "
     "Para empezar sin él: `lujan clean`, o WAREHOUSE_URL con una base nueva."
 )
@@ -19,6 +19,11 @@ SAMPLE_LEFT = (
 def holds_sample(connection: Connection) -> bool:
     """Whether the sample was ever loaded here; systems connected later do not undo it."""
     return connection.execute("select 1 from meta.muestra").fetchone() is not None
+
+
+def left_over(connection: Connection, *, sample: bool) -> list[str]:
+    """What a person should hear of a sample that is still here; `sample`: it is what is loaded."""
+    return [] if sample or not holds_sample(connection) else [_LEFT_OVER]
 
 
 def admit_sample(connection: Connection, *, label: str) -> None:

@@ -45,11 +45,11 @@ class UnknownDataset(PipelineError):
 
     def __init__(self, name: str, known: Collection[str], *, listing: str = "") -> None:
         within = [one for one in sorted(known) if name.rpartition(".")[2] in one]
-        self.close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or within[:3]
+        close = difflib.get_close_matches(name, known, n=3, cutoff=0.5) or within[:3]
         super().__init__(
             f"no existe el conjunto {name!r}.",
-            next_step=f"¿quiso decir {' o '.join(self.close)}?"
-            if self.close
+            next_step=f"¿quiso decir {' o '.join(close)}?"
+            if close
             else listing or f"elija uno de: {', '.join(sorted(known))}.",
         )
 

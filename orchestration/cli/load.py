@@ -24,10 +24,10 @@ from orchestration.connections import Connections, connections
 from orchestration.loading import load_raw_table
 from orchestration.progress import observe
 from orchestration.summary import EXIT_OK, EXIT_SOURCE_FAILED, LoadLine
-from orchestration.synthetic import SAMPLE_LEFT, admit_sample, holds_sample
+from orchestration.synthetic import admit_sample, left_over
 from orchestration.warehouse.connection import KeptConnection, Warehouse, locate
 from orchestration.warehouse.migrate import migrate
-from sources.contract import Catalogue, Contract
+from sources.contract import Catalogue
 from sources.errors import PipelineError, SourceUnavailable
 from sources.landing import LoadReport
 from sources.landing.records import forget_watermark
@@ -58,7 +58,7 @@ def load_only(
         chosen = _chosen(connection, catalogue, linked, datasets, systems)
         notes = _make_ready(connection, warehouse, catalogue, linked)
         if whole:
-            for contract in chosen:
+            for contract in chosen.contracts.values():
                 forget_watermark(connection, contract)
     people = errors if as_json else console
     began = time.monotonic()
@@ -79,7 +79,8 @@ def _chosen(
     linked: Connections,
     datasets: Sequence[str],
     systems: Sequence[str],
-) -> list[Contract]:
+) -> Catalogue:
+    """The contracts that are meant, each once."""
     named = [contract for name in datasets if (contract := check_dataset(connection, name))]
     if gone := [name for name in datasets if name not in {c.id for c in named}]:
         raise PipelineError(
@@ -116,7 +117,7 @@ def _chosen(
                 next_step=f"dé una con --source {contract.system}=… o "
                 f"{variable(contract.system, 'URL')} en .env.",
             )
-    return list({contract.id: contract for contract in named}.values())
+    return Catalogue({contract.id: contract for contract in named}, ())
 
 
 def _make_ready(
@@ -126,24 +127,22 @@ def _make_ready(
     if linked.sample:
         admit_sample(connection, label=warehouse.label)
     problems = synchronise(connection, catalogue, linked)
-    left = [] if linked.sample or not holds_sample(connection) else [SAMPLE_LEFT]
-    return [*map(str, (*catalogue.errors, *problems)), *left]
+    told = map(str, (*catalogue.errors, *problems))
+    return [*told, *left_over(connection, sample=linked.sample)]
 
 
 def _load(
-    console: Console, chosen: Sequence[Contract], warehouse: Warehouse, linked: Connections
+    console: Console, chosen: Catalogue, warehouse: Warehouse, linked: Connections
 ) -> list[LoadReport]:
-    tables: dict[str, list[Contract]] = {}
-    for contract in chosen:
-        tables.setdefault(contract.landing_table, []).append(contract)
     run_id = f"carga-{uuid.uuid4()}"
     with LiveView(console) as view:
-        view.expected("raw", len(chosen))
+        view.expected("raw", len(chosen.contracts))
         observe(view)
         try:
             with closing(KeptConnection(warehouse)) as kept:
                 outcomes = [
-                    load_raw_table(contracts, kept, linked, run_id) for contracts in tables.values()
+                    load_raw_table(contracts, kept, linked, run_id)
+                    for contracts in chosen.by_landing_table().values()
                 ]
         finally:
             observe(None)
@@ -151,15 +150,14 @@ def _load(
 
 
 def _show(
-    console: Console, chosen: Sequence[Contract], reports: Sequence[LoadReport], seconds: float
+    console: Console, chosen: Catalogue, reports: Sequence[LoadReport], seconds: float
 ) -> None:
-    titles = {contract.id: contract.title for contract in chosen}
     console.print()
     report.show_loads(
         [
             LoadLine(
-                one.dataset, titles[one.dataset], one.state, one.read, one.loaded, one.quarantined,
-                tuple(map(str, one.errors)),
+                one.dataset, chosen.contracts[one.dataset].title, one.state, one.read, one.loaded,
+                one.quarantined, tuple(map(str, one.errors)),
             )
             for one in reports
         ],
